@@ -1,0 +1,99 @@
+package plan
+
+import (
+	"github.com/millrace/millrace/sql/types"
+)
+
+// Version is written into every plan. A reader understands Version and
+// Version-1.
+const Version = 1
+
+// Query is the plan of one query.
+type Query struct {
+	Version int    `json:"version"`
+	ID      string `json:"id"`
+	// Text is the statement as the user typed it.
+	Text string `json:"text"`
+	// SubPlans are in topological order: a sub-plan reads only topics from
+	// outside and repartition topics of earlier sub-plans.
+	SubPlans []SubPlan `json:"subPlans"`
+	// Transient marks a push query: no topics, no transactions, no store files;
+	// one task reads all partitions of its inputs.
+	Transient bool `json:"transient,omitempty"`
+	// ResultIsTable says that the result is a table, whose rows are changes.
+	ResultIsTable bool `json:"resultIsTable,omitempty"`
+	// Windowed is the window of the result's key, nil when it has none.
+	Windowed *WindowInfo `json:"windowed,omitempty"`
+	// Result is the schema of the query's result.
+	Result Schema `json:"result"`
+	// Sources are the names of the streams and tables read, in plan input order,
+	// without duplicates.
+	Sources []string `json:"sources"`
+	// SinkName is the stream or table written, empty for a transient query.
+	SinkName string `json:"sinkName,omitempty"`
+	// Properties are the session's properties that the plan was made with.
+	Properties map[string]string `json:"properties,omitempty"`
+}
+
+// Schema is the shape of a node's rows. It is types.Schema in a form that
+// serialises.
+type Schema = types.Schema
+
+// SubPlan is a part of a query that runs without changing partition.
+type SubPlan struct {
+	// ID is unique in the query and derived from meaning.
+	ID    string `json:"id"`
+	Nodes []Node `json:"nodes"`
+}
+
+// Node is one operator in a sub-plan.
+type Node struct {
+	// ID is unique in the query and derived from meaning, not position, so that
+	// a changed query finds its state again (DESIGN D13). Stores and loggers are
+	// named after it.
+	ID string `json:"id"`
+	// Inputs are indexes of earlier nodes of the same sub-plan, in plan input
+	// order.
+	Inputs []int  `json:"inputs,omitempty"`
+	Schema Schema `json:"schema"`
+	// Table says that the node's rows are changes of a table.
+	Table bool `json:"table,omitempty"`
+	// Windowed is the window of the rows' keys, nil when they have none.
+	Windowed *WindowInfo `json:"windowed,omitempty"`
+	Op       Operator    `json:"op"`
+}
+
+// Operator is what a node does: one of the types of this package, each in a file
+// of its own.
+type Operator interface {
+	// Kind is the operator's name in JSON and in EXPLAIN.
+	Kind() string
+}
+
+// WindowKind is the kind of window of a key.
+type WindowKind string
+
+// The window kinds.
+const (
+	Tumbling WindowKind = "TUMBLING"
+	Hopping  WindowKind = "HOPPING"
+	Session  WindowKind = "SESSION"
+)
+
+// WindowInfo describes a windowed key. A time window's key bytes hold its start,
+// a session's its end and start (serde.md section 4).
+type WindowInfo struct {
+	Kind WindowKind `json:"kind"`
+	// SizeMs is the size of a time window, 0 for sessions.
+	SizeMs int64 `json:"sizeMs,omitempty"`
+}
+
+// Store names a state store. Its content is a changelog topic's latest record
+// per key.
+type Store struct {
+	// Name is unique in the query.
+	Name string `json:"name"`
+	// Changelog is the changelog topic, empty when the store has none of its own
+	// (a plain table restores from its source topic; transient queries do not).
+	Changelog string `json:"changelog,omitempty"`
+}
