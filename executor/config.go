@@ -1,0 +1,76 @@
+package executor
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/millrace/millrace/executor/state"
+	"github.com/millrace/millrace/internal/clock"
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// Defaults of Config.
+const (
+	DefaultMaxTaskSkew    = time.Second            // max.task.skew.ms
+	DefaultCommitInterval = 100 * time.Millisecond // commit.interval.ms
+	DefaultCommitMinDelay = 2 * time.Millisecond   // 25 ms suits a cluster
+	DefaultCommitBytes    = 8 << 20
+	DefaultRestartBackoff = 500 * time.Millisecond
+	DefaultRestartMax     = time.Minute
+	DefaultPushBuffer     = 4096
+	DefaultPushMaxLag     = 30 * time.Second // push.max.lag
+	DefaultFetchBytes     = 1 << 20
+)
+
+// Config is what an executor is made of. Zero fields take their defaults.
+type Config struct {
+	// Log is where records come from and go to. Required.
+	Log Log
+	// Partitions answers the partition count of a topic. Required. It is asked
+	// when a query starts, for its sources, sinks, repartition and changelog
+	// topics, which the engine has created by then.
+	Partitions func(topic string) (int32, error)
+	Clock      clock.Clock
+	// State is the process's store behind the tables in memory; nil keeps state
+	// in memory and its changelog only.
+	State *state.Backend
+	// Workers is the number of goroutines that run tasks, GOMAXPROCS by default.
+	Workers int
+	// MaxTaskSkew is how far ahead in event time a task may run of the slowest
+	// runnable task of its query.
+	MaxTaskSkew time.Duration
+	// A task commits when its inputs are drained and the larger of
+	// CommitMinDelay and twice the last commit's duration has passed, at
+	// CommitBytes staged, or after CommitInterval.
+	CommitInterval time.Duration
+	CommitMinDelay time.Duration
+	CommitBytes    int
+	// RestartBackoff is the pause before a failed query's first restart; it
+	// doubles up to RestartMax.
+	RestartBackoff time.Duration
+	RestartMax     time.Duration
+	// ProcessingLog takes the rows of bad records (DESIGN D10); an empty Topic
+	// keeps counters only. ProcessingLogSchema is its shape, format JSON.
+	ProcessingLog kafka.TopicPartition
+	// PushBuffer is the number of rows that a push query buffers; when it stays
+	// full for PushMaxLag the query ends with ErrSlowReader.
+	PushBuffer int
+	PushMaxLag time.Duration
+	// FetchBytes is what one poll of one topic-partition returns at most, about.
+	FetchBytes int
+	Logger     *slog.Logger
+	// OnStatus is told of every change of a query's state. It must not block.
+	OnStatus func(Status)
+}
+
+// StartOptions say how a persistent query runs.
+type StartOptions struct {
+	// Group is the consumer group whose offsets the query commits. Offsets of
+	// -1 start at the first readable one. Required.
+	Group string
+	// TxnPrefix names the query's transactional units; each task appends its
+	// sub-plan and partition. The group's name by default.
+	TxnPrefix string
+	// Paused starts the query without running it.
+	Paused bool
+}

@@ -1,0 +1,2 @@
+// Package state holds the stores of operators.
+package state
