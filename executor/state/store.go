@@ -1,0 +1,282 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Tags of changelog keys.
+const (
+	tagPlain   = 0x00
+	tagSegment = 0x01
+	tagNote    = 0xFF
+)
+
+var errBadKey = errors.New("state: malformed changelog key")
+
+// Store is an operator's state in one task: tables by segment, and notes. All
+// methods but the readers of read.go want the lock held, which the task takes
+// for a run.
+type Store struct {
+	// Name is unique in the query; Backed says that a changelog keeps it.
+	Name   string
+	Backed bool
+
+	mu       sync.Mutex
+	segments map[int64]*Table
+	order    []int64 // keys of segments, ascending
+	// dropped are the segments that expired since the last commit.
+	dropped map[int64]*Table
+	notes   Table
+	// last and lastID are the segment used last.
+	last   *Table
+	lastID int64
+	keyBuf []byte
+}
+
+// NewStore returns an empty store.
+func NewStore(name string, backed bool) *Store {
+	return &Store{Name: name, Backed: backed, segments: map[int64]*Table{}, dropped: map[int64]*Table{}}
+}
+
+// Lock takes the store for a run of its task.
+func (s *Store) Lock() { s.mu.Lock() }
+
+// Unlock gives the store back.
+func (s *Store) Unlock() { s.mu.Unlock() }
+
+// Plain returns the table of a store without windows.
+func (s *Store) Plain() *Table { return s.Open(0) }
+
+// Open returns a segment's table, which it makes when there is none.
+func (s *Store) Open(segment int64) *Table {
+	if s.last != nil && s.lastID == segment {
+		return s.last
+	}
+	t := s.segments[segment]
+	if t == nil {
+		t = s.dropped[segment]
+		if t != nil {
+			// A segment that comes back since the commit goes on with its undo log.
+			delete(s.dropped, segment)
+			for _, k := range keysOf(t) {
+				t.Delete(k)
+			}
+		} else {
+			t = new(Table)
+		}
+		s.add(segment, t)
+	}
+	s.last, s.lastID = t, segment
+	return t
+}
+
+func (s *Store) add(segment int64, t *Table) {
+	s.segments[segment] = t
+	at, _ := slices.BinarySearch(s.order, segment)
+	s.order = slices.Insert(s.order, at, segment)
+}
+
+func keysOf(t *Table) (keys [][]byte) {
+	t.Each(func(k, _ []byte) bool {
+		keys = append(keys, append([]byte(nil), k...))
+		return true
+	})
+	return keys
+}
+
+// Find returns a segment's table, nil when there is none.
+func (s *Store) Find(segment int64) *Table {
+	if s.last != nil && s.lastID == segment {
+		return s.last
+	}
+	t := s.segments[segment]
+	if t != nil {
+		s.last, s.lastID = t, segment
+	}
+	return t
+}
+
+// Segments returns the segments in ascending order. The caller must not keep it
+// across changes.
+func (s *Store) Segments() []int64 { return s.order }
+
+// Drop removes a segment with all its keys.
+func (s *Store) Drop(segment int64) {
+	t := s.segments[segment]
+	if t == nil {
+		return
+	}
+	s.remove(segment)
+	if before := s.dropped[segment]; before != nil {
+		panic("state: a segment was dropped twice between commits")
+	}
+	s.dropped[segment] = t
+}
+
+func (s *Store) remove(segment int64) {
+	delete(s.segments, segment)
+	if at, ok := slices.BinarySearch(s.order, segment); ok {
+		s.order = slices.Delete(s.order, at, at+1)
+	}
+	s.last = nil
+}
+
+// Note returns an operator's note, nil when there is none.
+func (s *Store) Note(name string) []byte {
+	v, _ := s.notes.Get([]byte(name))
+	return v
+}
+
+// SetNote sets an operator's note.
+func (s *Store) SetNote(name string, value []byte) { s.notes.Put([]byte(name), value) }
+
+// Int64Note returns a note that holds a number.
+func (s *Store) Int64Note(name string, absent int64) int64 {
+	if v := s.Note(name); len(v) == 8 {
+		return int64(binary.BigEndian.Uint64(v))
+	}
+	return absent
+}
+
+// SetInt64Note sets a note to a number.
+func (s *Store) SetInt64Note(name string, v int64) {
+	binary.BigEndian.PutUint64(s.notes.Slot([]byte(name), 8, false), uint64(v))
+}
+
+// Len returns the number of keys in all segments.
+func (s *Store) Len() (n int) {
+	for _, t := range s.segments {
+		n += t.Len()
+	}
+	return n
+}
+
+// Changes calls f for every changelog record of the changes since the last
+// commit: one per dirty key, in a fixed order; a nil value deletes. Key and
+// value die with the call.
+func (s *Store) Changes(f func(key, value []byte)) {
+	gone := make([]int64, 0, len(s.dropped))
+	for id := range s.dropped {
+		gone = append(gone, id)
+	}
+	slices.Sort(gone)
+	for _, id := range gone {
+		eachCommitted(s.dropped[id], func(key, _ []byte) { f(s.changeKey(id, key), nil) })
+	}
+	for _, id := range s.order {
+		s.segments[id].EachDirty(func(key, value []byte, deleted bool) {
+			if deleted {
+				f(s.changeKey(id, key), nil)
+			} else {
+				f(s.changeKey(id, key), notNil(value))
+			}
+		})
+	}
+	s.notes.EachDirty(func(key, value []byte, _ bool) {
+		s.keyBuf = append(append(s.keyBuf[:0], tagNote), key...)
+		f(s.keyBuf, notNil(value))
+	})
+}
+
+// notNil keeps an empty value apart from none.
+func notNil(v []byte) []byte {
+	if v == nil {
+		return []byte{}
+	}
+	return v
+}
+
+// eachCommitted walks the committed keys of a table.
+func eachCommitted(t *Table, f func(key, value []byte)) {
+	for pos, more := uint64(0), true; more; {
+		pos, more = t.EachCommitted(pos, f)
+	}
+}
+
+func (s *Store) changeKey(segment int64, key []byte) []byte {
+	if segment == 0 {
+		s.keyBuf = append(s.keyBuf[:0], tagPlain)
+	} else {
+		s.keyBuf = append(s.keyBuf[:0], tagSegment)
+		s.keyBuf = binary.BigEndian.AppendUint64(s.keyBuf, uint64(segment)^1<<63)
+	}
+	s.keyBuf = append(s.keyBuf, key...)
+	return s.keyBuf
+}
+
+// Restore applies one changelog record; a nil value deletes.
+func (s *Store) Restore(key, value []byte) error {
+	if len(key) == 0 {
+		return errBadKey
+	}
+	var t *Table
+	switch tag := key[0]; tag {
+	case tagPlain:
+		t, key = s.Open(0), key[1:]
+	case tagNote:
+		t, key = &s.notes, key[1:]
+	case tagSegment:
+		if len(key) < 9 {
+			return errBadKey
+		}
+		t, key = s.Open(int64(binary.BigEndian.Uint64(key[1:])^1<<63)), key[9:]
+	default:
+		return fmt.Errorf("%w: tag %d", errBadKey, tag)
+	}
+	if value == nil {
+		t.Delete(key)
+	} else {
+		t.Put(key, value)
+	}
+	return nil
+}
+
+// Dirty returns the number of keys changed since the last commit.
+func (s *Store) Dirty() (n int) {
+	for _, t := range s.segments {
+		n += t.Dirty()
+	}
+	for _, t := range s.dropped {
+		n += t.Len()
+	}
+	return n + s.notes.Dirty()
+}
+
+// Commit makes the changes since the last one committed.
+func (s *Store) Commit() {
+	clear(s.dropped)
+	for id, t := range s.segments {
+		t.Commit()
+		if t.Len() == 0 && id != 0 {
+			s.remove(id)
+		}
+	}
+	s.notes.Commit()
+}
+
+// Rollback takes the changes since the last commit back.
+func (s *Store) Rollback() {
+	for id, t := range s.dropped {
+		if s.segments[id] == nil {
+			s.add(id, t)
+		}
+	}
+	clear(s.dropped)
+	s.last = nil
+	for id, t := range s.segments {
+		t.Rollback()
+		if t.Len() == 0 && id != 0 {
+			s.remove(id)
+		}
+	}
+	s.notes.Rollback()
+}
+
+// Clear forgets everything, for a restore from the start.
+func (s *Store) Clear() {
+	s.segments, s.order, s.dropped, s.notes, s.last = map[int64]*Table{}, nil, map[int64]*Table{}, Table{}, nil
+}
