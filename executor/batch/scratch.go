@@ -162,3 +162,16 @@ func (b *Batch) SetKeyNull(i int32) {
 		v.SetNull(i)
 	}
 }
+
+// Unappend takes the last row back, whatever was set in it.
+func (b *Batch) Unappend() {
+	b.Rows--
+	i := int32(b.Rows)
+	b.KeyNull.Clear(i)
+	b.ValueNull.Clear(i)
+	b.Time, b.Partition, b.Offset = b.Time[:i], b.Partition[:i], b.Offset[:i]
+	b.Op, b.Headers = b.Op[:i], b.Headers[:i]
+	if b.WindowStart != nil {
+		b.WindowStart, b.WindowEnd = b.WindowStart[:i], b.WindowEnd[:i]
+	}
+}

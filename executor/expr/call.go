@@ -137,3 +137,59 @@ func rowCall(e *plan.Expr, in *types.Schema) (rowFunc, error) {
 		return f.Body(&env, vs)
 	}, nil
 }
+
+// Rows is a compiled call of a table function.
+type Rows struct {
+	// Elem is the type of the result column.
+	Elem types.Type
+	f    *function.Overload
+	env  function.Env
+	args []rowFunc
+}
+
+// CompileRows compiles a call of a table function.
+func CompileRows(e *plan.Expr, in *types.Schema) (*Rows, error) {
+	if e.Op != plan.OpCall {
+		return nil, fmt.Errorf("operation %q is not a table function", e.Op)
+	}
+	f, ok := lookupOverload(e.Name)
+	if !ok {
+		return nil, fmt.Errorf("unknown function %s", e.Name)
+	}
+	if f.Rows == nil {
+		return nil, fmt.Errorf("function %s is not a table function", e.Name)
+	}
+	n := &Rows{Elem: e.Type, f: f, env: function.Env{ArgTypes: argTypes(e), Result: e.Type}}
+	for _, a := range e.Args {
+		arg, err := compileRow(a, in)
+		if err != nil {
+			return nil, err
+		}
+		n.args = append(n.args, arg)
+	}
+	return n, nil
+}
+
+// Eval returns the rows that the function makes of row i.
+func (n *Rows) Eval(c *Context, b *batch.Batch, i int32) ([]types.Value, error) {
+	vs, err := evalRow(&row{c: c, b: b, i: i}, n.args)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range vs {
+		if n.f.NullOnNull && v.IsNull() {
+			return nil, nil
+		}
+	}
+	n.env.NowMs, n.env.Random = c.NowMs, c.Random
+	return n.f.Rows(&n.env, vs)
+}
+
+// Overload finds a function's body by the ID in a plan.
+func Overload(id string) (*function.Overload, error) {
+	f, ok := lookupOverload(id)
+	if !ok {
+		return nil, fmt.Errorf("unknown function %s", id)
+	}
+	return f, nil
+}
