@@ -1,10 +1,12 @@
 package executor
 
 import (
+	"errors"
 	"log/slog"
+	"runtime"
 	"time"
 
-	"github.com/millrace/millrace/executor/state"
+	"github.com/millrace/millrace/executor/batch"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/kafka"
 )
@@ -31,9 +33,6 @@ type Config struct {
 	// topics, which the engine has created by then.
 	Partitions func(topic string) (int32, error)
 	Clock      clock.Clock
-	// State is the process's store behind the tables in memory; nil keeps state
-	// in memory and its changelog only.
-	State *state.Backend
 	// Workers is the number of goroutines that run tasks, GOMAXPROCS by default.
 	Workers int
 	// MaxTaskSkew is how far ahead in event time a task may run of the slowest
@@ -59,8 +58,43 @@ type Config struct {
 	// FetchBytes is what one poll of one topic-partition returns at most, about.
 	FetchBytes int
 	Logger     *slog.Logger
-	// OnStatus is told of every change of a query's state. It must not block.
+	// OnStatus is told of every change of a query's state. It must not block nor
+	// call the executor.
 	OnStatus func(Status)
+
+	batchRows int            // rows per decoded batch
+	onEntry   func(LogEntry) // takes the entries of the processing log as well
+}
+
+// withDefaults checks the configuration and fills what is not set.
+func (c Config) withDefaults() (*Config, error) {
+	if c.Log == nil || c.Partitions == nil {
+		return nil, errors.New("executor: Config needs Log and Partitions")
+	}
+	if c.Clock == nil {
+		c.Clock = clock.System
+	}
+	if c.Workers <= 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	setDefault(&c.MaxTaskSkew, DefaultMaxTaskSkew)
+	setDefault(&c.CommitInterval, DefaultCommitInterval)
+	setDefault(&c.CommitMinDelay, DefaultCommitMinDelay)
+	setDefault(&c.CommitBytes, DefaultCommitBytes)
+	setDefault(&c.RestartBackoff, DefaultRestartBackoff)
+	setDefault(&c.RestartMax, DefaultRestartMax)
+	setDefault(&c.PushBuffer, DefaultPushBuffer)
+	setDefault(&c.PushMaxLag, DefaultPushMaxLag)
+	setDefault(&c.FetchBytes, DefaultFetchBytes)
+	setDefault(&c.batchRows, batch.MaxRows)
+	return &c, nil
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
 }
 
 // StartOptions say how a persistent query runs.

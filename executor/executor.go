@@ -3,72 +3,174 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 
 	"github.com/millrace/millrace/planner/plan"
 )
 
 // Executor runs queries on a pool of workers.
-type Executor struct{ cfg Config }
+type Executor struct {
+	cfg  *Config
+	pool *pool
 
-var errNotBuilt = errors.New("executor: not built yet")
+	mu      sync.Mutex // guards what follows; before query.mu
+	queries map[string]*query
+	pushes  map[*Push]struct{}
+	closed  bool
+}
 
 // New returns an executor with its workers started.
-func New(cfg Config) (*Executor, error) { return nil, errNotBuilt }
+func New(cfg Config) (*Executor, error) {
+	c, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Executor{cfg: c, pool: newPool(c.Workers, c), queries: map[string]*query{}, pushes: map[*Push]struct{}{}}, nil
+}
 
 // Close stops every query and the workers, and waits. Uncommitted work is
-// dropped: it is done again at the next start.
-func (e *Executor) Close() error { return errNotBuilt }
+// dropped: it is done again at the next start. It is idempotent.
+func (e *Executor) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	var all []*query
+	for _, q := range e.queries {
+		all = append(all, q)
+	}
+	for p := range e.pushes {
+		all = append(all, p.q)
+	}
+	e.mu.Unlock()
+	for _, q := range all {
+		q.mu.Lock()
+		q.stopping = true
+		if q.open == 0 {
+			q.closeStopped()
+		} else {
+			q.setMode(modeFail)
+		}
+		if q.push != nil {
+			q.push.finish(ErrClosed)
+		}
+		q.mu.Unlock()
+	}
+	for _, q := range all {
+		<-q.stopped
+	}
+	e.pool.close()
+	return nil
+}
 
 // Start builds a persistent query and runs it: state is restored first. The
-// topics it uses exist. Errors: a plan that cannot be built.
-func (e *Executor) Start(q *plan.Query, opts StartOptions) error { return errNotBuilt }
+// topics it uses exist. Errors: a plan that cannot be built, an ID that runs.
+func (e *Executor) Start(p *plan.Query, opts StartOptions) error {
+	if p.Transient {
+		return fmt.Errorf("query %s is a push query", p.ID)
+	}
+	if opts.Group == "" {
+		return errors.New("executor: StartOptions needs Group")
+	}
+	if opts.TxnPrefix == "" {
+		opts.TxnPrefix = opts.Group
+	}
+	q := newQuery(p, e.cfg, opts.Group, opts.TxnPrefix)
+	q.wake = e.pool.wake
+	if err := q.build(); err != nil {
+		q.cancel()
+		return fmt.Errorf("query %s: %w", p.ID, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	if e.queries[p.ID] != nil {
+		return fmt.Errorf("query %s is started already", p.ID)
+	}
+	e.queries[p.ID] = q
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	first := modeRun
+	if opts.Paused {
+		q.status.State, first = Paused, modePause
+	}
+	q.setMode(first)
+	q.notify()
+	return nil
+}
 
-// Stop ends a query after a last commit and waits for it.
-func (e *Executor) Stop(ctx context.Context, id string) error { return errNotBuilt }
+// query finds a started query.
+func (e *Executor) query(id string) (*query, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if q := e.queries[id]; q != nil {
+		return q, nil
+	}
+	return nil, fmt.Errorf("%w: %s", ErrUnknownQuery, id)
+}
+
+// Stop ends a query after a last commit and waits for it. When ctx ends first
+// the query goes on stopping in the background; its ID is free only after that.
+func (e *Executor) Stop(ctx context.Context, id string) error {
+	q, err := e.query(id)
+	if err != nil {
+		return err
+	}
+	q.stop()
+	select {
+	case <-q.stopped:
+	case <-ctx.Done():
+		return fmt.Errorf("stop query %s: %w", id, ctx.Err())
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.queries[id] == q {
+		delete(e.queries, id)
+	}
+	return nil
+}
 
 // Pause commits and stops scheduling a query; offsets and state are kept.
-func (e *Executor) Pause(id string) error { return errNotBuilt }
+func (e *Executor) Pause(id string) error {
+	q, err := e.query(id)
+	if err == nil {
+		q.pause()
+	}
+	return err
+}
 
-// Resume goes on with a paused query, and at once with a failed one.
-func (e *Executor) Resume(id string) error { return errNotBuilt }
+// Resume goes on with a paused query, and restarts a failed one at once.
+func (e *Executor) Resume(id string) error {
+	q, err := e.query(id)
+	if err != nil {
+		return err
+	}
+	return q.resume()
+}
 
 // Status returns a snapshot of a query.
-func (e *Executor) Status(id string) (Status, error) { return Status{}, errNotBuilt }
-
-// PushOptions say how a push query runs.
-type PushOptions struct {
-	// Earliest starts at the first readable offsets instead of the present end.
-	Earliest bool
-	// Bounded ends the query at the end that its inputs had when it started.
-	Bounded bool
+func (e *Executor) Status(id string) (Status, error) {
+	q, err := e.query(id)
+	if err != nil {
+		return Status{}, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.snapshot(), nil
 }
 
-// Push is a running push query.
-type Push struct{}
-
-// Push starts a transient query. The caller closes it.
-func (e *Executor) Push(ctx context.Context, q *plan.Query, opts PushOptions) (*Push, error) {
-	return nil, errNotBuilt
-}
-
-// Next returns the rows that are ready, at least one, in order; it waits for
-// them. It ends with io.EOF after the LIMIT or at the bound, with ErrSlowReader,
-// with the query's failure, or with ctx's error. It is for one goroutine.
-func (p *Push) Next(ctx context.Context) ([]Row, error) { return nil, errNotBuilt }
-
-// Close ends the query. It is idempotent.
-func (p *Push) Close() {}
-
-// PullOptions say how a pull query reads.
-type PullOptions struct {
-	// WaitInputs waits until the table has consumed what its query's inputs held
-	// when the call was made (millrace.pull.wait=inputs).
-	WaitInputs bool
-}
-
-// Pull answers a pull query from committed state, or from a stream's topic up to
-// its present end, calling yield for each row until the limit. An error of yield
-// ends the pull and is returned.
-func (e *Executor) Pull(ctx context.Context, p *plan.Pull, opts PullOptions, yield func(Row) error) error {
-	return errNotBuilt
+// List returns the IDs of the started queries, in no order.
+func (e *Executor) List() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ids := make([]string, 0, len(e.queries))
+	for id := range e.queries {
+		ids = append(ids, id)
+	}
+	return ids
 }

@@ -1,0 +1,169 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/millrace/millrace/executor/batch"
+	"github.com/millrace/millrace/executor/expr"
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// restoration fills the stores of a task from their changelogs, one piece per
+// step.
+type restoration struct{ sources []*restoreSource }
+
+// restoreSource is one topic-partition to read up to stop.
+type restoreSource struct {
+	tp     kafka.TopicPartition
+	stop   kafka.Offset
+	next   kafka.Offset
+	reader Reader
+	store  *boundStore // of a changelog, or
+	in     *input      // a table's own topic
+}
+
+func (t *task) newRestoration(ctx context.Context) (*restoration, error) {
+	r := new(restoration)
+	log := t.q.cfg.Log
+	add := func(s *restoreSource, stop kafka.Offset) error {
+		first, stable, err := log.Bounds(ctx, s.tp)
+		if err != nil {
+			return fmt.Errorf("read bounds of %s: %w", s.tp, err)
+		}
+		if stop < 0 {
+			stop = stable
+		}
+		if first >= stop {
+			return nil
+		}
+		s.next, s.stop = first, stop
+		if s.reader, err = log.OpenReader(s.tp, first, t.wake); err != nil {
+			return fmt.Errorf("open %s: %w", s.tp, err)
+		}
+		r.sources = append(r.sources, s)
+		return nil
+	}
+	for _, s := range t.stores {
+		if s.changelog.Topic != "" {
+			if err := add(&restoreSource{tp: s.changelog, store: s}, -1); err != nil {
+				r.close()
+				return nil, err
+			}
+		}
+	}
+	for _, in := range t.inputs {
+		if in.table != nil {
+			if err := add(&restoreSource{tp: in.tp, in: in}, in.committed); err != nil {
+				r.close()
+				return nil, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// step reads one chunk. blocked says that the log has no answer yet.
+func (r *restoration) step(t *task, w *worker) (done, blocked bool, err error) {
+	if len(r.sources) == 0 {
+		return true, false, nil
+	}
+	s := r.sources[0]
+	chunk, err := s.reader.Poll(t.limits.fetchBytes)
+	if err != nil {
+		return false, false, fmt.Errorf("fetch %s: %w", s.tp, err)
+	}
+	if chunk.Release != nil {
+		defer chunk.Release()
+	}
+	if len(chunk.Batches) == 0 && !chunk.AtEnd && chunk.Next <= s.next {
+		return false, true, nil
+	}
+	if s.store != nil {
+		s.store.Lock()
+		defer s.store.Unlock()
+	} else {
+		for _, st := range t.stores {
+			st.Lock()
+			defer st.Unlock()
+		}
+	}
+	if err := s.apply(t, w, chunk.Batches); err != nil {
+		return false, false, fmt.Errorf("%s: %w", s.tp, err)
+	}
+	s.next = max(s.next, chunk.Next)
+	if s.next >= s.stop || len(chunk.Batches) == 0 && chunk.AtEnd {
+		s.reader.Close()
+		r.sources = r.sources[1:]
+	}
+	return false, false, nil
+}
+
+// apply restores the records of a chunk that stand before stop.
+func (s *restoreSource) apply(t *task, w *worker, batches []byte) error {
+	var rows *batch.Batch
+	c := &expr.Context{Scratch: &w.scratch}
+	flush := func() {
+		if rows != nil && rows.Rows > 0 {
+			rows.SelectAll()
+			s.in.table.Restore(rows)
+		}
+		rows = nil
+	}
+	if s.in != nil {
+		b := w.batch()
+		defer w.giveBatch(b)
+		rows = b
+		s.in.decoder.Begin(rows, s.tp.Partition, batches, 16)
+	}
+	for rest := batches; len(rest) > 0; {
+		b, next, err := kafka.NextBatch(rest)
+		if err != nil {
+			return err
+		}
+		rest = next
+		if b.Control() {
+			continue
+		}
+		walk := b.Records(b.Payload())
+		for walk.Next() {
+			rec := walk.Record()
+			if rec.Offset < s.next || rec.Offset >= s.stop {
+				continue
+			}
+			if s.store != nil {
+				if err := s.store.Restore(rec.Key, rec.Value); err != nil {
+					return fmt.Errorf("offset %d: %w", rec.Offset, err)
+				}
+				continue
+			}
+			// A record that cannot be read was reported when it was processed.
+			if e := s.in.decoder.Decode(c, rows, s.tp.Partition, rec); e == nil && rows.Rows >= batch.MaxRows {
+				b := rows
+				flush()
+				rows = b
+				s.in.decoder.Begin(rows, s.tp.Partition, batches, batch.MaxRows)
+			}
+		}
+		if err := walk.Err(); err != nil {
+			return err
+		}
+	}
+	if s.store != nil {
+		// Restored values are committed ones: the undo log must not grow.
+		s.store.Commit()
+		return nil
+	}
+	flush()
+	for _, st := range t.stores {
+		st.Commit()
+	}
+	return nil
+}
+
+func (r *restoration) close() {
+	for _, s := range r.sources {
+		s.reader.Close()
+	}
+	r.sources = nil
+}
