@@ -92,7 +92,9 @@ func runGolden(t *testing.T, td *datadriven.TestData) string {
 }
 
 func TestLimits(t *testing.T) {
-	nest := func(n int) string { return "SELECT " + strings.Repeat("(", n) + "1" + strings.Repeat(")", n) + " FROM t;" }
+	nest := func(n int) string {
+		return "SELECT " + strings.Repeat("(", n) + "1" + strings.Repeat(")", n) + " FROM t;"
+	}
 	chain := func(n int) string { return "SELECT 1 FROM t WHERE a = 1" + strings.Repeat(" OR a = 2", n) + ";" }
 	types := func(n int) string {
 		return "CREATE TYPE t AS " + strings.Repeat("ARRAY<", n) + "INT" + strings.Repeat(">", n) + ";"

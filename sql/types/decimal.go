@@ -47,6 +47,9 @@ func DecimalLiteral(d *apd.Decimal) (Value, Type, error) {
 		}
 		d = &scaled
 	}
+	if d.IsZero() && d.Negative {
+		d = apd.New(0, d.Exponent)
+	}
 	t := decimalTypeOf(d)
 	if t.Precision > MaxDecimalPrecision {
 		return NullValue, Null, fmt.Errorf("number has more than %d digits", MaxDecimalPrecision)
@@ -72,4 +75,76 @@ var exact = apd.Context{
 	MinExponent: apd.MinExponent,
 	Traps:       apd.DefaultTraps,
 	Rounding:    apd.RoundHalfUp,
+}
+
+// integerTypes are the DECIMAL types that hold every INTEGER and BIGINT.
+var (
+	integerDecimal = Decimal(10, 0)
+	bigintDecimal  = Decimal(19, 0)
+)
+
+// AsDecimal returns the DECIMAL type that an INTEGER, BIGINT or DECIMAL counts
+// as in arithmetic with a DECIMAL.
+func AsDecimal(t Type) Type {
+	switch t.Kind {
+	case KindInteger:
+		return integerDecimal
+	case KindBigint:
+		return bigintDecimal
+	}
+	return t
+}
+
+// WidenDecimal returns the type that holds every value of two DECIMAL types.
+func WidenDecimal(a, b Type) Type {
+	scale := max(a.Scale, b.Scale)
+	return Decimal(max(a.Precision-a.Scale, b.Precision-b.Scale)+scale, scale)
+}
+
+// RescaleDecimal converts d to a DECIMAL type, rounding half up. Errors:
+// ErrDecimalOverflow.
+func RescaleDecimal(d *apd.Decimal, t Type) (*apd.Decimal, error) {
+	if d.Form != apd.Finite {
+		return nil, ErrDecimalOverflow
+	}
+	if d.Exponent == -t.Scale && d.NumDigits() <= int64(t.Precision) && !(d.IsZero() && d.Negative) {
+		return d, nil
+	}
+	if d.NumDigits()+int64(d.Exponent) > MaxDecimalPrecision && !d.IsZero() {
+		return nil, ErrDecimalOverflow
+	}
+	var out apd.Decimal
+	if _, err := exact.Quantize(&out, d, -t.Scale); err != nil {
+		return nil, ErrDecimalOverflow
+	}
+	if out.IsZero() {
+		out.Negative = false
+	}
+	if !out.IsZero() && out.NumDigits() > int64(t.Precision) {
+		return nil, ErrDecimalOverflow
+	}
+	return &out, nil
+}
+
+// FitDecimal converts d to a DECIMAL type without rounding. Errors:
+// ErrDecimalOverflow, ErrInexact.
+func FitDecimal(d *apd.Decimal, t Type) (*apd.Decimal, error) {
+	out, err := RescaleDecimal(d, t)
+	if err != nil {
+		return nil, err
+	}
+	if out.Cmp(d) != 0 {
+		return nil, ErrInexact
+	}
+	return out, nil
+}
+
+// decimalFloat returns the nearest DOUBLE.
+func decimalFloat(d *apd.Decimal) float64 {
+	f, err := d.Float64()
+	if err != nil {
+		// Out of range: apd reports it along with the infinity or zero that we want.
+		return f
+	}
+	return f
 }
