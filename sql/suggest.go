@@ -1,0 +1,56 @@
+package sql
+
+import "strings"
+
+// Suggest returns the candidate nearest to name, or "" when none is near: at
+// most one edit per three characters (insertion, deletion, substitution,
+// transposition: the optimal string alignment distance), case ignored. Of equals
+// the first wins.
+func Suggest(name string, candidates []string) string {
+	best, bestDistance := "", max(1, len(name)/3)+1
+	upper := strings.ToUpper(name)
+	for _, c := range candidates {
+		if c == "" || abs(len(c)-len(name)) >= bestDistance {
+			continue
+		}
+		d := editDistance(upper, strings.ToUpper(c))
+		if d == 0 && c == name {
+			continue // a suggestion to write what stands there already
+		}
+		if d < bestDistance && d < len(c) {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+func abs(n int) int {
+	if n < 0 {
+		return -n
+	}
+	return n
+}
+
+func editDistance(a, b string) int {
+	two := make([]int, len(b)+1)
+	prev := make([]int, len(b)+1)
+	cur := make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], two[j-2]+1)
+			}
+		}
+		two, prev, cur = prev, cur, two
+	}
+	return prev[len(b)]
+}
