@@ -337,9 +337,14 @@ func (v *Vector) Copy(i int32, o *Vector, j int32) {
 	}
 }
 
-// CompareBytes compares value i of v with value j of o, both RepBytes.
-func (v *Vector) CompareBytes(i int32, o *Vector, j int32) int {
-	return bytes.Compare(v.Bytes(i), o.Bytes(j))
+// CompareText compares value i of v with value j of o, both STRING or both
+// BYTES, in the order of types.Compare.
+func (v *Vector) CompareText(i int32, o *Vector, j int32) int {
+	a, b := v.Bytes(i), o.Bytes(j)
+	if v.Type.Kind == types.KindBytes {
+		return bytes.Compare(a, b)
+	}
+	return types.CompareStrings(unsafe.String(unsafe.SliceData(a), len(a)), unsafe.String(unsafe.SliceData(b), len(b)))
 }
 
 // Apd returns the decimal a * 10^-scale.

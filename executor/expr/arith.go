@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -9,8 +8,6 @@ import (
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql/types"
 )
-
-var errDivideByZero = errors.New("division by zero")
 
 // arith is arithmetic on two vectors of one kind; NULL where either is NULL.
 type arith struct {
@@ -168,7 +165,7 @@ func (n *arith) divide(c *Context, out, l, r *batch.Vector, sel []int32) {
 		}
 		switch {
 		case r.I64[i] == 0:
-			c.fail(i, errDivideByZero)
+			c.fail(i, types.ErrDivisionByZero)
 			out.I64[i] = 0
 		case n.op == plan.OpDiv:
 			out.I64[i] = l.I64[i] / r.I64[i]

@@ -43,7 +43,9 @@ func (n *compare) eval(c *Context, b *batch.Batch, sel []int32) *batch.Vector {
 	case batch.RepInt64:
 		compareLoop(n.op, out.Bits, l.I64, r.I64, sel)
 	case batch.RepFloat64:
-		compareLoop(n.op, out.Bits, l.F64, r.F64, sel)
+		for _, i := range sel {
+			out.Bits.Put(i, holds(n.op, compareFloats(l.F64[i], r.F64[i])))
+		}
 	case batch.RepDecimal:
 		for _, i := range sel {
 			if !l.IsNull(i) && !r.IsNull(i) {
@@ -53,7 +55,7 @@ func (n *compare) eval(c *Context, b *batch.Batch, sel []int32) *batch.Vector {
 	case batch.RepBytes:
 		for _, i := range sel {
 			if !l.IsNull(i) && !r.IsNull(i) {
-				out.Bits.Put(i, holds(n.op, l.CompareBytes(i, r, i)))
+				out.Bits.Put(i, holds(n.op, l.CompareText(i, r, i)))
 			}
 		}
 	}
@@ -89,7 +91,27 @@ func holds(op plan.Op, c int) bool {
 	return c >= 0
 }
 
-func compareLoop[T int64 | float64](op plan.Op, out batch.Bitmap, l, r []T, sel []int32) {
+// compareFloats orders NaN last and equal to itself, as types.Compare does.
+func compareFloats(a, b float64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	case a == b:
+		return 0
+	}
+	return int(nan(a)) - int(nan(b))
+}
+
+func nan(f float64) int8 {
+	if f != f {
+		return 1
+	}
+	return 0
+}
+
+func compareLoop(op plan.Op, out batch.Bitmap, l, r []int64, sel []int32) {
 	switch op {
 	case plan.OpEq:
 		for _, i := range sel {

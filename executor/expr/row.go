@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/cockroachdb/apd/v3"
-
 	"github.com/millrace/millrace/executor/batch"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/planner/plan"
@@ -107,7 +105,7 @@ func compileRow(e *plan.Expr, in *types.Schema) (rowFunc, error) {
 			if err != nil || v.IsNull() {
 				return types.NullValue, err
 			}
-			return castValue(v, from, to)
+			return types.Cast(v, from, to)
 		}, nil
 	case plan.OpLike:
 		return rowLike(e, args)
@@ -217,7 +215,7 @@ func rowCompare(e *plan.Expr, args []rowFunc) rowFunc {
 				if err != nil {
 					return types.NullValue, err
 				}
-				if !x.IsNull() && equalValues(l, x) {
+				if !x.IsNull() && types.Equal(l, x) {
 					return types.NewBoolean(true), nil
 				}
 			}
@@ -240,17 +238,14 @@ func rowCompare(e *plan.Expr, args []rowFunc) rowFunc {
 		case null:
 			return types.NewBoolean(false), nil
 		case op == plan.OpIsDistinct || op == plan.OpNe:
-			return types.NewBoolean(!equalValues(l, x)), nil
+			return types.NewBoolean(!types.Equal(l, x)), nil
 		case op == plan.OpEq:
-			return types.NewBoolean(equalValues(l, x)), nil
+			return types.NewBoolean(types.Equal(l, x)), nil
 		}
 		c, err := compareValues(l, x)
-		return types.NewBoolean(holdsOrdered(op, c)), err
+		return types.NewBoolean(holds(op, c)), err
 	}
 }
-
-// holdsOrdered is holds, false for the unordered (NaN).
-func holdsOrdered(op plan.Op, c int) bool { return c != unordered && holds(op, c) }
 
 func rowArith(e *plan.Expr, args []rowFunc) rowFunc {
 	op, t := e.Op, e.Type
@@ -306,7 +301,7 @@ func arithInt(op plan.Op, l, x int64) (int64, error) {
 		return l * x, nil
 	}
 	if x == 0 {
-		return 0, errDivideByZero
+		return 0, types.ErrDivisionByZero
 	}
 	if op == plan.OpDiv {
 		return l / x, nil
@@ -328,48 +323,4 @@ func arithFloat(op plan.Op, l, x float64) float64 {
 		return l / x
 	}
 	return math.Mod(l, x)
-}
-
-// decimals rounds quotients half up, as SQL databases do, where Java would
-// refuse one that does not end.
-var decimals = apd.Context{Precision: 2 * types.MaxDecimalPrecision, MaxExponent: 1000, MinExponent: -1000, Rounding: apd.RoundHalfUp}
-
-func arithDecimal(op plan.Op, l, x types.Value, t types.Type) (types.Value, error) {
-	d := new(apd.Decimal)
-	var err error
-	switch op {
-	case plan.OpNeg:
-		_, err = decimals.Neg(d, l.Decimal())
-	case plan.OpAdd:
-		_, err = decimals.Add(d, l.Decimal(), x.Decimal())
-	case plan.OpSub:
-		_, err = decimals.Sub(d, l.Decimal(), x.Decimal())
-	case plan.OpMul:
-		_, err = decimals.Mul(d, l.Decimal(), x.Decimal())
-	default:
-		if x.Decimal().IsZero() {
-			return types.NullValue, errDivideByZero
-		}
-		if op == plan.OpDiv {
-			_, err = decimals.Quo(d, l.Decimal(), x.Decimal())
-		} else {
-			_, err = decimals.Rem(d, l.Decimal(), x.Decimal())
-		}
-	}
-	if err != nil {
-		return types.NullValue, err
-	}
-	return roundDecimal(d, t)
-}
-
-// roundDecimal brings d to t's scale, half up, and checks its digits.
-func roundDecimal(d *apd.Decimal, t types.Type) (types.Value, error) {
-	r := new(apd.Decimal)
-	if _, err := decimals.Quantize(r, d, -t.Scale); err != nil {
-		return types.NullValue, errOverflow(t)
-	}
-	if r.NumDigits() > int64(t.Precision) && !r.IsZero() {
-		return types.NullValue, errOverflow(t)
-	}
-	return types.NewDecimal(r), nil
 }

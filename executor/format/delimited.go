@@ -190,7 +190,7 @@ func (d *delimited) Append(dst []byte, cols []*batch.Vector, i int32) ([]byte, b
 		case batch.RepInt64:
 			out = strconv.AppendInt(out, v.I64[i], 10)
 		case batch.RepFloat64:
-			out = AppendDouble(out, v.F64[i])
+			out = types.AppendDouble(out, v.F64[i])
 		case batch.RepBool:
 			out = strconv.AppendBool(out, v.Bits.Get(i))
 		case batch.RepDecimal:

@@ -130,9 +130,9 @@ func appendDecimal(dst []byte, d *apd.Decimal, t types.Type) ([]byte, error) {
 func appendJSONDouble(dst []byte, f float64) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		dst = append(dst, '"')
-		return append(AppendDouble(dst, f), '"')
+		return append(types.AppendDouble(dst, f), '"')
 	}
-	return AppendDouble(dst, f)
+	return types.AppendDouble(dst, f)
 }
 
 const hexDigits = "0123456789ABCDEF"

@@ -14,47 +14,6 @@ import (
 	"github.com/millrace/millrace/sql/types"
 )
 
-// AppendDouble appends f as Java's Double.toString prints it: at least one digit
-// behind the point, an exponent below 1E-3 and from 1E7 on, shortest digits.
-func AppendDouble(dst []byte, f float64) []byte {
-	switch {
-	case math.IsNaN(f):
-		return append(dst, "NaN"...)
-	case math.IsInf(f, 1):
-		return append(dst, "Infinity"...)
-	case math.IsInf(f, -1):
-		return append(dst, "-Infinity"...)
-	}
-	abs := math.Abs(f)
-	if abs == 0 || abs >= 1e-3 && abs < 1e7 {
-		mark := len(dst)
-		dst = strconv.AppendFloat(dst, f, 'f', -1, 64)
-		for _, c := range dst[mark:] {
-			if c == '.' {
-				return dst
-			}
-		}
-		return append(dst, '.', '0')
-	}
-	var tmp [32]byte
-	e := strconv.AppendFloat(tmp[:0], f, 'e', -1, 64)
-	at := strings.IndexByte(string(e), 'e')
-	mantissa, exp := e[:at], e[at+1:]
-	dst = append(dst, mantissa...)
-	if strings.IndexByte(string(mantissa), '.') < 0 {
-		dst = append(dst, '.', '0')
-	}
-	dst = append(dst, 'E')
-	if exp[0] == '-' {
-		dst = append(dst, '-')
-	}
-	exp = exp[1:]
-	for len(exp) > 1 && exp[0] == '0' {
-		exp = exp[1:]
-	}
-	return append(dst, exp...)
-}
-
 // parseDouble reads a number's text as Java's Double.parseDouble does, without
 // its hexadecimal forms and type suffixes.
 func parseDouble(s string) (float64, error) {
