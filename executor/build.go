@@ -256,5 +256,39 @@ func (b *builder) keyHash(o *plan.Repartition, schema *plan.Schema) (format.Code
 
 // stateful builds the operators that keep state.
 func (b *builder) stateful(i int, n *plan.Node, next op.Port) error {
+	switch o := n.Op.(type) {
+	case *plan.Aggregate:
+		store := b.store(&o.Store)
+		a, err := op.NewAggregate(n.ID, o, b.input(n, 0), &n.Schema, store, b.needsBefore(i), next)
+		if err != nil {
+			return err
+		}
+		b.ports[i] = []op.Port{a}
+		b.p.views[o.Store.Name] = a.View
+		b.p.resets = append(b.p.resets, a.Reset)
+		return nil
+	}
 	return fmt.Errorf("plan node %s: operator %q is not supported", n.ID, n.Op.Kind())
+}
+
+// needsBefore reports whether somebody below node i wants a change's before row.
+// Sinks and results do not; joins keep rows of their own.
+func (b *builder) needsBefore(i int) bool {
+	for j := i + 1; j < len(b.sub.Nodes); j++ {
+		for _, in := range b.sub.Nodes[j].Inputs {
+			if in != i {
+				continue
+			}
+			switch b.sub.Nodes[j].Op.(type) {
+			case *plan.Project:
+				if b.needsBefore(j) {
+					return true
+				}
+			case *plan.Sink, *plan.Result, *plan.TableTableJoin, *plan.StreamTableJoin, *plan.ForeignKeyJoin:
+			default:
+				return true
+			}
+		}
+	}
+	return false
 }

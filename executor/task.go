@@ -1,10 +1,12 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/executor/batch"
@@ -49,6 +51,7 @@ type task struct {
 
 	phase   phase
 	stage   stage
+	entries []op.Entry // of the present run
 	limits  limits
 	restore *restoration
 
@@ -126,6 +129,9 @@ func (t *task) tps() []kafka.TopicPartition {
 func (t *task) openStep() (verdict, error) {
 	ctx := t.q.ctx
 	if t.q.plan.Transient {
+		if err := t.resetOperators(); err != nil {
+			return idle, err
+		}
 		if err := t.seekAll(); err != nil {
 			return idle, err
 		}
@@ -331,9 +337,17 @@ func (t *task) process(c *op.Context, in *input, to int) error {
 	b := c.Scratch.Derive(in.rows)
 	b.Sel = batch.Range(in.cursor, to)
 	n := int64(to - in.cursor)
+	report := c.Report
+	t.entries = t.entries[:0]
+	c.Report = func(e op.Entry) { t.entries = append(t.entries, e) }
 	err := in.port.Process(c, b)
 	in.advance(to)
 	in.passBad(c.Report)
+	// Entries come operator by operator; the log has them record by record.
+	slices.SortStableFunc(t.entries, func(x, y op.Entry) int { return cmp.Compare(x.Offset, y.Offset) })
+	for _, e := range t.entries {
+		report(e)
+	}
 	t.q.rowsIn.Add(n)
 	if late := t.sched.late; late != 0 {
 		t.q.late.Add(late)

@@ -71,6 +71,8 @@ type View struct {
 	// given, the end behind the key.
 	windowed bool
 	sizeMs   int64
+	// sessions says that a value holds all sessions of its key.
+	sessions bool
 	// finish turns the stored value into columns; nil for stored rows.
 	finish func(stored []byte) ([]types.Value, error)
 	vecs   []*batch.Vector
@@ -140,6 +142,12 @@ func (v *View) split(key []byte, segment int64) (base []byte, end int64, err err
 // scanned for it.
 func (v *View) Get(key []types.Value, first, last int64, yield func(Stored) bool) error {
 	base := v.rows.key.AppendRow(nil, key)
+	if v.sessions {
+		var copied []byte
+		v.Store.Get(base, 0, 0, func(_ int64, stored []byte) { copied = append([]byte(nil), stored...) })
+		_, err := v.eachSession(base, copied, first, last, yield)
+		return err
+	}
 	if v.windowed && v.sizeMs == 0 {
 		return v.scan(first, last, yield, base)
 	}
@@ -165,6 +173,13 @@ func (v *View) Scan(first, last int64, yield func(Stored) bool) error {
 
 func (v *View) scan(first, last int64, yield func(Stored) bool, only []byte) error {
 	var failed error
+	if v.sessions {
+		v.Store.Scan(0, 0, func(_ int64, key, stored []byte) (more bool) {
+			more, failed = v.eachSession(key, stored, first, last, yield)
+			return more && failed == nil
+		})
+		return failed
+	}
 	v.Store.Scan(first, last, func(segment int64, key, stored []byte) bool {
 		base, end, err := v.split(key, segment)
 		if err != nil {
@@ -181,4 +196,22 @@ func (v *View) scan(first, last int64, yield func(Stored) bool, only []byte) err
 		return yield(r)
 	})
 	return failed
+}
+
+// eachSession yields the sessions of one stored value.
+func (v *View) eachSession(key, stored []byte, first, last int64, yield func(Stored) bool) (more bool, err error) {
+	list, err := decodeSessions(stored)
+	if err != nil {
+		return false, err
+	}
+	for _, s := range list {
+		if s.start < first || s.start > last {
+			continue
+		}
+		r, err := v.row(key, s.start, s.end, s.stored)
+		if err != nil || !yield(r) {
+			return false, err
+		}
+	}
+	return true, nil
 }
