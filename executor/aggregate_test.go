@@ -204,6 +204,12 @@ func statefulPlans() map[string]*plan.Query {
 		"final session":  testQuery(s, sessionFinal),
 		"final expired":  testQuery(s, lost),
 		"retract":        testQuery(tab, rekey, retract),
+		"table join":     tableTable(plan.Full),
+		"lookup join":    streamTable(plan.Left),
+		"foreign join":   foreignKey(plan.Left),
+		"inner join":     streamStream(plan.Inner, 10, 5, 20, false),
+		"outer join":     streamStream(plan.Full, 10, 5, 3, false),
+		"eager join":     streamStream(plan.Left, 3, 5, 20, true),
 	}
 }
 
@@ -220,7 +226,8 @@ func genRecords(t *rapid.T, topics ...string) []DriverRecord {
 		case 2:
 			r.Key, r.Value = nil, []byte(`{"A":1}`)
 		default:
-			r.Value = fmt.Appendf(nil, `{"A":%d,"B":%d}`, i, rapid.IntRange(0, 2).Draw(t, "b"))
+			b := rapid.IntRange(0, 2).Draw(t, "b")
+			r.Value = fmt.Appendf(nil, `{"A":%d,"B":%d,"V":"v%d","FK":"%c","W":%d}`, i, b, i, 'a'+b, i)
 		}
 		recs = append(recs, r)
 	}

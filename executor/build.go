@@ -267,6 +267,8 @@ func (b *builder) stateful(i int, n *plan.Node, next op.Port) error {
 		b.p.views[o.Store.Name] = a.View
 		b.p.resets = append(b.p.resets, a.Reset)
 		return nil
+	case *plan.StreamStreamJoin, *plan.StreamTableJoin, *plan.TableTableJoin, *plan.ForeignKeyJoin:
+		return b.join(i, n, next)
 	}
 	return fmt.Errorf("plan node %s: operator %q is not supported", n.ID, n.Op.Kind())
 }
@@ -291,4 +293,51 @@ func (b *builder) needsBefore(i int) bool {
 		}
 	}
 	return false
+}
+
+// join builds the operators with two inputs.
+func (b *builder) join(i int, n *plan.Node, next op.Port) error {
+	if len(n.Inputs) != 2 {
+		return fmt.Errorf("plan node %s: a join has two inputs, not %d", n.ID, len(n.Inputs))
+	}
+	left, right := b.input(n, 0), b.input(n, 1)
+	ports := func(l, r op.Port) { b.ports[i] = []op.Port{l, r} }
+	_, streamTable := n.Op.(*plan.StreamTableJoin)
+	for _, k := range n.Inputs {
+		if b.sub.Nodes[k].Windowed != nil && !streamTable {
+			return fmt.Errorf("plan node %s: a %s over windowed keys is not supported", n.ID, n.Op.Kind())
+		}
+	}
+	switch o := n.Op.(type) {
+	case *plan.StreamStreamJoin:
+		j, err := op.NewStreamStreamJoin(n.ID, o, left, right, &n.Schema, b.store(&o.LeftStore), b.store(&o.RightStore), next)
+		if err != nil {
+			return err
+		}
+		b.p.resets = append(b.p.resets, j.Reset)
+		ports(j.Left(), j.Right())
+	case *plan.StreamTableJoin:
+		windowed := n.Windowed != nil
+		if windowed != (b.sub.Nodes[n.Inputs[0]].Windowed != nil) || windowed != (b.sub.Nodes[n.Inputs[1]].Windowed != nil) {
+			return fmt.Errorf("plan node %s: windowed and plain keys do not join", n.ID)
+		}
+		j, err := op.NewStreamTableJoin(n.ID, o, left, right, &n.Schema, b.store(&o.Store), windowed, next)
+		if err != nil {
+			return err
+		}
+		ports(j.Left(), j.Right())
+	case *plan.TableTableJoin:
+		j, err := op.NewTableTableJoin(n.ID, o, left, right, &n.Schema, b.store(&o.LeftStore), b.store(&o.RightStore), b.needsBefore(i), next)
+		if err != nil {
+			return err
+		}
+		ports(j.Left(), j.Right())
+	case *plan.ForeignKeyJoin:
+		j, err := op.NewForeignKeyJoin(n.ID, o, left, right, &n.Schema, b.store(&o.LeftStore), b.store(&o.RightStore), b.needsBefore(i), next)
+		if err != nil {
+			return err
+		}
+		ports(j.Left(), j.Right())
+	}
+	return nil
 }

@@ -215,3 +215,12 @@ func (v *View) eachSession(key, stored []byte, first, last int64, yield func(Sto
 	}
 	return true, nil
 }
+
+// windowedKeyBoth appends both bounds of a row's window to a key.
+func windowedKeyBoth(key []byte, b *batch.Batch, i int32) []byte {
+	if b.WindowStart == nil {
+		return key
+	}
+	key = binary.BigEndian.AppendUint64(key, uint64(b.WindowStart[i]))
+	return binary.BigEndian.AppendUint64(key, uint64(b.WindowEnd[i]))
+}
