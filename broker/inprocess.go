@@ -23,6 +23,8 @@ var (
 	ErrClosed = errors.New("broker: closed")
 	// ErrStorage: the data directory is fenced after a failed write or sync.
 	ErrStorage = wal.ErrFenced
+	// ErrDiskFull: ErrStorage, because the disk is full.
+	ErrDiskFull = wal.ErrDiskFull
 )
 
 // TopicID identifies a topic for ever: a topic that is deleted and created
@@ -134,10 +136,4 @@ type Chunk struct {
 	AtEnd bool
 	// Release gives the bytes back; nil when there is nothing to do.
 	Release func()
-}
-
-// Txn is a handle placeholder type; see txn handles.
-type Txn struct {
-	id    string
-	token uint64
 }
