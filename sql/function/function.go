@@ -63,6 +63,9 @@ type Overload struct {
 	// (RANDOM, UNIX_TIMESTAMP): never folded, its inputs captured per record.
 	Volatile bool
 
+	// result is the shape of the result, nil where Returns alone decides.
+	result *shape
+
 	Body          func(env *Env, args []types.Value) (types.Value, error)
 	Rows          func(env *Env, args []types.Value) ([]types.Value, error)
 	NewAggregator func(args []types.Type, literals []*types.Value) (Aggregator, error)
@@ -130,7 +133,8 @@ type Resolved struct {
 	// Casts holds per argument the type it must be implicitly cast to; the zero
 	// Type where no cast is needed.
 	Casts []types.Type
-	// LambdaParams holds per lambda argument its parameter types.
+	// LambdaParams holds per argument the parameter types of a lambda; nil where
+	// the argument is none.
 	LambdaParams [][]types.Type
 	Result       types.Type
 }

@@ -1,0 +1,131 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/millrace/millrace/broker/group"
+	"github.com/millrace/millrace/broker/log"
+	"github.com/millrace/millrace/broker/txn"
+	"github.com/millrace/millrace/broker/wal"
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// Broker is an open data directory. Its methods are safe for concurrent use.
+type Broker struct {
+	cfg       Config
+	lock      io.Closer
+	wal       *wal.Log
+	store     *log.Store
+	epoch     int32 // leader epoch: the incarnation, higher after every start
+	clusterID string
+	topics    topics
+	offsets   offsetStore
+	// groupStates is what is durable of groups, groups is what they do.
+	groupStates groupStates
+	groups      *group.Coordinator
+	keeper      keeper
+	server      server
+
+	// mu orders everything that is appended: it guards the staged state, which
+	// is partition.next, partition.producers, txns and handles. It is held for
+	// validation and queueing, never while waiting.
+	mu      sync.Mutex
+	txns    *txn.Coordinator
+	handles map[string]uint64 // newest Txn token by id
+
+	protectMu       sync.RWMutex // a leaf lock, guards the next two
+	protectedTopics []string
+	protectedGroups []string
+
+	closeOnce sync.Once
+	closeErr  error
+	closed    atomic.Bool
+}
+
+// stateVersion is the version of the checkpoint's body.
+const stateVersion = 1
+
+// Open locks the data directory, recovers it and returns a broker that is
+// ready. The error wraps wal.ErrVersion when a newer program wrote the
+// directory, wal.ErrCorrupt or log.ErrCorrupt when acknowledged data is damaged.
+func Open(cfg Config) (_ *Broker, err error) {
+	cfg = cfg.withDefaults()
+	b := &Broker{cfg: cfg, txns: txn.NewCoordinator(cfg.Limits.MaxTransactionalIDs), handles: map[string]uint64{}}
+	b.topics.init()
+	b.offsets.init()
+	b.groupStates.init()
+	b.server.init(b)
+	b.store = log.NewStore(log.Options{
+		FS: cfg.FS, Dir: cfg.Dir, TailMaxBytes: cfg.Limits.TailMaxBytes,
+		OpenFiles: cfg.Limits.OpenFiles, DecompressedMaxBytes: cfg.Limits.DecompressedMaxBytes,
+	})
+	if err := b.lockDir(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.lock.Close())
+		}
+	}()
+	root, err := b.recover()
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", cfg.Dir, err)
+	}
+	b.epoch = int32(root.Epoch)
+	b.wal.Start(root.Epoch)
+	b.groups = group.New(b.groupConfig())
+	b.restoreGroups()
+	b.keeper.start(b)
+	return b, nil
+}
+
+// Err says why the data directory is fenced, nil while it is healthy.
+func (b *Broker) Err() error { return b.wal.Err() }
+
+// ClusterID returns the id that was made with the data directory.
+func (b *Broker) ClusterID() string { return b.clusterID }
+
+// Close stops serving, makes durable what was appended, writes a checkpoint and
+// releases the directory. It is idempotent and waits; ctx bounds the wait for
+// connections only, which are cut when it ends.
+func (b *Broker) Close(ctx context.Context) error {
+	b.closeOnce.Do(func() { b.closeErr = b.close(ctx) })
+	return b.closeErr
+}
+
+func (b *Broker) close(ctx context.Context) error {
+	b.closed.Store(true)
+	b.server.close(ctx)
+	b.groups.Close()
+	b.keeper.stop()
+	var errs []error
+	if b.wal.Err() == nil {
+		errs = append(errs, b.checkpoint(0, true))
+	}
+	errs = append(errs, b.wal.Close())
+	b.store.Close()
+	errs = append(errs, b.lock.Close())
+	return errors.Join(errs...)
+}
+
+// Serve answers Kafka clients on l until Close, then returns nil. It closes l.
+func (b *Broker) Serve(l net.Listener) error { return b.server.serve(l) }
+
+// Protect names topics and groups that belong to the engine, by prefix: topics
+// refuse produce, delete, alter and DeleteRecords from the wire, groups refuse
+// members, commits and deletion.
+func (b *Broker) Protect(topicPrefixes, groupPrefixes []string) {
+	b.protectMu.Lock()
+	defer b.protectMu.Unlock()
+	b.protectedTopics = append(b.protectedTopics, topicPrefixes...)
+	b.protectedGroups = append(b.protectedGroups, groupPrefixes...)
+}
+
+// now returns wall time in milliseconds.
+func (b *Broker) now() kafka.Timestamp { return kafka.Timestamp(b.cfg.Clock.Now().UnixMilli()) }

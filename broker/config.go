@@ -1,0 +1,158 @@
+package broker
+
+import (
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/millrace/millrace/internal/clock"
+	"github.com/millrace/millrace/internal/vfs"
+)
+
+// Config says where a broker keeps its data and how it behaves. The zero value
+// of every field but Dir has the default that its comment names.
+type Config struct {
+	// Dir is the data directory; it is created when missing.
+	Dir string
+	// FS is the file system of Dir; default vfs.Default.
+	FS vfs.FS
+	// Clock is the source of wall time; default clock.System.
+	Clock clock.Clock
+	// Logger receives what an operator should know; default: nothing is logged.
+	Logger *slog.Logger
+	// AdvertisedHost and AdvertisedPort are what Metadata tells clients. When
+	// the host is empty, clients are told the address that they came in on.
+	AdvertisedHost string
+	AdvertisedPort int32
+	// DisableAutoCreate turns auto.create.topics.enable (default true) off.
+	DisableAutoCreate bool
+	// DefaultPartitions is num.partitions; default 1.
+	DefaultPartitions int32
+	// Limits bounds what the broker holds and accepts.
+	Limits Limits
+}
+
+// Limits are the broker's named limits. A zero field means its default.
+type Limits struct {
+	// WALMaxBytes (wal.max.bytes) bounds the write-ahead log; appends wait while
+	// it is reached. Default 512 MiB.
+	WALMaxBytes int64
+	// WALFileBytes (wal.file.bytes) is the size at which a log file is sealed.
+	// Default 64 MiB.
+	WALFileBytes int64
+	// WALMaxEntries (wal.max.entries) bounds the positions of log entries kept
+	// in memory; log files retire earlier when it is passed. Default 1,000,000.
+	WALMaxEntries int
+	// QueueMaxBytes (wal.queue.max.bytes) bounds what waits for the committer.
+	// Default 64 MiB.
+	QueueMaxBytes int64
+	// TailMaxBytes (log.tail.max.bytes) is how much recent data stays in memory
+	// for readers. Default 64 MiB.
+	TailMaxBytes int64
+	// FrameMaxBytes (wal.frame.max.bytes) bounds one commit. Default 128 MiB.
+	FrameMaxBytes int
+	// OpenFiles (log.open.files) bounds the segment files held open. Default 256.
+	OpenFiles int
+	// SegmentBytes (segment.bytes) is the default segment size. Default 1 GiB.
+	SegmentBytes int64
+	// RequestMaxBytes (socket.request.max.bytes) bounds Produce requests.
+	// Default 100 MiB.
+	RequestMaxBytes int
+	// SmallRequestMaxBytes bounds requests of every other key. Default 1 MiB.
+	SmallRequestMaxBytes int
+	// InFlightMaxBytes (queued.max.request.bytes) bounds the request and
+	// response bytes held over all connections; default 256 MiB.
+	InFlightMaxBytes int64
+	// PipelinedRequests bounds the unanswered requests of one connection.
+	// Default 32.
+	PipelinedRequests int
+	// MaxConnections (max.connections) bounds open connections. Default 10,000.
+	MaxConnections int
+	// IdleTimeout (connections.max.idle.ms) closes silent connections. Default
+	// 10 minutes.
+	IdleTimeout time.Duration
+	// FetchMaxBytes (fetch.max.bytes) bounds one Fetch response. Default 55 MiB.
+	FetchMaxBytes int
+	// MaxPartitions (max.partitions) bounds the partitions of all topics.
+	// Default 100,000.
+	MaxPartitions int
+	// DecompressedMaxBytes bounds one decompressed batch: at most 64 times its
+	// compressed size plus 1 MiB, and never more than this. Default 128 MiB.
+	DecompressedMaxBytes int
+	// GroupMaxSize (group.max.size) bounds the members of a group. Default 1,000.
+	GroupMaxSize int
+	// MaxGroups bounds consumer groups. Default 100,000.
+	MaxGroups int
+	// GroupInitialRebalanceDelay (group.initial.rebalance.delay.ms) is how long
+	// an empty group waits for more members. Default 50 ms (Kafka: 3 s).
+	GroupInitialRebalanceDelay time.Duration
+	// OffsetMetadataMaxBytes (offset.metadata.max.bytes). Default 4096.
+	OffsetMetadataMaxBytes int
+	// TransactionMaxTimeout (transaction.max.timeout.ms). Default 15 minutes.
+	TransactionMaxTimeout time.Duration
+	// MaxTransactionalIDs bounds the transactional ids remembered. Default 100,000.
+	MaxTransactionalIDs int
+	// ProducerExpiration (producer.id.expiration.ms): a producer's window on a
+	// partition is forgotten after it. Default 24 hours.
+	ProducerExpiration time.Duration
+	// HousekeepingInterval is the pause between retention and expiry passes.
+	// Default 30 s.
+	HousekeepingInterval time.Duration
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+)
+
+func orDefault[T int | int32 | int64 | time.Duration](p *T, v T) {
+	if *p <= 0 {
+		*p = v
+	}
+}
+
+// withDefaults returns the limits with every zero field replaced.
+func (l Limits) withDefaults() Limits {
+	orDefault(&l.WALMaxBytes, 512*mib)
+	orDefault(&l.WALFileBytes, 64*mib)
+	orDefault(&l.WALMaxEntries, 1_000_000)
+	orDefault(&l.QueueMaxBytes, 64*mib)
+	orDefault(&l.TailMaxBytes, 64*mib)
+	orDefault(&l.FrameMaxBytes, 128*mib)
+	orDefault(&l.OpenFiles, 256)
+	orDefault(&l.SegmentBytes, 1024*mib)
+	orDefault(&l.RequestMaxBytes, 100*mib)
+	orDefault(&l.SmallRequestMaxBytes, 1*mib)
+	orDefault(&l.InFlightMaxBytes, 256*mib)
+	orDefault(&l.PipelinedRequests, 32)
+	orDefault(&l.MaxConnections, 10_000)
+	orDefault(&l.IdleTimeout, 10*time.Minute)
+	orDefault(&l.FetchMaxBytes, 55*mib)
+	orDefault(&l.MaxPartitions, 100_000)
+	orDefault(&l.DecompressedMaxBytes, 128*mib)
+	orDefault(&l.GroupMaxSize, 1000)
+	orDefault(&l.MaxGroups, 100_000)
+	orDefault(&l.GroupInitialRebalanceDelay, 50*time.Millisecond)
+	orDefault(&l.OffsetMetadataMaxBytes, 4*kib)
+	orDefault(&l.TransactionMaxTimeout, 15*time.Minute)
+	orDefault(&l.MaxTransactionalIDs, 100_000)
+	orDefault(&l.ProducerExpiration, 24*time.Hour)
+	orDefault(&l.HousekeepingInterval, 30*time.Second)
+	return l
+}
+
+// withDefaults returns the configuration with every zero field replaced.
+func (c Config) withDefaults() Config {
+	if c.FS == nil {
+		c.FS = vfs.Default
+	}
+	if c.Clock == nil {
+		c.Clock = clock.System
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	orDefault(&c.DefaultPartitions, 1)
+	c.Limits = c.Limits.withDefaults()
+	return c
+}

@@ -1,0 +1,177 @@
+package broker
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// configKind is the type of a topic configuration, as DescribeConfigs reports it.
+type configKind int8
+
+const (
+	configString configKind = iota
+	configInt
+	configLong
+	configDouble
+	configList
+	configBool
+)
+
+// topicConfig describes one known topic configuration. honoured is false for
+// those that have no effect on a single node that never flushes late: they may
+// be set to any legal value, as tools do, and their doc says so.
+type topicConfig struct {
+	name     string
+	fallback string
+	kind     configKind
+	min, max int64
+	oneOf    []string
+	doc      string
+}
+
+// topicConfigs is every configuration that a topic knows, in name order.
+var topicConfigs = []topicConfig{
+	{"cleanup.policy", "delete", configList, 0, 0, []string{"delete", "compact"}, "compact keeps every record for now; delete applies retention"},
+	{"compression.type", "producer", configString, 0, 0, []string{"producer"}, "batches are stored as sent"},
+	{"delete.retention.ms", "86400000", configLong, 0, math.MaxInt64, nil, "used by compaction"},
+	{"file.delete.delay.ms", "60000", configLong, 0, math.MaxInt64, nil, "no effect: files are removed in the background"},
+	{"flush.messages", "9223372036854775807", configLong, 1, math.MaxInt64, nil, "no effect: every acknowledged record is synced"},
+	{"flush.ms", "9223372036854775807", configLong, 0, math.MaxInt64, nil, "no effect: every acknowledged record is synced"},
+	{"index.interval.bytes", "4096", configInt, 0, math.MaxInt32, nil, "no effect: fixed at 16 KiB"},
+	{"max.compaction.lag.ms", "9223372036854775807", configLong, 1, math.MaxInt64, nil, "used by compaction"},
+	{"max.message.bytes", "1048588", configInt, 0, 64 << 20, nil, "largest record batch"},
+	{"message.timestamp.after.max.ms", "9223372036854775807", configLong, 0, math.MaxInt64, nil, "how far a timestamp may be ahead of the clock"},
+	{"message.timestamp.before.max.ms", "9223372036854775807", configLong, 0, math.MaxInt64, nil, "how far a timestamp may be behind the clock"},
+	{"message.timestamp.type", "CreateTime", configString, 0, 0, []string{"CreateTime", "LogAppendTime"}, "whose timestamp counts"},
+	{"min.cleanable.dirty.ratio", "0.5", configDouble, 0, 1, nil, "used by compaction"},
+	{"min.compaction.lag.ms", "0", configLong, 0, math.MaxInt64, nil, "used by compaction"},
+	{"min.insync.replicas", "1", configInt, 1, math.MaxInt32, nil, "no effect: one replica"},
+	{"preallocate", "false", configBool, 0, 0, nil, "no effect"},
+	{"retention.bytes", "-1", configLong, -1, math.MaxInt64, nil, "per partition; -1 keeps everything"},
+	{"retention.ms", "-1", configLong, -1, math.MaxInt64, nil, "-1 keeps everything"},
+	{"segment.bytes", "1073741824", configInt, 1 << 10, math.MaxInt32, nil, "size of a segment file"},
+	{"segment.index.bytes", "10485760", configInt, 4, math.MaxInt32, nil, "no effect: indexes grow as needed"},
+	{"segment.jitter.ms", "0", configLong, 0, math.MaxInt64, nil, "no effect: segments roll by size"},
+	{"segment.ms", "604800000", configLong, 1, math.MaxInt64, nil, "no effect: segments roll by size"},
+	{"unclean.leader.election.enable", "false", configBool, 0, 0, nil, "no effect: one replica"},
+}
+
+// findConfig returns a known configuration.
+func findConfig(name string) (*topicConfig, bool) {
+	i, ok := slices.BinarySearchFunc(topicConfigs, name, func(c topicConfig, n string) int { return strings.Compare(c.name, n) })
+	if !ok {
+		return nil, false
+	}
+	return &topicConfigs[i], true
+}
+
+// errConfig is wrapped by every error about a topic configuration.
+var errConfig = fmt.Errorf("%w: configuration", ErrInvalid)
+
+// check verifies a value.
+func (c *topicConfig) check(value string) error {
+	bad := func(want string) error {
+		return fmt.Errorf("%w: %s = %q: expected %s", errConfig, c.name, value, want)
+	}
+	switch c.kind {
+	case configInt, configLong:
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || n < c.min || n > c.max {
+			return bad(fmt.Sprintf("an integer from %d to %d", c.min, c.max))
+		}
+	case configDouble:
+		if f, err := strconv.ParseFloat(value, 64); err != nil || !(f >= float64(c.min) && f <= float64(c.max)) {
+			return bad(fmt.Sprintf("a number from %d to %d", c.min, c.max))
+		}
+	case configBool:
+		if value != "true" && value != "false" {
+			return bad("true or false")
+		}
+	case configList:
+		for _, v := range strings.Split(value, ",") {
+			if !slices.Contains(c.oneOf, strings.TrimSpace(v)) {
+				return bad("a list of " + strings.Join(c.oneOf, ", "))
+			}
+		}
+	case configString:
+		if !slices.Contains(c.oneOf, value) {
+			return bad(strings.Join(c.oneOf, " or "))
+		}
+	}
+	return nil
+}
+
+// settings is what a topic's configuration means to the broker.
+type settings struct {
+	maxMessageBytes int
+	segmentBytes    int64
+	retentionMs     int64
+	retentionBytes  int64
+	compact, del    bool
+	logAppendTime   bool
+	beforeMaxMs     int64
+	afterMaxMs      int64
+}
+
+// parseSettings checks a topic's configuration and returns its meaning.
+func parseSettings(configs map[string]string) (settings, error) {
+	for name, value := range configs {
+		c, ok := findConfig(name)
+		if !ok {
+			return settings{}, fmt.Errorf("%w: %s is not known", errConfig, name)
+		}
+		if err := c.check(value); err != nil {
+			return settings{}, err
+		}
+	}
+	text := func(name string) string {
+		if v, ok := configs[name]; ok {
+			return v
+		}
+		c, _ := findConfig(name)
+		return c.fallback
+	}
+	number := func(name string) int64 {
+		n, err := strconv.ParseInt(text(name), 10, 64)
+		if err != nil {
+			panic("broker: default of " + name) // values were checked above
+		}
+		return n
+	}
+	s := settings{
+		maxMessageBytes: int(number("max.message.bytes")),
+		segmentBytes:    number("segment.bytes"),
+		retentionMs:     number("retention.ms"),
+		retentionBytes:  number("retention.bytes"),
+		logAppendTime:   text("message.timestamp.type") == "LogAppendTime",
+		beforeMaxMs:     number("message.timestamp.before.max.ms"),
+		afterMaxMs:      number("message.timestamp.after.max.ms"),
+	}
+	for _, v := range strings.Split(text("cleanup.policy"), ",") {
+		s.compact = s.compact || strings.TrimSpace(v) == "compact"
+		s.del = s.del || strings.TrimSpace(v) == "delete"
+	}
+	return s, nil
+}
+
+// keepFrom returns the timestamp below which records may go, NoTimestamp when
+// they never do by time.
+func (s settings) keepFrom(now kafka.Timestamp) kafka.Timestamp {
+	if !s.del || s.retentionMs < 0 || int64(now) < s.retentionMs {
+		return kafka.NoTimestamp
+	}
+	return now - kafka.Timestamp(s.retentionMs)
+}
+
+// keepBytes returns the size above which records may go, -1 for never.
+func (s settings) keepBytes() int64 {
+	if !s.del {
+		return -1
+	}
+	return s.retentionBytes
+}

@@ -1,0 +1,142 @@
+package group
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace/millrace/broker/wal"
+)
+
+// Description is what DescribeGroups tells.
+type Description struct {
+	Name         string
+	State        State
+	ProtocolType string
+	Protocol     string
+	Members      []MemberDescription
+}
+
+// MemberDescription is what DescribeGroups tells about a member.
+type MemberDescription struct {
+	ID, Instance, ClientID, ClientHost string
+	Metadata, Assignment               []byte
+}
+
+// Describe returns a group; ok is false when it has never had members.
+func (c *Coordinator) Describe(name string) (d Description, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.groups[name]
+	if g == nil {
+		return Description{}, false
+	}
+	d = Description{Name: name, State: g.state, ProtocolType: g.protocolType, Protocol: g.protocol}
+	for _, m := range g.ordered() {
+		d.Members = append(d.Members, MemberDescription{m.id, m.instance, m.clientID, m.clientHost, m.metadata(g.protocol), m.assignment})
+	}
+	return d, true
+}
+
+// List returns all groups in name order, without members.
+func (c *Coordinator) List() []Description {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []Description
+	for name, g := range c.groups {
+		all = append(all, Description{Name: name, State: g.state, ProtocolType: g.protocolType})
+	}
+	slices.SortFunc(all, func(a, b Description) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// Forget drops a group without members; NonEmptyGroup when it has some.
+func (c *Coordinator) Forget(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.groups[name]
+	if g == nil {
+		return nil
+	}
+	if len(g.members) > 0 || len(g.pending) > 0 {
+		return kerr.NonEmptyGroup
+	}
+	g.stopTimer()
+	delete(c.groups, name)
+	return nil
+}
+
+// stateVersion is the version of a group's durable state:
+//
+//	version | generation | protocol type | protocol | leader | members
+//
+// and a member is id, instance, client id, host, session timeout (ms),
+// rebalance timeout (ms), order, assignment, protocols (name, metadata).
+const stateVersion = 1
+
+// persist makes the group's state durable and calls done.
+func (g *group) persist(done func(error)) {
+	var e wal.Encoder
+	e.Uint(stateVersion)
+	e.Int(int64(g.generation))
+	e.String(g.protocolType)
+	e.String(g.protocol)
+	e.String(g.leader)
+	e.Uint(uint64(len(g.members)))
+	for _, m := range g.ordered() {
+		e.String(m.id)
+		e.String(m.instance)
+		e.String(m.clientID)
+		e.String(m.clientHost)
+		e.Int(m.sessionTimeout.Milliseconds())
+		e.Int(m.rebalanceTimeout.Milliseconds())
+		e.Int(int64(m.order))
+		e.Bytes(m.assignment)
+		e.Uint(uint64(len(m.protocols)))
+		for _, p := range m.protocols {
+			e.String(p.Name)
+			e.Bytes(p.Metadata)
+		}
+	}
+	g.c.cfg.Persist(g.name, e.Buf, done)
+}
+
+// Restore brings back a group from its durable state, with sessions begun anew.
+func (c *Coordinator) Restore(name string, state []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := wal.Decoder{Buf: state}
+	if v := d.Uint(); v != stateVersion {
+		return wal.ErrVersion
+	}
+	g := c.newGroup(name)
+	g.generation = int32(d.Int())
+	g.protocolType, g.protocol, g.leader = d.String(), d.String(), d.String()
+	for range d.Count() {
+		m := &member{id: d.String(), instance: d.String(), clientID: d.String(), clientHost: d.String()}
+		m.sessionTimeout = time.Duration(d.Int()) * time.Millisecond
+		m.rebalanceTimeout = time.Duration(d.Int()) * time.Millisecond
+		m.order = int(d.Int())
+		m.assignment = slices.Clone(d.Bytes())
+		for range d.Count() {
+			m.protocols = append(m.protocols, Protocol{d.String(), slices.Clone(d.Bytes())})
+		}
+		g.members[m.id] = m
+		if m.instance != "" {
+			g.static[m.instance] = m.id
+		}
+	}
+	if d.Err != nil {
+		return d.Err
+	}
+	if len(g.members) > 0 {
+		g.state = Stable
+	}
+	c.groups[name] = g
+	for _, m := range g.members {
+		g.touch(m)
+	}
+	return nil
+}

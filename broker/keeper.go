@@ -1,0 +1,215 @@
+package broker
+
+import (
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/broker/log"
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// keeper is the one goroutine that works behind the log: it archives and retires
+// log files, applies retention, removes files of deleted topics, and expires
+// producers and transactions.
+type keeper struct {
+	b    *Broker
+	wake chan struct{}
+	quit chan struct{}
+	done sync.WaitGroup
+
+	mu      sync.Mutex // a leaf lock, guards removed
+	removed []*topic
+}
+
+// walFilesMax is how many sealed log files are kept before the oldest retires,
+// whatever their size: a restart leaves a small one behind.
+const walFilesMax = 16
+
+func (k *keeper) start(b *Broker) {
+	k.b = b
+	k.quit = make(chan struct{})
+	k.mu.Lock()
+	k.wake = make(chan struct{}, 1)
+	k.mu.Unlock()
+	k.done.Go(k.run) // stop ends it
+}
+
+// stop ends the goroutine and waits for it.
+func (k *keeper) stop() {
+	close(k.quit)
+	k.done.Wait()
+}
+
+// poke makes the keeper look for work now. It never blocks.
+func (k *keeper) poke() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.wake == nil {
+		return
+	}
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// removeTopic hands a deleted topic's files over for removal.
+func (k *keeper) removeTopic(t *topic) {
+	k.mu.Lock()
+	k.removed = append(k.removed, t)
+	k.mu.Unlock()
+	k.poke()
+}
+
+// dropRemoved forgets topics whose files recovery has removed.
+func (k *keeper) dropRemoved() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.removed = nil
+}
+
+func (k *keeper) run() {
+	timer := k.b.cfg.Clock.NewTimer(k.b.cfg.Limits.HousekeepingInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-k.quit:
+			return
+		case <-k.wake:
+		case <-timer.C:
+			timer.Reset(k.b.cfg.Limits.HousekeepingInterval)
+			k.b.expire(k.b.cfg.Clock.Now())
+		}
+		if k.b.wal.Err() != nil {
+			continue // nothing may be written any more
+		}
+		if err := k.work(); err != nil {
+			k.b.wal.Fence("work behind the log", err)
+		}
+	}
+}
+
+// work does what is due. Any error is a storage error.
+func (k *keeper) work() error {
+	if err := k.removeFiles(); err != nil {
+		return err
+	}
+	for {
+		sealed, live := k.b.wal.Sealed()
+		limits := k.b.cfg.Limits
+		due := live > limits.WALMaxBytes/2 || k.b.store.Entries() > limits.WALMaxEntries || len(sealed) > walFilesMax
+		if len(sealed) == 0 || !due {
+			return nil
+		}
+		if err := k.retire(sealed[0]); err != nil {
+			return err
+		}
+		select {
+		case <-k.quit:
+			return nil
+		default:
+		}
+	}
+}
+
+// retire archives the oldest log file, writes the checkpoint that no longer
+// needs it, and gives it back to the log.
+func (k *keeper) retire(number uint64) error {
+	// A sealed file may hold frames that are synced but not published yet.
+	published := make(chan error, 1)
+	k.b.wal.Barrier(func(_ uint64, err error) { published <- err })
+	if err := <-published; err != nil {
+		return err
+	}
+	var parts []*log.Partition
+	segmentBytes := map[*log.Partition]int64{}
+	k.b.topics.each(func(t *topic) {
+		_, set := t.config()
+		for _, p := range t.partitions() {
+			parts = append(parts, p.Partition)
+			segmentBytes[p.Partition] = min(set.segmentBytes, k.b.cfg.Limits.SegmentBytes)
+		}
+	})
+	if err := k.b.store.Archive(number, parts, func(p *log.Partition) int64 { return segmentBytes[p] }); err != nil {
+		return err
+	}
+	if err := k.b.checkpoint(number, false); err != nil {
+		return err
+	}
+	return k.b.wal.Retire(number)
+}
+
+// removeFiles removes the files of deleted topics, and segments below the log
+// start offset. A checkpoint that still names a removed segment is no harm for a
+// deleted topic, whose deletion is in the log; for segments the checkpoint comes
+// first.
+func (k *keeper) removeFiles() error {
+	k.mu.Lock()
+	removed := k.removed
+	k.removed = nil
+	k.mu.Unlock()
+	for _, t := range removed {
+		var parts []*log.Partition
+		for _, p := range t.partitions() {
+			parts = append(parts, p.Partition)
+		}
+		if err := k.b.store.RemoveTopic(t.id, parts); err != nil {
+			return err
+		}
+	}
+	var expired []*partition
+	k.b.topics.each(func(t *topic) {
+		for _, p := range t.partitions() {
+			if p.HasExpired() {
+				expired = append(expired, p)
+			}
+		}
+	})
+	for _, p := range expired {
+		if err := p.RemoveExpired(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expire applies retention and forgets what was not used for long.
+func (b *Broker) expire(now time.Time) {
+	ms := kafka.Timestamp(now.UnixMilli())
+	b.topics.each(func(t *topic) {
+		_, set := t.config()
+		if !t.isLive() || set.keepFrom(ms) == kafka.NoTimestamp && set.keepBytes() < 0 {
+			return
+		}
+		for _, p := range t.partitions() {
+			start := p.Expired(set.keepFrom(ms), set.keepBytes())
+			if start <= p.Bounds().LogStart {
+				continue
+			}
+			if err := b.raiseLogStart(p, start); err != nil {
+				b.cfg.Logger.Warn("retention", "partition", p.tp, "err", err)
+				return
+			}
+		}
+	})
+	b.mu.Lock()
+	b.topics.each(func(t *topic) {
+		for _, p := range t.partitions() {
+			p.producers.Expire(ms - kafka.Timestamp(b.cfg.Limits.ProducerExpiration.Milliseconds()))
+		}
+	})
+	b.mu.Unlock()
+	b.expireTransactions(now)
+}
+
+// raiseLogStart makes a higher log start offset durable.
+func (b *Broker) raiseLogStart(p *partition, start kafka.Offset) error {
+	c := newChange(64)
+	return b.submitWait(c, func() error {
+		if p.deleted {
+			return ErrUnknownTopic
+		}
+		b.stage(c, &logStartSet{p.Topic, p.Partition.Partition, start})
+		return nil
+	})
+}

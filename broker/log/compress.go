@@ -1,0 +1,176 @@
+package log
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// The codecs of a record batch.
+const (
+	CodecNone = iota
+	CodecGzip
+	CodecSnappy
+	CodecLZ4
+	CodecZstd
+)
+
+// ErrTooLarge: a batch decompresses to more than the limit.
+var ErrTooLarge = errors.New("log: decompressed batch is too large")
+
+const (
+	// expansionMax and expansionSlackBytes bound a decompressed batch by its
+	// compressed size: 64 times + 1 MiB. Together with
+	// Options.DecompressedMaxBytes they disarm decompression bombs.
+	expansionMax        = 64
+	expansionSlackBytes = 1 << 20
+	// zstdWindowMaxBytes bounds the decoder's memory.
+	zstdWindowMaxBytes = 8 << 20
+)
+
+// Payload returns a batch's records uncompressed: a view of the batch, or a new
+// slice. maxBytes bounds it together with 64 times the compressed size + 1 MiB.
+func Payload(b kafka.Batch, maxBytes int) ([]byte, error) {
+	in := b.Payload()
+	if b.Codec() == CodecNone {
+		return in, nil
+	}
+	limit := min(maxBytes, expansionMax*len(in)+expansionSlackBytes)
+	var out []byte
+	var err error
+	switch b.Codec() {
+	case CodecGzip:
+		out, err = gunzip(in, limit)
+	case CodecSnappy:
+		out, err = unsnappy(in, limit)
+	case CodecLZ4:
+		out, err = readLimited(lz4.NewReader(bytes.NewReader(in)), limit)
+	case CodecZstd:
+		out, err = unzstd(in, limit)
+	default:
+		err = fmt.Errorf("codec %d does not exist", b.Codec())
+	}
+	if errors.Is(err, ErrTooLarge) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: decompress: %w", kafka.ErrCorruptBatch, err)
+	}
+	return out, nil
+}
+
+// Uncompressed appends the batch to dst with its records uncompressed, sealed,
+// with the same offsets.
+func Uncompressed(dst []byte, b kafka.Batch, maxBytes int) ([]byte, error) {
+	payload, err := Payload(b, maxBytes)
+	if err != nil {
+		return dst, err
+	}
+	from := len(dst)
+	dst = append(dst, b[:kafka.BatchHeaderBytes]...)
+	dst = append(dst, payload...)
+	out := kafka.Batch(dst[from:])
+	out.SetAttributes(b.Attributes() &^ kafka.AttrCodecMask)
+	out.Seal()
+	return dst, nil
+}
+
+func readLimited(r io.Reader, limit int) ([]byte, error) {
+	out, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
+	if err == nil && len(out) > limit {
+		err = ErrTooLarge
+	}
+	return out, err
+}
+
+func gunzip(in []byte, limit int) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(in))
+	if err != nil {
+		return nil, err
+	}
+	return readLimited(r, limit)
+}
+
+// xerialMagic starts snappy data as Java clients frame it: magic, two version
+// words, then blocks with their length before them.
+var xerialMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
+
+const xerialHeaderBytes = 16
+
+func unsnappy(in []byte, limit int) ([]byte, error) {
+	if !bytes.HasPrefix(in, xerialMagic) {
+		return snappyBlock(nil, in, limit)
+	}
+	if len(in) < xerialHeaderBytes {
+		return nil, io.ErrUnexpectedEOF
+	}
+	var out []byte
+	for in = in[xerialHeaderBytes:]; len(in) > 0; {
+		if len(in) < 4 {
+			return nil, io.ErrUnexpectedEOF
+		}
+		n := binary.BigEndian.Uint32(in)
+		if uint64(n) > uint64(len(in)-4) {
+			return nil, io.ErrUnexpectedEOF
+		}
+		var err error
+		if out, err = snappyBlock(out, in[4:4+n], limit); err != nil {
+			return nil, err
+		}
+		in = in[4+n:]
+	}
+	return out, nil
+}
+
+func snappyBlock(dst, block []byte, limit int) ([]byte, error) {
+	n, err := s2.DecodedLen(block)
+	if err != nil {
+		return nil, err
+	}
+	if n > limit-len(dst) {
+		return nil, ErrTooLarge
+	}
+	out, err := s2.Decode(nil, block)
+	if err != nil {
+		return nil, err
+	}
+	if dst == nil {
+		return out, nil
+	}
+	return append(dst, out...), nil
+}
+
+var zstdDecoders = sync.Pool{New: func() any {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindowMaxBytes))
+	if err != nil {
+		return err
+	}
+	return d
+}}
+
+func unzstd(in []byte, limit int) ([]byte, error) {
+	v := zstdDecoders.Get()
+	d, ok := v.(*zstd.Decoder)
+	if !ok {
+		return nil, v.(error)
+	}
+	defer zstdDecoders.Put(d)
+	if err := d.Reset(bytes.NewReader(in)); err != nil {
+		return nil, err
+	}
+	out, err := readLimited(d, limit)
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		err = ErrTooLarge
+	}
+	return out, err
+}

@@ -1,0 +1,208 @@
+package broker
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/millrace/millrace/broker/log"
+	"github.com/millrace/millrace/broker/wal"
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/vfs"
+)
+
+// The data directory:
+//
+//	LOCK            held by the process that has the directory open
+//	checkpoint      the root: everything but records (package wal)
+//	wal/            log files
+//	topics/         segments (package log)
+
+// lockDir creates the data directory when it is missing and locks it.
+func (b *Broker) lockDir() error {
+	fs, dir := b.cfg.FS, b.cfg.Dir
+	if dir == "" {
+		return fmt.Errorf("%w: no data directory given", ErrInvalid)
+	}
+	if err := fs.MkdirAll(fs.PathJoin(dir, "wal"), 0o755); err != nil {
+		return fmt.Errorf("create data directory %s: %w", dir, err)
+	}
+	lock, err := fs.Lock(fs.PathJoin(dir, "LOCK"))
+	if err != nil {
+		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || err.Error() == "lock held by current process" {
+			return fmt.Errorf("data directory %s is in use by another process: %w", dir, err)
+		}
+		return fmt.Errorf("lock data directory %s: %w", dir, err)
+	}
+	b.lock = lock
+	return nil
+}
+
+// recover loads the checkpoint, replays the log behind it, and makes the
+// result durable as a new checkpoint with the next epoch: an epoch that was used
+// once never comes again, and clients notice the restart.
+func (b *Broker) recover() (wal.Root, error) {
+	fs, dir := b.cfg.FS, b.cfg.Dir
+	root, state, err := wal.LoadCheckpoint(fs, dir)
+	fresh := vfs.IsNotExist(err)
+	if fresh {
+		root, err = b.initDir()
+	}
+	if err != nil {
+		return wal.Root{}, err
+	}
+	replayed := root.FirstSequence // nothing of the log is in an empty state
+	if !fresh {
+		if replayed, err = b.decodeState(state); err != nil {
+			return wal.Root{}, err
+		}
+	}
+	b.wal, err = wal.Open(b.walOptions(), root, func(sequence uint64, entries []wal.Entry) error {
+		if err := b.replay(entries, sequence < replayed); err != nil {
+			return fmt.Errorf("replay frame %d: %w", sequence, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return wal.Root{}, err
+	}
+	b.store.SetLog(b.wal)
+	next, err := b.finishRecovery(root)
+	if err != nil {
+		return wal.Root{}, errors.Join(err, b.wal.Close())
+	}
+	return next, nil
+}
+
+// finishRecovery checks what was replayed and makes it the new checkpoint.
+func (b *Broker) finishRecovery(root wal.Root) (wal.Root, error) {
+	var err error
+	b.topics.each(func(t *topic) {
+		for _, p := range t.partitions() {
+			err = errors.Join(err, p.CheckRestored())
+			p.next = p.Bounds().HighWatermark
+		}
+	})
+	if err != nil {
+		return wal.Root{}, err
+	}
+	known := func(id TopicID) bool { return b.topics.staged(id) != nil }
+	if err := b.store.RemoveOrphans(known); err != nil {
+		return wal.Root{}, err
+	}
+	b.keeper.dropRemoved()
+	next := b.wal.Root()
+	next.Epoch = root.Epoch + 1
+	if err := wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, b.encodeStaged()(next.Synced)); err != nil {
+		return wal.Root{}, err
+	}
+	return next, nil
+}
+
+// initDir prepares a new data directory. Log files without a checkpoint are not
+// a new directory.
+func (b *Broker) initDir() (wal.Root, error) {
+	fs, dir := b.cfg.FS, b.cfg.Dir
+	names, err := fs.List(fs.PathJoin(dir, "wal"))
+	if err != nil {
+		return wal.Root{}, err
+	}
+	if len(names) > 0 {
+		// The first checkpoint is durable before the first frame is written; a
+		// crash before that leaves at most one empty file.
+		for _, name := range names {
+			info, err := fs.Stat(fs.PathJoin(dir, "wal", name))
+			if err != nil {
+				return wal.Root{}, err
+			}
+			if info.Size() > 0 {
+				return wal.Root{}, fmt.Errorf("%w: there are log files but no checkpoint", wal.ErrCorrupt)
+			}
+		}
+	}
+	var id [16]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return wal.Root{}, fmt.Errorf("make cluster id: %w", err)
+	}
+	b.clusterID = base64.RawURLEncoding.EncodeToString(id[:])
+	for _, d := range []string{dir, fs.PathDir(dir)} {
+		if err := vfs.SyncDir(fs, d); err != nil {
+			return wal.Root{}, fmt.Errorf("sync %s: %w", d, err)
+		}
+	}
+	return wal.Root{FirstFile: 1, FirstSequence: 1}, nil
+}
+
+func (b *Broker) walOptions() wal.Options {
+	l := b.cfg.Limits
+	return wal.Options{
+		FS: b.cfg.FS, Dir: b.cfg.FS.PathJoin(b.cfg.Dir, "wal"), Logger: b.cfg.Logger,
+		FileBytes: l.WALFileBytes, MaxBytes: l.WALMaxBytes, QueueBytes: l.QueueMaxBytes,
+		FrameMaxBytes: l.FrameMaxBytes, OnSealed: b.keeper.poke,
+	}
+}
+
+// replay applies a recovered frame. inState says that the checkpoint holds its
+// effects already, and only the place of its records matters.
+func (b *Broker) replay(entries []wal.Entry, inState bool) error {
+	// As in publish: topics first, then records, then what refers to them.
+	var events []event
+	for _, e := range entries {
+		if e.Kind == wal.KindBatches || inState {
+			continue
+		}
+		ev, err := newEvent(e.Kind)
+		if err != nil {
+			return err
+		}
+		d := wal.Decoder{Buf: e.Body}
+		if ev.decode(&d); d.Err != nil {
+			return d.Err
+		}
+		ev.stage(b)
+		if early, ok := ev.(earlyPublisher); ok {
+			early.publishEarly(b)
+		}
+		events = append(events, ev)
+	}
+	for _, e := range entries {
+		if e.Kind == wal.KindBatches {
+			if err := b.replayBatches(e, inState); err != nil {
+				return err
+			}
+		}
+	}
+	for _, ev := range events {
+		ev.publish(b)
+	}
+	return nil
+}
+
+// replayBatches puts recovered batches where they belong.
+func (b *Broker) replayBatches(e wal.Entry, inState bool) error {
+	t := b.topics.staged(e.Topic)
+	if t == nil && inState {
+		return nil // deleted before the checkpoint
+	}
+	if t == nil {
+		return fmt.Errorf("%w: records of topic %x, which was not created", wal.ErrCorrupt, e.Topic)
+	}
+	parts := t.partitions()
+	if e.Partition < 0 || int(e.Partition) >= len(parts) {
+		return fmt.Errorf("%w: %s has no partition %d", wal.ErrCorrupt, t.name, e.Partition)
+	}
+	p := parts[e.Partition]
+	info, err := log.Inspect(e.Batches)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.tp, err)
+	}
+	base := kafka.Batch(e.Batches).BaseOffset()
+	pub := log.Published{Base: base, Next: base + kafka.Offset(info.Offsets), At: e.At, Info: info, Data: e.Batches}
+	if inState {
+		return p.Restore(pub)
+	}
+	p.noteProducers(e.Batches, b.now())
+	return p.Publish(pub)
+}

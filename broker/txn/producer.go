@@ -1,0 +1,177 @@
+package txn
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/millrace/millrace/broker/wal"
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// What a batch can be refused for; the names are Kafka's.
+var (
+	ErrOutOfOrderSequence   = errors.New("txn: out of order sequence number")
+	ErrInvalidProducerEpoch = errors.New("txn: invalid producer epoch")
+)
+
+// windowBatches is how many batches of a producer are remembered: as many as a
+// client may have in flight.
+const windowBatches = 5
+
+// window is one producer on one partition.
+type window struct {
+	epoch   kafka.Epoch
+	batches []produced // oldest first, all of this epoch
+	// last is the wall time of the last batch or marker.
+	last kafka.Timestamp
+	// open says that a transaction of the producer has data here.
+	open bool
+}
+
+// produced describes one appended batch.
+type produced struct {
+	firstSeq, lastSeq int32
+	base              kafka.Offset
+	timestamp         kafka.Timestamp // log append time, or NoTimestamp
+}
+
+// Producers is the state of all idempotent producers of one partition. The zero
+// value is empty. Its owner serialises all calls.
+type Producers struct {
+	byID map[kafka.ProducerID]*window
+}
+
+// Duplicate is where a batch that came twice was appended.
+type Duplicate struct {
+	Base          kafka.Offset
+	LogAppendTime kafka.Timestamp
+}
+
+// Check decides about a client's batch: a duplicate of one of the last five, in
+// order (nil, nil), or an error. It changes nothing.
+func (p *Producers) Check(b kafka.Batch) (*Duplicate, error) {
+	w := p.byID[b.ProducerID()]
+	if b.ProducerID() == kafka.NoProducerID || w == nil {
+		// A producer that is not known (any more) may start anywhere: refusing it
+		// breaks producers that were idle for long.
+		return nil, nil
+	}
+	first, epoch := b.BaseSequence(), b.ProducerEpoch()
+	last := addSequence(first, b.Count()-1)
+	switch {
+	case epoch < w.epoch:
+		return nil, fmt.Errorf("%w: producer %d has epoch %d, current is %d", ErrInvalidProducerEpoch, b.ProducerID(), epoch, w.epoch)
+	case epoch > w.epoch:
+		if first != 0 {
+			return nil, fmt.Errorf("%w: producer %d starts epoch %d with sequence %d", ErrOutOfOrderSequence, b.ProducerID(), epoch, first)
+		}
+		return nil, nil
+	}
+	for _, d := range w.batches {
+		if d.firstSeq == first && d.lastSeq == last {
+			return &Duplicate{d.base, d.timestamp}, nil
+		}
+	}
+	if n := len(w.batches); n > 0 && first != addSequence(w.batches[n-1].lastSeq, 1) {
+		return nil, fmt.Errorf("%w: producer %d sent sequence %d, expected %d", ErrOutOfOrderSequence, b.ProducerID(), first, addSequence(w.batches[n-1].lastSeq, 1))
+	}
+	return nil, nil
+}
+
+// addSequence adds modulo 2^31: sequences wrap from 2^31-1 to 0.
+func addSequence(seq, n int32) int32 {
+	return int32((int64(seq) + int64(n)) & math.MaxInt32)
+}
+
+// Append records an appended batch, a client's or a marker. commit is the
+// marker's type when b is one.
+func (p *Producers) Append(b kafka.Batch, commit bool, now kafka.Timestamp) {
+	pid := b.ProducerID()
+	if pid == kafka.NoProducerID {
+		return
+	}
+	if p.byID == nil {
+		p.byID = map[kafka.ProducerID]*window{}
+	}
+	w := p.byID[pid]
+	if w == nil {
+		w = &window{epoch: b.ProducerEpoch()}
+		p.byID[pid] = w
+	}
+	w.last = now
+	if w.epoch != b.ProducerEpoch() {
+		w.epoch, w.batches = b.ProducerEpoch(), nil
+	}
+	if b.Control() {
+		// After an abort a client may use the same sequences again: taking them
+		// for duplicates of the aborted batches would lose records.
+		if !commit {
+			w.batches = nil
+		}
+		w.open = false
+		return
+	}
+	w.open = w.open || b.Transactional()
+	d := produced{b.BaseSequence(), addSequence(b.BaseSequence(), b.Count()-1), b.BaseOffset(), kafka.NoTimestamp}
+	if b.Attributes()&kafka.AttrLogAppendTime != 0 {
+		d.timestamp = b.MaxTimestamp()
+	}
+	if len(w.batches) == windowBatches {
+		w.batches = slices.Delete(w.batches, 0, 1)
+	}
+	w.batches = append(w.batches, d)
+}
+
+// Epoch returns the newest epoch of a producer.
+func (p *Producers) Epoch(pid kafka.ProducerID) (kafka.Epoch, bool) {
+	w := p.byID[pid]
+	if w == nil {
+		return 0, false
+	}
+	return w.epoch, true
+}
+
+// Expire forgets producers whose last batch or marker is older than before,
+// unless they have an open transaction.
+func (p *Producers) Expire(before kafka.Timestamp) {
+	maps.DeleteFunc(p.byID, func(_ kafka.ProducerID, w *window) bool { return w.last < before && !w.open })
+}
+
+// Encode writes the state for the checkpoint.
+func (p *Producers) Encode(e *wal.Encoder) {
+	e.Uint(uint64(len(p.byID)))
+	for _, pid := range slices.Sorted(maps.Keys(p.byID)) {
+		w := p.byID[pid]
+		e.Int(int64(pid))
+		e.Int(int64(w.epoch))
+		e.Int(int64(w.last))
+		e.Bool(w.open)
+		e.Uint(uint64(len(w.batches)))
+		for _, d := range w.batches {
+			e.Int(int64(d.firstSeq))
+			e.Int(int64(d.lastSeq))
+			e.Int(int64(d.base))
+			e.Int(int64(d.timestamp))
+		}
+	}
+}
+
+// Decode reads what Encode wrote.
+func (p *Producers) Decode(d *wal.Decoder) {
+	n := d.Count()
+	if n == 0 {
+		return
+	}
+	p.byID = make(map[kafka.ProducerID]*window, n)
+	for range n {
+		pid := kafka.ProducerID(d.Int())
+		w := &window{epoch: kafka.Epoch(d.Int()), last: kafka.Timestamp(d.Int()), open: d.Bool()}
+		for range d.Count() {
+			w.batches = append(w.batches, produced{int32(d.Int()), int32(d.Int()), kafka.Offset(d.Int()), kafka.Timestamp(d.Int())})
+		}
+		p.byID[pid] = w
+	}
+}

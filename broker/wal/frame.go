@@ -1,0 +1,184 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+)
+
+// TopicID identifies a topic for ever (a version 4 UUID).
+type TopicID [16]byte
+
+const (
+	frameMagic   = 0x6d72776c // "mrwl"
+	frameVersion = 1
+
+	// frameHeaderBytes is the size of a frame without its payload.
+	frameHeaderBytes = 44
+	entryHeaderBytes = 8
+	// batchesPrefixBytes precede the record batches in an entry's body.
+	batchesPrefixBytes = 20
+	frameAlign         = 8
+)
+
+// KindBatches is the entry kind of record batches; every other kind is the
+// caller's.
+const KindBatches = 0
+
+// ErrCorrupt is wrapped by every error about bytes that were durable once and
+// cannot be read now.
+var ErrCorrupt = errors.New("wal: corrupt")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Frame is a set of entries to be made durable at once. Build it with
+// AddBatches and AddEvent, then hand it to Log.Append, which owns it from then
+// on: views into it stay readable, nobody may write.
+type Frame struct {
+	buf     []byte
+	batches []span
+}
+
+// span is where the record batches of an entry stand in the frame.
+type span struct{ from, to int }
+
+// NewFrame returns an empty frame with room for payloadBytes of bodies.
+func NewFrame(payloadBytes int) *Frame {
+	return &Frame{buf: make([]byte, frameHeaderBytes, frameHeaderBytes+payloadBytes+frameAlign)}
+}
+
+// BatchesEntryBytes is what AddBatches adds to the batches' own size.
+const BatchesEntryBytes = entryHeaderBytes + batchesPrefixBytes
+
+// AddBatches adds record batches of one topic-partition and returns the
+// entry's index for Batches.
+func (f *Frame) AddBatches(id TopicID, partition int32, batches []byte) int {
+	f.buf = append(f.buf, KindBatches, 0, 0, 0)
+	f.buf = binary.BigEndian.AppendUint32(f.buf, uint32(batchesPrefixBytes+len(batches)))
+	f.buf = append(f.buf, id[:]...)
+	f.buf = binary.BigEndian.AppendUint32(f.buf, uint32(partition))
+	from := len(f.buf)
+	f.buf = append(f.buf, batches...)
+	f.batches = append(f.batches, span{from, len(f.buf)})
+	return len(f.batches) - 1
+}
+
+// AddEvent adds a metadata event. kind must not be KindBatches.
+func (f *Frame) AddEvent(kind byte, body []byte) {
+	f.buf = append(f.buf, kind, 0, 0, 0)
+	f.buf = binary.BigEndian.AppendUint32(f.buf, uint32(len(body)))
+	f.buf = append(f.buf, body...)
+}
+
+// Batches returns the record batches of an entry, for base offsets to be
+// written in place before Append and for reading afterwards.
+func (f *Frame) Batches(i int) []byte {
+	s := f.batches[i]
+	return f.buf[s.from:s.to:s.to]
+}
+
+// At returns where the batches of an entry stand in the file, given the
+// position of the frame.
+func (f *Frame) At(frame Position, i int) Position {
+	return Position{File: frame.File, Offset: frame.Offset + int64(f.batches[i].from)}
+}
+
+// Empty reports whether nothing was added.
+func (f *Frame) Empty() bool { return len(f.buf) == frameHeaderBytes }
+
+// Len returns the frame's size on disk.
+func (f *Frame) Len() int { return alignUp(len(f.buf)) }
+
+func alignUp(n int) int { return (n + frameAlign - 1) &^ (frameAlign - 1) }
+
+// header is the decoded header of a frame.
+type header struct {
+	length   uint32
+	crc      uint32
+	epoch    uint32
+	file     uint64
+	sequence uint64
+	synced   uint64
+}
+
+// seal writes the header and pads the frame.
+func (f *Frame) seal(h header) {
+	length := len(f.buf) - frameHeaderBytes
+	for len(f.buf)%frameAlign != 0 {
+		f.buf = append(f.buf, 0)
+	}
+	b := f.buf
+	binary.BigEndian.PutUint32(b, frameMagic)
+	b[4], b[5], b[6], b[7] = frameVersion, 0, 0, 0
+	binary.BigEndian.PutUint32(b[8:], uint32(length))
+	binary.BigEndian.PutUint32(b[16:], h.epoch)
+	binary.BigEndian.PutUint64(b[20:], h.file)
+	binary.BigEndian.PutUint64(b[28:], h.sequence)
+	binary.BigEndian.PutUint64(b[36:], h.synced)
+	binary.BigEndian.PutUint32(b[12:], frameCRC(b[:frameHeaderBytes+length]))
+}
+
+func frameCRC(b []byte) uint32 {
+	crc := crc32.Update(0, castagnoli, b[:12])
+	return crc32.Update(crc, castagnoli, b[16:])
+}
+
+// parseHeader decodes a frame header. ok is false when b does not start with
+// one; its CRC is not checked yet.
+func parseHeader(b []byte) (h header, version byte, ok bool) {
+	if len(b) < frameHeaderBytes || binary.BigEndian.Uint32(b) != frameMagic {
+		return header{}, 0, false
+	}
+	h = header{
+		length:   binary.BigEndian.Uint32(b[8:]),
+		crc:      binary.BigEndian.Uint32(b[12:]),
+		epoch:    binary.BigEndian.Uint32(b[16:]),
+		file:     binary.BigEndian.Uint64(b[20:]),
+		sequence: binary.BigEndian.Uint64(b[28:]),
+		synced:   binary.BigEndian.Uint64(b[36:]),
+	}
+	return h, b[4], true
+}
+
+// Entry is one entry of a recovered frame.
+type Entry struct {
+	Kind byte
+	// Body is a metadata event's body, or nil.
+	Body []byte
+	// Topic, Partition, Batches and At are set for KindBatches. At is where the
+	// batches stand in the file.
+	Topic     TopicID
+	Partition int32
+	Batches   []byte
+	At        Position
+}
+
+// parseEntries decodes a frame's payload, which starts at position at.
+func parseEntries(payload []byte, at Position) ([]Entry, error) {
+	var entries []Entry
+	for pos := 0; pos < len(payload); {
+		rest := payload[pos:]
+		if len(rest) < entryHeaderBytes {
+			return nil, fmt.Errorf("%w: entry header at %v", ErrCorrupt, at)
+		}
+		n := int64(binary.BigEndian.Uint32(rest[4:]))
+		if n > int64(len(rest)-entryHeaderBytes) {
+			return nil, fmt.Errorf("%w: entry length %d at %v", ErrCorrupt, n, at)
+		}
+		body := rest[entryHeaderBytes : entryHeaderBytes+n]
+		e := Entry{Kind: rest[0], Body: body}
+		if e.Kind == KindBatches {
+			if len(body) < batchesPrefixBytes {
+				return nil, fmt.Errorf("%w: short batches entry at %v", ErrCorrupt, at)
+			}
+			copy(e.Topic[:], body)
+			e.Partition = int32(binary.BigEndian.Uint32(body[16:]))
+			e.Batches, e.Body = body[batchesPrefixBytes:], nil
+			e.At = Position{File: at.File, Offset: at.Offset + int64(pos) + BatchesEntryBytes}
+		}
+		entries = append(entries, e)
+		pos += entryHeaderBytes + int(n)
+	}
+	return entries, nil
+}

@@ -1,0 +1,397 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"syscall"
+
+	"github.com/millrace/millrace/internal/vfs"
+)
+
+// ErrFenced is wrapped by every error of a log whose directory is fenced.
+var ErrFenced = errors.New("wal: data directory is fenced")
+
+// ErrDiskFull is wrapped, with ErrFenced, when the cause was a full disk.
+var ErrDiskFull = errors.New("wal: disk is full")
+
+// ErrClosed is returned by appends after Close.
+var ErrClosed = errors.New("wal: closed")
+
+// ErrRetired is returned by ReadAt for a file that is no longer part of the log.
+var ErrRetired = errors.New("wal: file was retired")
+
+// Position is a place in a log file.
+type Position struct {
+	File   uint64
+	Offset int64
+}
+
+// Options configure a Log.
+type Options struct {
+	FS     vfs.FS
+	Dir    string
+	Logger *slog.Logger
+	// FileBytes is the size at which a file is sealed; MaxBytes bounds all live
+	// files; QueueBytes bounds what is reserved but not yet durable.
+	FileBytes, MaxBytes, QueueBytes int64
+	// FrameMaxBytes bounds one frame.
+	FrameMaxBytes int
+	// OnSealed is called, from the committer, whenever a file was sealed.
+	OnSealed func()
+}
+
+// Root is what the checkpoint says about the log.
+type Root struct {
+	// FirstFile is the oldest live file, FirstSequence its first frame.
+	FirstFile, FirstSequence uint64
+	// Synced: every frame below it was durable when the checkpoint was written.
+	Synced uint64
+	// Clean: the log ended exactly at Synced when the broker was closed.
+	Clean bool
+	// Epoch is the incarnation that wrote the checkpoint.
+	Epoch uint32
+}
+
+// writeBufferBytes is the largest write that gathers several frames; a frame
+// of half of it or more is written on its own, without another copy.
+const writeBufferBytes = 1 << 20
+
+// freeFilesMax is how many retired files are kept to be written again.
+const freeFilesMax = 2
+
+// Log is the write-ahead log. Its methods are safe for concurrent use.
+type Log struct {
+	opts Options
+
+	// mu guards the fields below; it is a leaf lock. Only the committer writes
+	// files and changes active.
+	mu       sync.Mutex
+	wake     *sync.Cond // queue grew, or closing
+	room     *sync.Cond // reserved or live bytes shrank, or the log failed
+	queue    []request
+	started  bool
+	closing  bool
+	err      error
+	reserved int64
+	files    []*file // live, oldest first; the last is active
+	free     []uint64
+	done     chan struct{}
+
+	// Owned by the committer.
+	epoch    uint32
+	sequence uint64 // of the next frame
+	synced   uint64
+	buf      []byte
+	bufAt    int64
+}
+
+// file is one live log file.
+type file struct {
+	number        uint64
+	firstSequence uint64
+	f             vfs.File
+	end           int64 // where the next frame goes; guarded by Log.mu
+	readers       int   // guarded by Log.mu
+	retired       bool  // guarded by Log.mu
+}
+
+// request is a queued frame; frame is nil for a barrier.
+type request struct {
+	frame    *Frame
+	reserved int64
+	done     func(Position, error)
+}
+
+// Start begins to take appends, as incarnation epoch, which must be durable and
+// higher than any before. Close stops the committer goroutine.
+func (l *Log) Start(epoch uint32) {
+	l.epoch, l.started = epoch, true
+	go l.run()
+}
+
+// Append queues a frame and returns at once. done is called exactly once, in
+// append order, from the committer: with the frame's position once it is
+// durable, or with why it may not be. reserved is what Reserve granted for it.
+func (l *Log) Append(f *Frame, reserved int64, done func(Position, error)) {
+	l.enqueue(request{f, reserved, done})
+}
+
+// Barrier calls done, from the committer, when everything appended before it is
+// durable and answered. next is the sequence of the frame that comes next.
+func (l *Log) Barrier(done func(next uint64, err error)) {
+	l.enqueue(request{done: func(p Position, err error) { done(uint64(p.Offset), err) }})
+}
+
+func (l *Log) enqueue(r request) {
+	l.mu.Lock()
+	if l.closing {
+		err := l.err
+		l.mu.Unlock()
+		if err == nil {
+			err = ErrClosed
+		}
+		l.Unreserve(r.reserved)
+		r.done(Position{}, err)
+		return
+	}
+	l.queue = append(l.queue, r)
+	l.mu.Unlock()
+	l.wake.Signal()
+}
+
+// Reserve waits until n more bytes may be queued: back-pressure of the queue
+// and of wal.max.bytes. The bytes are given back when the frame is done, or by
+// Unreserve.
+func (l *Log) Reserve(n int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.err == nil && !l.closing && !l.fits(n) {
+		l.room.Wait()
+	}
+	if l.err != nil {
+		return l.err
+	}
+	if l.closing {
+		return ErrClosed
+	}
+	l.reserved += n
+	return nil
+}
+
+// TryReserve is Reserve for callers that may not wait.
+func (l *Log) TryReserve(n int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil || l.closing || !l.fits(n) {
+		return false
+	}
+	l.reserved += n
+	return true
+}
+
+// fits reports whether n bytes may be queued. One frame always fits an empty
+// queue, and the file limit is not held against a log that has nothing to retire.
+func (l *Log) fits(n int64) bool {
+	if l.reserved > 0 && l.reserved+n > l.opts.QueueBytes {
+		return false
+	}
+	return len(l.files) == 1 || l.liveBytes()+l.reserved+n <= l.opts.MaxBytes
+}
+
+func (l *Log) liveBytes() int64 {
+	var n int64
+	for _, f := range l.files {
+		n += f.end
+	}
+	return n
+}
+
+// Unreserve gives reserved bytes back.
+func (l *Log) Unreserve(n int64) {
+	if n == 0 {
+		return
+	}
+	l.mu.Lock()
+	l.reserved -= n
+	l.mu.Unlock()
+	l.room.Broadcast()
+}
+
+// Err says why the log is fenced, nil while it is healthy.
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Fence stops all writing for ever because op failed with cause. The first
+// cause stays.
+func (l *Log) Fence(op string, cause error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		if errors.Is(cause, syscall.ENOSPC) {
+			l.err = fmt.Errorf("%w: %w: %s: %w; free space and restart", ErrFenced, ErrDiskFull, op, cause)
+		} else {
+			l.err = fmt.Errorf("%w: %s: %w; what was not acknowledged may be lost, restart to recover", ErrFenced, op, cause)
+		}
+		l.opts.Logger.Error("data directory fenced", "dir", l.opts.Dir, "err", l.err)
+	}
+	l.room.Broadcast()
+	return l.err
+}
+
+// Close makes durable what is queued, refuses what comes later, and waits. It is
+// idempotent.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	l.closing = true
+	l.mu.Unlock()
+	l.wake.Signal()
+	l.room.Broadcast()
+	if l.started {
+		<-l.done
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := l.err
+	for _, f := range l.files {
+		if f.f != nil {
+			err = errors.Join(err, f.f.Close())
+			f.f = nil
+		}
+	}
+	return err
+}
+
+// Root returns what a checkpoint must say about the log: its oldest file, and
+// that everything below the next sequence is durable. Call it from a done
+// callback, or after Close.
+func (l *Log) Root() Root {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Root{FirstFile: l.files[0].number, FirstSequence: l.files[0].firstSequence, Synced: l.synced, Epoch: l.epoch}
+}
+
+// run is the committer: it takes everything that is queued, writes and syncs it
+// at once, and goes on. Close ends it.
+func (l *Log) run() {
+	defer close(l.done)
+	for {
+		l.mu.Lock()
+		for len(l.queue) == 0 && !l.closing {
+			l.wake.Wait()
+		}
+		group := l.queue
+		l.queue = nil
+		err := l.err
+		l.mu.Unlock()
+		if len(group) == 0 {
+			return
+		}
+		l.commit(group, err)
+	}
+}
+
+// commit makes a group durable and answers it.
+func (l *Log) commit(group []request, err error) {
+	positions := make([]Position, len(group))
+	if err == nil {
+		err = l.write(group, positions)
+	}
+	var released int64
+	for i, r := range group {
+		r.done(positions[i], err)
+		released += r.reserved
+	}
+	l.Unreserve(released)
+}
+
+// write writes and syncs a group's frames and sets their positions.
+func (l *Log) write(group []request, positions []Position) error {
+	wrote := false
+	for i, r := range group {
+		if r.frame == nil {
+			positions[i].Offset = int64(l.sequence) // see Barrier
+			continue
+		}
+		active := l.files[len(l.files)-1]
+		if at := l.end(); at > 0 && at+int64(r.frame.Len()) > l.opts.FileBytes {
+			if err := l.rotate(); err != nil {
+				return err
+			}
+			active = l.files[len(l.files)-1]
+		}
+		positions[i] = Position{active.number, l.end()}
+		r.frame.seal(header{epoch: l.epoch, file: active.number, sequence: l.sequence, synced: l.synced})
+		l.sequence++
+		wrote = true
+		if err := l.put(active, r.frame.buf); err != nil {
+			return err
+		}
+	}
+	if !wrote {
+		return nil
+	}
+	return l.sync()
+}
+
+// end is where the next frame goes in the active file.
+func (l *Log) end() int64 { return l.bufAt + int64(len(l.buf)) }
+
+// put adds a frame's bytes to the write buffer, or writes them when they are many.
+func (l *Log) put(active *file, b []byte) error {
+	if len(l.buf)+len(b) > writeBufferBytes {
+		if err := l.flush(active); err != nil {
+			return err
+		}
+	}
+	if len(b) < writeBufferBytes/2 {
+		l.buf = append(l.buf, b...)
+		return nil
+	}
+	if err := l.flush(active); err != nil {
+		return err
+	}
+	if _, err := active.f.WriteAt(b, l.bufAt); err != nil {
+		return l.Fence("write to the log", err)
+	}
+	l.bufAt += int64(len(b))
+	return nil
+}
+
+// flush writes the write buffer.
+func (l *Log) flush(active *file) error {
+	if len(l.buf) == 0 {
+		return nil
+	}
+	if _, err := active.f.WriteAt(l.buf, l.bufAt); err != nil {
+		return l.Fence("write to the log", err)
+	}
+	l.bufAt += int64(len(l.buf))
+	l.buf = l.buf[:0]
+	return nil
+}
+
+// sync makes everything written to the active file durable.
+func (l *Log) sync() error {
+	active := l.files[len(l.files)-1]
+	if err := l.flush(active); err != nil {
+		return err
+	}
+	if err := active.f.SyncData(); err != nil {
+		return l.Fence("sync the log", err)
+	}
+	l.mu.Lock()
+	active.end = l.bufAt
+	l.synced = l.sequence
+	l.mu.Unlock()
+	return nil
+}
+
+// rotate seals the active file and goes on in a new or recycled one. The new
+// name is durable before the first frame is.
+func (l *Log) rotate() error {
+	if err := l.sync(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	number := l.files[len(l.files)-1].number + 1
+	var recycled uint64
+	if len(l.free) > 0 {
+		recycled, l.free = l.free[0], l.free[1:]
+	}
+	l.mu.Unlock()
+	f, err := openForWrite(l.opts.FS, l.opts.Dir, number, recycled)
+	if err != nil {
+		return l.Fence("create a log file", err)
+	}
+	l.mu.Lock()
+	l.files = append(l.files, &file{number: number, firstSequence: l.sequence, f: f})
+	l.mu.Unlock()
+	l.bufAt = 0
+	l.opts.OnSealed()
+	return nil
+}

@@ -1,0 +1,229 @@
+package wal
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/millrace/millrace/internal/vfs"
+)
+
+// ErrVersion is wrapped when data was written by a newer version.
+var ErrVersion = errors.New("wal: written by a newer version")
+
+// Replay is called with every frame that was recovered, in order. The entries'
+// bytes die with the call.
+type Replay func(sequence uint64, entries []Entry) error
+
+// Open recovers the log in opts.Dir, which must exist. A torn tail is cut; a
+// missing or damaged frame that had been durable is an error that wraps
+// ErrCorrupt. Nothing is appended before Start.
+func Open(opts Options, root Root, replay Replay) (*Log, error) {
+	opts.FileBytes = min(opts.FileBytes, opts.MaxBytes/4)
+	l := &Log{opts: opts, done: make(chan struct{}), sequence: root.FirstSequence}
+	l.wake, l.room = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
+	live, err := l.listFiles(root)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.recover(live, root, replay); err != nil {
+		for _, f := range l.files {
+			err = errors.Join(err, f.f.Close())
+		}
+		return nil, err
+	}
+	return l, nil
+}
+
+// listFiles returns the live files' numbers and puts the others into the free
+// list, or removes them.
+func (l *Log) listFiles(root Root) (live []uint64, err error) {
+	names, err := l.opts.FS.List(l.opts.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("list log files: %w", err)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		number, ok := parseFileName(name)
+		switch {
+		case !ok:
+		case number >= root.FirstFile:
+			live = append(live, number)
+		case len(l.free) < freeFilesMax:
+			l.free = append(l.free, number)
+		default:
+			if err := l.opts.FS.Remove(l.opts.FS.PathJoin(l.opts.Dir, name)); err != nil {
+				return nil, fmt.Errorf("remove retired log file: %w", err)
+			}
+		}
+	}
+	return live, nil
+}
+
+func (l *Log) recover(live []uint64, root Root, replay Replay) error {
+	var lastEpoch uint32
+	for i, number := range live {
+		if number != root.FirstFile+uint64(i) {
+			return fmt.Errorf("%w: log file %d is missing", ErrCorrupt, root.FirstFile+uint64(i))
+		}
+		f, err := l.opts.FS.OpenReadWrite(fileName(l.opts.FS, l.opts.Dir, number), vfs.Category)
+		if err != nil {
+			return fmt.Errorf("open log file: %w", err)
+		}
+		lf := &file{number: number, firstSequence: l.sequence, f: f}
+		l.files = append(l.files, lf)
+		s, err := newScanner(f, number, l.opts.FrameMaxBytes)
+		if err != nil {
+			return err
+		}
+		s.expect, s.epoch = l.sequence, lastEpoch
+		if err := s.frames(replay); err != nil {
+			return err
+		}
+		lf.end = s.pos
+		l.sequence, lastEpoch = s.expect, s.epoch
+		if root.Clean && l.sequence == root.Synced {
+			continue
+		}
+		if at, ok, err := s.findLater(); err != nil {
+			return err
+		} else if ok {
+			return fmt.Errorf("%w: frame %d at %d of log file %d is damaged or missing, but a later frame at %d shows that it was durable", ErrCorrupt, l.sequence, s.pos, number, at)
+		}
+	}
+	if l.sequence < root.Synced {
+		return fmt.Errorf("%w: the log ends before frame %d, but frames below %d were durable", ErrCorrupt, l.sequence, root.Synced)
+	}
+	return l.adopt(root)
+}
+
+// adopt makes the recovered frames durable, since they may have survived in the
+// page cache only, and prepares the active file.
+func (l *Log) adopt(root Root) error {
+	if len(l.files) == 0 {
+		number := root.FirstFile
+		f, err := openForWrite(l.opts.FS, l.opts.Dir, number, 0)
+		if err != nil {
+			return fmt.Errorf("create log file: %w", err)
+		}
+		l.files = []*file{{number: number, firstSequence: l.sequence, f: f}}
+	}
+	for _, f := range l.files {
+		if err := f.f.SyncData(); err != nil {
+			return fmt.Errorf("sync log file %d: %w", f.number, err)
+		}
+	}
+	if err := vfs.SyncDir(l.opts.FS, l.opts.Dir); err != nil {
+		return fmt.Errorf("sync log directory: %w", err)
+	}
+	l.synced = l.sequence
+	l.bufAt = l.files[len(l.files)-1].end
+	return nil
+}
+
+// scanner reads the frames of one file.
+type scanner struct {
+	f        vfs.File
+	number   uint64
+	size     int64
+	frameMax int
+	pos      int64  // where the next frame should stand
+	expect   uint64 // its sequence
+	epoch    uint32 // its lowest epoch
+}
+
+func newScanner(f vfs.File, number uint64, frameMax int) (*scanner, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("stat log file %d: %w", number, err)
+	}
+	return &scanner{f: f, number: number, size: info.Size(), frameMax: frameMax}, nil
+}
+
+const scanBufferBytes = 1 << 20
+
+// frames replays frames until one does not count.
+func (s *scanner) frames(replay Replay) error {
+	r := bufio.NewReaderSize(io.NewSectionReader(s.f, 0, s.size), int(min(scanBufferBytes, max(s.size, 16))))
+	var frame []byte
+	for {
+		head, err := r.Peek(int(min(frameHeaderBytes, s.size-s.pos)))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("read log file %d: %w", s.number, err)
+		}
+		h, version, ok := parseHeader(head)
+		if !ok || h.file != s.number || h.sequence != s.expect || h.epoch < s.epoch || !s.fits(s.pos, h) {
+			return nil
+		}
+		n := alignUp(frameHeaderBytes + int(h.length))
+		frame = slices.Grow(frame[:0], n)[:n]
+		if _, err := io.ReadFull(r, frame); err != nil {
+			return fmt.Errorf("read log file %d: %w", s.number, err)
+		}
+		if frameCRC(frame[:frameHeaderBytes+h.length]) != h.crc {
+			return nil
+		}
+		if version != frameVersion {
+			return fmt.Errorf("%w: frame version %d, this program reads %d", ErrVersion, version, frameVersion)
+		}
+		at := Position{s.number, s.pos + frameHeaderBytes}
+		entries, err := parseEntries(frame[frameHeaderBytes:frameHeaderBytes+h.length], at)
+		if err != nil {
+			return err
+		}
+		if err := replay(h.sequence, entries); err != nil {
+			return err
+		}
+		s.pos += int64(n)
+		s.expect++
+		s.epoch = h.epoch
+	}
+}
+
+// fits checks a frame's length against the file before anything is allocated.
+func (s *scanner) fits(pos int64, h header) bool {
+	return int64(h.length) <= int64(s.frameMax) && pos+int64(alignUp(frameHeaderBytes+int(h.length))) <= s.size
+}
+
+// findLater looks behind the last good frame for a frame of this file that was
+// written after the missing one had been synced.
+func (s *scanner) findLater() (at int64, found bool, err error) {
+	buf := make([]byte, min(scanBufferBytes, max(0, s.size-s.pos)))
+	for from := s.pos; from+frameHeaderBytes <= s.size; {
+		n, err := s.f.ReadAt(buf, from)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return 0, false, fmt.Errorf("read log file %d: %w", s.number, err)
+		}
+		b := buf[:n]
+		for p := 0; p+frameHeaderBytes <= n; p += frameAlign {
+			if binary.BigEndian.Uint32(b[p:]) != frameMagic {
+				continue
+			}
+			h, _, ok := parseHeader(b[p:])
+			if !ok || h.file != s.number || h.synced <= s.expect || h.sequence < h.synced || !s.fits(from+int64(p), h) {
+				continue
+			}
+			if ok, err := s.valid(from+int64(p), h); err != nil || ok {
+				return from + int64(p), ok, err
+			}
+		}
+		if from += int64(n - frameHeaderBytes + frameAlign); n < len(buf) {
+			break
+		}
+		from &^= frameAlign - 1
+	}
+	return 0, false, nil
+}
+
+// valid checks the CRC of the frame at pos.
+func (s *scanner) valid(pos int64, h header) (bool, error) {
+	b := make([]byte, frameHeaderBytes+int(h.length))
+	if _, err := s.f.ReadAt(b, pos); err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("read log file %d: %w", s.number, err)
+	}
+	return frameCRC(b) == h.crc, nil
+}
