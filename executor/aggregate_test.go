@@ -311,3 +311,46 @@ func sourceTopics(q *plan.Query) (topics []string) {
 	}
 	return topics
 }
+
+// TestFunctionsInPlans runs a general aggregate (with its state in the
+// changelog), a table function and a timestamp column, by their registered IDs.
+func TestFunctionsInPlans(t *testing.T) {
+	src := sourceNode("s", false, false)
+	list := types.Array(types.Bigint)
+	agg := sumCount(src, 0, nil)
+	agg.Schema = keyed(types.String, types.Column{Name: "S", Type: list}, types.Column{Name: "N", Type: types.Bigint})
+	o := agg.Op.(*plan.Aggregate)
+	o.Calls[0] = plan.AggregateCall{Function: "COLLECT_LIST(T)", Args: []*plan.Expr{column(abSchema, 1)}, Type: list,
+		Filter: call(plan.OpGt, types.Boolean, column(abSchema, 1), bigint(0))}
+	o.Calls[1].Function, o.Calls[1].Args = "COUNT(T)", []*plan.Expr{{Op: plan.OpColumn, Column: plan.ColRowTime, Type: types.Bigint}}
+	log := new(MemLog)
+	for i, want := range []string{`1 a {"S":[1],"N":1}`, `2 a {"S":[1],"N":2}`, `3 a {"S":[1,3],"N":3}`} {
+		d, err := NewDriver(testQuery(src, agg), DriverConfig{Log: log}) // restored every time
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Push(rec(t, int64(i+1), fmt.Sprintf(`s a {"A":%d}`, []int{1, -2, 3}[i]))); err != nil {
+			t.Fatal(err)
+		}
+		out, err := d.Take()
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, show(t, out, nil), want)
+	}
+
+	arr := keyed(types.String, types.Column{Name: "AS", Type: list}, types.Column{Name: "TS", Type: types.String})
+	src = plan.Node{ID: "Source", Schema: arr, Op: &plan.Source{Topic: "s", Key: kafkaFormat, Value: jsonFormat,
+		Timestamp: &plan.TimestampColumn{Column: 2, Format: "yyyy-MM-dd"}}}
+	explode := &plan.Expr{Op: plan.OpCall, Name: "EXPLODE(ARRAY<T>)", Type: types.Bigint, Args: []*plan.Expr{column(arr, 1)}}
+	flat := plan.Node{ID: "Flatten", Inputs: []int{0}, Op: &plan.Flatten{Calls: []*plan.Expr{explode, explode}}}
+	flat.Schema = keyed(types.String, append(append([]types.Column{}, arr.Value...), bigints("X", "Y")...)...)
+	got, d := drive(t, testQuery(src, flat), nil,
+		rec(t, 5, `s a {"AS":[7,null],"TS":"1970-01-02"}`), rec(t, 5, `s a {"AS":[],"TS":"1970-01-02"}`), rec(t, 5, `s a {"AS":[1],"TS":"nonsense"}`), rec(t, 5, `s a {"AS":[1]}`))
+	expect(t, got, `
+		86400000 a {"AS":[7,null],"TS":"1970-01-02","X":7,"Y":7}
+		86400000 a {"AS":[7,null],"TS":"1970-01-02","X":null,"Y":null}`)
+	if n := len(d.Errors()); n != 2 {
+		t.Fatalf("%d errors are logged", n)
+	}
+}

@@ -64,16 +64,11 @@ func (n *call) eval(c *Context, b *batch.Batch, sel []int32) *batch.Vector {
 	}
 	out := c.Scratch.Vector(n.typ, b.Rows)
 	n.env.NowMs, n.env.Random = c.NowMs, c.Random
-rows:
 	for _, i := range sel {
 		for k, v := range n.vecs {
 			n.row[k] = v.Value(i)
-			if n.f.NullOnNull && n.row[k].IsNull() {
-				out.SetNull(i)
-				continue rows
-			}
 		}
-		v, err := n.f.Body(&n.env, n.row)
+		v, err := n.f.Call(&n.env, n.row)
 		if err == nil && !out.Set(i, v) {
 			err = fmt.Errorf("result of %s does not fit %s", n.f.ID, n.typ)
 		}
@@ -120,7 +115,6 @@ func rowCall(e *plan.Expr, in *types.Schema) (rowFunc, error) {
 			return bodies[k](r)
 		}
 		vs := make([]types.Value, len(args))
-		null := false
 		for k, a := range args {
 			if a == nil {
 				continue
@@ -129,12 +123,9 @@ func rowCall(e *plan.Expr, in *types.Schema) (rowFunc, error) {
 			if err != nil {
 				return types.NullValue, err
 			}
-			vs[k], null = v, null || v.IsNull()
+			vs[k] = v
 		}
-		if f.NullOnNull && null {
-			return types.NullValue, nil
-		}
-		return f.Body(&env, vs)
+		return f.Call(&env, vs)
 	}, nil
 }
 
@@ -176,13 +167,8 @@ func (n *Rows) Eval(c *Context, b *batch.Batch, i int32) ([]types.Value, error) 
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range vs {
-		if n.f.NullOnNull && v.IsNull() {
-			return nil, nil
-		}
-	}
 	n.env.NowMs, n.env.Random = c.NowMs, c.Random
-	return n.f.Rows(&n.env, vs)
+	return n.f.Expand(&n.env, vs)
 }
 
 // Overload finds a function's body by the ID in a plan.

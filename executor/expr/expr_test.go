@@ -253,7 +253,7 @@ func TestLikeAndFunctions(t *testing.T) {
 	saved := lookupOverload
 	defer func() { lookupOverload = saved }()
 	lookupOverload = func(id string) (*function.Overload, bool) {
-		return &function.Overload{ID: id, NullOnNull: true, Body: func(env *function.Env, args []types.Value) (types.Value, error) {
+		return &function.Overload{ID: id, NullOnNull: true, Variadic: -1, Params: []function.Param{{Name: "x", Type: types.Bigint}, {Name: "f", Shape: "LAMBDA<T, R>"}}, Body: func(env *function.Env, args []types.Value) (types.Value, error) {
 			return env.Lambda(1, []types.Value{args[0]})
 		}}, true
 	}
