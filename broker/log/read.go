@@ -253,3 +253,23 @@ func seek(read readAt, at, end int64, from kafka.Offset) (int64, int, error) {
 		at += int64(size)
 	}
 }
+
+// ReadMany is Read that goes on, with copies, until about maxBytes are together
+// or upTo is reached: a view when one run is enough.
+func (p *Partition) ReadMany(from, upTo kafka.Offset, maxBytes int) (Run, error) {
+	run, err := p.Read(from, upTo, maxBytes)
+	if err != nil || len(run.Batches) == 0 || run.Next >= upTo || len(run.Batches) >= maxBytes {
+		return run, err
+	}
+	all := run
+	all.Batches = append(make([]byte, 0, 2*len(run.Batches)), run.Batches...)
+	for all.Next < upTo {
+		run, err := p.Read(all.Next, upTo, maxBytes-len(all.Batches))
+		if err != nil || len(run.Batches) == 0 || len(all.Batches)+len(run.Batches) > maxBytes {
+			break // what is together is good; the next call meets the error
+		}
+		all.Batches = append(all.Batches, run.Batches...)
+		all.Next, all.Plain = run.Next, all.Plain && run.Plain
+	}
+	return all, nil
+}

@@ -38,8 +38,9 @@ type Options struct {
 	FileBytes, MaxBytes, QueueBytes int64
 	// FrameMaxBytes bounds one frame.
 	FrameMaxBytes int
-	// OnSealed is called, from the committer, whenever a file was sealed.
-	OnSealed func()
+	// OnFull is called whenever a file was sealed, and when an append waits: it
+	// should see to it that files retire, and may not block.
+	OnFull func()
 }
 
 // Root is what the checkpoint says about the log.
@@ -148,6 +149,7 @@ func (l *Log) Reserve(n int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.err == nil && !l.closing && !l.fits(n) {
+		l.opts.OnFull()
 		l.room.Wait()
 	}
 	if l.err != nil {
@@ -172,12 +174,14 @@ func (l *Log) TryReserve(n int64) bool {
 }
 
 // fits reports whether n bytes may be queued. One frame always fits an empty
-// queue, and the file limit is not held against a log that has nothing to retire.
+// queue. The file limit is not held against a log that is less than half full or
+// has nothing to retire: waiting would not help.
 func (l *Log) fits(n int64) bool {
 	if l.reserved > 0 && l.reserved+n > l.opts.QueueBytes {
 		return false
 	}
-	return len(l.files) == 1 || l.liveBytes()+l.reserved+n <= l.opts.MaxBytes
+	live := l.liveBytes()
+	return len(l.files) == 1 || live <= l.opts.MaxBytes/2 || live+l.reserved+n <= l.opts.MaxBytes
 }
 
 func (l *Log) liveBytes() int64 {
@@ -392,6 +396,6 @@ func (l *Log) rotate() error {
 	l.files = append(l.files, &file{number: number, firstSequence: l.sequence, f: f})
 	l.mu.Unlock()
 	l.bufAt = 0
-	l.opts.OnSealed()
+	l.opts.OnFull()
 	return nil
 }
