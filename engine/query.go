@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/planner"
+	"github.com/millrace/millrace/planner/catalog"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql"
 	"github.com/millrace/millrace/sql/types"
@@ -24,7 +25,7 @@ func (s *Session) query(ctx context.Context, st statement, stmt *sql.Select) (Re
 	case *planner.PushQuery:
 		return s.push(ctx, p.Query)
 	case *planner.PullQuery:
-		return s.pull(ctx, st, p.Pull)
+		return s.pull(ctx, v.catalog, stmt.Query.From.Source.Name.Name, p.Pull)
 	}
 	return nil, st.fail(sql.CodeInternal, stmt.Span, "", "unexpected plan %T", planned)
 }
@@ -124,14 +125,23 @@ func (e *Engine) ClosePush(id string) bool {
 // pullBufferRows is how many rows of a pull query wait for a slow reader.
 const pullBufferRows = 1024
 
-// pull starts a pull query; its rows come through a bounded channel.
-func (s *Session) pull(ctx context.Context, _ statement, p *plan.Pull) (Result, error) {
+// pull starts a pull query on a source; its rows come through a bounded channel.
+func (s *Session) pull(ctx context.Context, cat *catalog.Catalog, source string, p *plan.Pull) (Result, error) {
+	if s.property("millrace.pull.wait") == "inputs" {
+		if err := s.engine.waitFor(ctx, cat, source); err != nil {
+			return nil, err
+		}
+	}
+	if p.QueryID != "" {
+		if err := s.engine.waitReady(ctx, p.QueryID); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	rows := &pullRows{rows: make(chan executor.Row, pullBufferRows), failed: make(chan error, 1), cancel: cancel}
-	wait := s.property("millrace.pull.wait") == "inputs"
 	go func() { // ends with the query, or by close through ctx
 		defer close(rows.rows)
-		err := s.engine.exec.Pull(ctx, p, executor.PullOptions{WaitInputs: wait}, func(r executor.Row) error {
+		err := s.engine.exec.Pull(ctx, p, executor.PullOptions{}, func(r executor.Row) error {
 			select {
 			case rows.rows <- r:
 				return nil

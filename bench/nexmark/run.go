@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/internal/clock"
@@ -14,9 +13,6 @@ import (
 
 // batchRecords is how many events are produced in one record batch.
 const batchRecords = 1000
-
-// pollInterval is how often a run looks whether the query has caught up.
-const pollInterval = time.Millisecond
 
 // Result is the outcome of one query.
 type Result struct {
@@ -99,7 +95,7 @@ func Run(ctx context.Context, e *engine.Engine, clk clock.Clock, q Query) (Resul
 	if err := execute(ctx, e, q.SQL); err != nil {
 		return r, err
 	}
-	if err := wait(ctx, e, clk, q); err != nil {
+	if err := wait(ctx, e, q); err != nil {
 		return r, err
 	}
 	r.Seconds = clk.Now().Sub(start).Seconds()
@@ -119,24 +115,12 @@ func Run(ctx context.Context, e *engine.Engine, clk clock.Clock, q Query) (Resul
 }
 
 // wait returns when the query has committed everything that its inputs hold.
-func wait(ctx context.Context, e *engine.Engine, clk clock.Clock, q Query) error {
+func wait(ctx context.Context, e *engine.Engine, q Query) error {
 	src := e.Catalog().Source(strings.ToUpper(q.Sink))
 	if src == nil {
 		return fmt.Errorf("%s made no stream or table named %s", q.Name, q.Sink)
 	}
-	for {
-		done, err := e.CaughtUp(ctx, src.QueryID)
-		if err != nil || done {
-			return err
-		}
-		timer := clk.NewTimer(pollInterval)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
-	}
+	return e.WaitCaughtUp(ctx, src.QueryID)
 }
 
 // cpuSeconds is the CPU time of this process, user and system.
