@@ -212,7 +212,7 @@ func (a *aggregation) rekey(groupKey []types.Column) {
 	}
 	rel := a.push("group-by", op)
 	rel.schema = schema
-	a.repartition("group-by", rel.partitions)
+	a.repartition("group-by", rel.partitions, "")
 }
 
 // operator adds the Aggregate node.

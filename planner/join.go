@@ -22,6 +22,10 @@ type side struct {
 	alias        string
 	keyEquiv     [][]int
 	syntheticKey bool
+	// keyTopic and keyFormat are the topic whose keys decide the partition of the
+	// side's rows, and their format; empty when only repartition topics do.
+	keyTopic  string
+	keyFormat plan.Format
 }
 
 // joins plans the joins of FROM, left-deep in written order.
@@ -41,7 +45,7 @@ func (b *builder) joins(src *catalog.Source, alias string) {
 
 func (b *builder) rawSide(src *catalog.Source, alias string) *side {
 	rel := b.sourceRelation(src)
-	return &side{rel: rel, scope: sourceScope(alias, src.Schema, src.Windowed != nil), raw: true, alias: alias}
+	return &side{rel: rel, scope: sourceScope(alias, src.Schema, src.Windowed != nil), raw: true, alias: alias, keyTopic: src.Topic, keyFormat: src.Key}
 }
 
 // join plans one join.
@@ -63,12 +67,12 @@ func (b *builder) join(left, right *side, j sql.Join) *side {
 	if left.rel.table && !left.keyed(lx) {
 		return b.foreignKeyJoin(left, right, j, lx)
 	}
-	partitions := b.joinPartitions(left, right, lx, rx, j)
-	leftKept := left.keyed(lx)
-	l := b.keySide(left, lx, partitions)
-	r := b.keySide(right, rx, partitions)
+	m := b.meeting(left, right, lx, rx, j)
+	l := b.keySide(left, lx, m, m.leftKeyed)
+	r := b.keySide(right, rx, m, m.rightKeyed)
 	out := b.joinRelation(l, r, j)
-	out.keyEquiv, out.syntheticKey = joinKeys(l, r, j.Kind, lx, rx, left, leftKept)
+	out.keyTopic, out.keyFormat = m.topic, m.format
+	out.keyEquiv, out.syntheticKey = joinKeys(l, r, j.Kind, lx, rx, left, left.keyed(lx))
 	if out.syntheticKey {
 		b.nameSyntheticKey(out)
 	}
@@ -172,29 +176,57 @@ func (s *side) keyed(e *plan.Expr) bool {
 	return false
 }
 
-// joinPartitions returns the partition count at which both sides meet.
-func (b *builder) joinPartitions(left, right *side, lx, rx *plan.Expr, j sql.Join) int32 {
-	lKeyed, rKeyed := left.keyed(lx), right.keyed(rx)
+// meeting says how the rows of both sides come into the same partitions.
+type meeting struct {
+	partitions int32
+	// leftKeyed and rightKeyed say which sides stay where they are.
+	leftKeyed, rightKeyed bool
+	// topic and format are those that a repartitioned side must hash its keys as.
+	topic  string
+	format plan.Format
+}
+
+// meeting decides which sides are repartitioned: those whose rows are not keyed
+// by the condition, and a stream whose keys have other bytes than the other
+// side's, since equal keys would be in different partitions.
+func (b *builder) meeting(left, right *side, lx, rx *plan.Expr, j sql.Join) meeting {
+	m := meeting{leftKeyed: left.keyed(lx), rightKeyed: right.keyed(rx)}
+	if m.leftKeyed && m.rightKeyed && left.keyTopic != "" && right.keyTopic != "" && left.keyFormat != right.keyFormat && !b.transient {
+		switch {
+		case !left.rel.table:
+			m.leftKeyed = false
+		case !right.rel.table:
+			m.rightKeyed = false
+		default:
+			failHint(sql.CodeJoin, j.Span, "give one of them the other's KEY_FORMAT",
+				"Can't join %s with %s: their keys have different formats (%s, %s), so that equal keys are in different partitions", left.alias, right.alias, left.keyFormat.Name, right.keyFormat.Name)
+		}
+	}
 	switch {
-	case lKeyed && rKeyed:
+	case m.leftKeyed && m.rightKeyed:
 		if left.rel.partitions != right.rel.partitions && !b.transient {
 			failHint(sql.CodeJoin, j.Span, "repartition one of them: CREATE STREAM ... WITH (PARTITIONS=n) AS SELECT ... PARTITION BY",
 				"Can't join %s with %s since the number of partitions don't match. %s partitions = %d; %s partitions = %d. Please repartition either one so that the number of partitions match",
-				j.Source.Name.Name, left.scope.sources()[0], left.scope.sources()[0], left.rel.partitions, right.alias, right.rel.partitions)
+				types.QuoteName(left.scope.sources()[0]), types.QuoteName(right.alias), left.scope.sources()[0], left.rel.partitions, right.alias, right.rel.partitions)
 		}
-		return left.rel.partitions
-	case lKeyed:
-		return left.rel.partitions
-	case rKeyed:
-		return right.rel.partitions
+		m.partitions, m.topic, m.format = left.rel.partitions, left.keyTopic, left.keyFormat
+		if m.topic == "" {
+			m.topic, m.format = right.keyTopic, right.keyFormat
+		}
+	case m.leftKeyed:
+		m.partitions, m.topic, m.format = left.rel.partitions, left.keyTopic, left.keyFormat
+	case m.rightKeyed:
+		m.partitions, m.topic, m.format = right.rel.partitions, right.keyTopic, right.keyFormat
+	default:
+		m.partitions = max(left.rel.partitions, right.rel.partitions)
 	}
-	return max(left.rel.partitions, right.rel.partitions)
+	return m
 }
 
-// keySide keys a side by e and gives its columns their alias.
-func (b *builder) keySide(s *side, e *plan.Expr, partitions int32) *side {
+// keySide keys a side by e, unless it is keyed so, and gives its columns their
+// alias.
+func (b *builder) keySide(s *side, e *plan.Expr, m meeting, keyed bool) *side {
 	out := &side{rel: s.rel, scope: s.scope, alias: s.alias}
-	keyed := s.keyed(e)
 	if !keyed && s.rel.windowed != nil {
 		fail(sql.CodeWindow, b.q.Span, "Implicit repartitioning of windowed sources is not supported: %s has a windowed key", s.alias)
 	}
@@ -225,7 +257,7 @@ func (b *builder) keySide(s *side, e *plan.Expr, partitions int32) *side {
 	}
 	b.rel.schema = schema
 	if !keyed {
-		b.repartition(meaning, partitions)
+		b.repartition(meaning, m.partitions, m.topic)
 	}
 	out.rel, out.scope = b.rel, scope
 	return out
@@ -359,7 +391,7 @@ func (b *builder) foreignKeyJoin(left, right *side, j sql.Join, lx *plan.Expr) *
 		failHint(sql.CodeUnsupported, j.Span, "use tables over topics with one partition",
 			"foreign-key joins of tables with more than one partition are not available yet")
 	}
-	l, r := left, b.keySide(right, column(0, right.rel.schema.Key[0].Type), right.rel.partitions)
+	l, r := left, b.keySide(right, column(0, right.rel.schema.Key[0].Type), meeting{}, true)
 	if left.raw {
 		l = b.prefixTable(left)
 		lx = rewrite(lx, func(e *plan.Expr) *plan.Expr {
