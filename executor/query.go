@@ -105,6 +105,9 @@ func (q *query) build() error {
 				limits:  limits{q.cfg.batchRows, q.cfg.FetchBytes},
 				results: make(chan CommitResult, 1),
 			}
+			if err := q.mirror(prog); err != nil {
+				return err
+			}
 			t.sched.queuedHead = minTime
 			t.sched.head = minTime
 			tasks = append(tasks, t)
@@ -114,6 +117,22 @@ func (q *query) build() error {
 		return fmt.Errorf("a push query runs as one task, the plan has %d", len(tasks))
 	}
 	q.tasks, q.open, q.toRestore = tasks, len(tasks), len(tasks)
+	return nil
+}
+
+// mirror gives the stores of a program their place in the state store on disk.
+func (q *query) mirror(p *program) (err error) {
+	if q.cfg.State == nil {
+		return nil
+	}
+	for _, s := range p.stores {
+		if s.changelog.Topic == "" {
+			continue
+		}
+		if s.mirror, err = q.cfg.State.Mirror(fmt.Sprintf("%s/%s", q.group, s.changelog)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
