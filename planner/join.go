@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/planner/catalog"
@@ -22,6 +23,9 @@ type side struct {
 	alias        string
 	keyEquiv     [][]int
 	syntheticKey bool
+	// equal are expressions over rel that equal its key, beside the columns of
+	// keyEquiv: ON a.id = ABS(b.id) keys by both.
+	equal []*plan.Expr
 	// keyTopic and keyFormat are the topic whose keys decide the partition of the
 	// side's rows, and their format; empty when only repartition topics do.
 	keyTopic  string
@@ -72,6 +76,9 @@ func (b *builder) join(left, right *side, j sql.Join) *side {
 	r := b.keySide(right, rx, m, m.rightKeyed)
 	out := b.joinRelation(l, r, j)
 	out.keyTopic, out.keyFormat = m.topic, m.format
+	if j.Kind != sql.FullJoin {
+		out.equal = equalExprs(left, right, l, r, lx, rx)
+	}
 	out.keyEquiv, out.syntheticKey = joinKeys(l, r, j.Kind, lx, rx, left, left.keyed(lx))
 	if out.syntheticKey {
 		b.nameSyntheticKey(out)
@@ -163,8 +170,8 @@ func (s *side) keyed(e *plan.Expr) bool {
 	if s.raw {
 		return len(s.rel.schema.Key) == 1 && isColumn(e, 0)
 	}
-	if s.syntheticKey {
-		return isColumn(e, 0)
+	if isColumn(e, 0) && s.syntheticKey || slices.ContainsFunc(s.equal, func(x *plan.Expr) bool { return equalExpr(x, e) }) {
+		return true
 	}
 	for _, equiv := range s.keyEquiv {
 		for _, c := range equiv {
@@ -336,15 +343,13 @@ func joinKeys(l, r *side, kind sql.JoinKind, lx, rx *plan.Expr, left *side, left
 	if kind == sql.FullJoin {
 		return nil, true
 	}
-	if kind != sql.RightJoin {
-		switch {
-		case !left.raw && leftKept:
-			if len(left.keyEquiv) > 0 {
-				cols = append(cols, left.keyEquiv[0]...)
-			}
-		case lx.Op == plan.OpColumn && lx.Column >= 0:
-			cols = append(cols, find(l, left, lx))
+	switch {
+	case !left.raw && leftKept:
+		if len(left.keyEquiv) > 0 {
+			cols = append(cols, left.keyEquiv[0]...)
 		}
+	case lx.Op == plan.OpColumn && lx.Column >= 0:
+		cols = append(cols, find(l, left, lx))
 	}
 	if rx.Op == plan.OpColumn && rx.Column >= 0 {
 		cols = append(cols, len(l.rel.schema.Value)+1+rx.Column)
@@ -353,6 +358,26 @@ func joinKeys(l, r *side, kind sql.JoinKind, lx, rx *plan.Expr, left *side, left
 		return nil, true
 	}
 	return [][]int{cols}, false
+}
+
+// equalExprs returns the sides of a join's condition over its output.
+func equalExprs(left, right, l, r *side, lx, rx *plan.Expr) []*plan.Expr {
+	moved := func(e *plan.Expr, before, after *side, offset int) *plan.Expr {
+		if before.rel == after.rel {
+			return shift(e, func(i int) int { return i + offset })
+		}
+		return rewrite(e, func(x *plan.Expr) *plan.Expr {
+			if x.Op != plan.OpColumn {
+				return nil
+			}
+			return column(find(after, before, x)+offset, x.Type)
+		})
+	}
+	out := []*plan.Expr{moved(lx, left, l, 0), moved(rx, right, r, len(l.rel.schema.Value))}
+	if !left.raw && left.keyed(lx) {
+		out = append(out, left.equal...)
+	}
+	return out
 }
 
 // find returns where a column of the side before keying stands after it.
@@ -387,10 +412,6 @@ func (b *builder) foreignKeyJoin(left, right *side, j sql.Join, lx *plan.Expr) *
 	if right.rel.windowed != nil || left.rel.windowed != nil {
 		fail(sql.CodeJoin, j.Span, "Foreign-key table-table joins are not supported on windowed tables")
 	}
-	if !b.transient && (left.rel.partitions != 1 || right.rel.partitions != 1) {
-		failHint(sql.CodeUnsupported, j.Span, "use tables over topics with one partition",
-			"foreign-key joins of tables with more than one partition are not available yet")
-	}
 	l, r := left, b.keySide(right, column(0, right.rel.schema.Key[0].Type), meeting{}, true)
 	if left.raw {
 		l = b.prefixTable(left)
@@ -401,7 +422,8 @@ func (b *builder) foreignKeyJoin(left, right *side, j sql.Join, lx *plan.Expr) *
 			return column(find(l, left, e), e.Type)
 		})
 	}
-	rel := &relation{id: b.nodeID("join-" + l.alias + "-" + r.alias), inputs: []*relation{l.rel, r.rel}, table: true, partitions: l.rel.partitions}
+	l, r = b.gather(l), b.gather(r)
+	rel := &relation{id: b.nodeID("join-" + l.alias + "-" + r.alias), inputs: []*relation{l.rel, r.rel}, table: true, partitions: 1}
 	rel.schema.Key = l.rel.schema.Key
 	rel.schema.Value = append(append([]types.Column(nil), l.rel.schema.Value...), r.rel.schema.Value...)
 	rel.op = &plan.ForeignKeyJoin{Join: joinKind(j.Kind), ForeignKey: lx,
@@ -414,6 +436,19 @@ func (b *builder) foreignKeyJoin(left, right *side, j sql.Join, lx *plan.Expr) *
 		out.scope.columns = append(out.scope.columns, c)
 	}
 	return out
+}
+
+// gather brings the rows of a table into one partition. A change of a right row
+// concerns left rows of any partition, so a foreign-key join runs in one task.
+func (b *builder) gather(s *side) *side {
+	if s.rel.partitions == 1 || b.transient {
+		return s
+	}
+	out := *s
+	b.rel = s.rel
+	b.repartition("gather-"+s.alias, 1, "")
+	out.rel = b.rel
+	return &out
 }
 
 // prefixTable gives a table's columns their alias and keeps its key.
