@@ -28,12 +28,14 @@ func (b *builder) project(items []item) {
 		}
 		keyOf[i] = k
 	}
-	schema := types.Schema{}
+	schema := types.Schema{Key: make([]types.Column, len(key))}
 	op := &plan.Project{}
+	for k := range key {
+		op.Key = append(op.Key, k)
+	}
 	for i, it := range items {
 		if k := keyOf[i]; k >= 0 {
-			op.Key = append(op.Key, k)
-			schema.Key = append(schema.Key, types.Column{Name: it.name, Type: key[k].Type})
+			schema.Key[k] = types.Column{Name: it.name, Type: key[k].Type}
 			continue
 		}
 		for j, k := range keyOf {
