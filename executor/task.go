@@ -52,6 +52,7 @@ type task struct {
 	phase   phase
 	stage   stage
 	entries []op.Entry // of the present run
+	strict  error      // a bad row that stops the query by its properties
 	limits  limits
 	restore *restoration
 
@@ -239,6 +240,9 @@ func (t *task) runStep(w *worker) (verdict, error) {
 	}
 	c := t.context(w)
 	in, run, err := t.choose(&c.Context, w, c.Report)
+	if err == nil {
+		err = t.strict
+	}
 	if err != nil {
 		return idle, err
 	}
@@ -248,7 +252,9 @@ func (t *task) runStep(w *worker) (verdict, error) {
 	for _, s := range t.stores {
 		s.Lock()
 	}
-	err = t.process(c, in, run)
+	if err = t.process(c, in, run); err == nil {
+		err = t.strict
+	}
 	if t.q.plan.Transient && err == nil {
 		for _, s := range t.stores {
 			s.Commit()
@@ -282,7 +288,12 @@ func (t *task) context(w *worker) *op.Context {
 		Context: expr.Context{Scratch: &w.scratch, NowMs: q.cfg.Clock.Now().UnixMilli(), Random: q.random},
 		Out:     &t.stage,
 		Late:    &t.sched.late,
-		Report:  func(e op.Entry) { q.report(&t.stage, e) },
+		Report: func(e op.Entry) {
+			q.report(&t.stage, e)
+			if t.strict == nil && q.strict(e.Kind) {
+				t.strict = &fatalError{fmt.Errorf("%s-%d offset %d: %s: %w", e.Topic, e.Partition, e.Offset, e.Kind, e.Cause)}
+			}
+		},
 	}
 }
 

@@ -121,7 +121,7 @@ func (a *Aggregate) Process(c *Context, b *batch.Batch) error {
 	a.out.begin(c, b.Topic)
 	for k := 0; k < len(sel); k++ {
 		i := sel[k]
-		if b.KeyNull.Get(i) {
+		if noKey(b, i) {
 			continue
 		}
 		var err error

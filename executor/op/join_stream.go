@@ -87,7 +87,7 @@ func (j *StreamStreamJoin) Right() Port {
 func (j *StreamStreamJoin) process(c *Context, b *batch.Batch, side int) error {
 	j.out.begin(c, b.Topic)
 	for _, i := range b.Sel {
-		if b.KeyNull.Get(i) || b.ValueNull.Get(i) {
+		if noKey(b, i) || b.ValueNull.Get(i) {
 			continue
 		}
 		if err := j.join(c, b, i, side); err != nil {

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"encoding/binary"
 	"slices"
 )
 
@@ -78,15 +77,4 @@ func (s *Store) committedTable(id int64) *Table {
 		return t
 	}
 	return s.segments[id]
-}
-
-// CommittedNote returns the committed number in a note.
-func (s *Store) CommittedNote(name string, absent int64) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v, ok := s.notes.Committed([]byte(name))
-	if !ok || len(v) != 8 {
-		return absent
-	}
-	return int64(binary.BigEndian.Uint64(v))
 }

@@ -72,8 +72,8 @@ func (u *undoLog) old(r undoRec) ([]byte, bool) {
 	return u.buf[r.key+r.keyLen : r.key+r.keyLen+r.oldLen], true
 }
 
-// Hash returns the hash that the table uses for a key.
-func Hash(key []byte) uint64 { return xxh3.Hash(key) }
+// hashOf returns the hash of a key.
+func hashOf(key []byte) uint64 { return xxh3.Hash(key) }
 
 func (t *Table) sub(hash uint64) *sub {
 	if t.dir == nil {
@@ -115,7 +115,7 @@ func (s *sub) find(key []byte, hash uint64) *slot {
 
 // Get returns a key's value, a view that dies with the next change.
 func (t *Table) Get(key []byte) ([]byte, bool) {
-	hash := Hash(key)
+	hash := hashOf(key)
 	s := t.sub(hash)
 	sl := s.find(key, hash)
 	if sl.off == 0 || s.deleted(sl) {
@@ -127,7 +127,7 @@ func (t *Table) Get(key []byte) ([]byte, bool) {
 
 // Committed returns the value that a key had at the last commit.
 func (t *Table) Committed(key []byte) ([]byte, bool) {
-	hash := Hash(key)
+	hash := hashOf(key)
 	s := t.sub(hash)
 	sl := s.find(key, hash)
 	switch {
@@ -142,12 +142,6 @@ func (t *Table) Committed(key []byte) ([]byte, bool) {
 	return v, true
 }
 
-// Touch brings a key's slot into the cache ahead of its use.
-func (t *Table) Touch(hash uint64) uint64 {
-	s := t.sub(hash)
-	return s.slots[hash&uint64(len(s.slots)-1)].hash
-}
-
 // Put sets a key's value, copying both.
 func (t *Table) Put(key, value []byte) {
 	copy(t.Slot(key, len(value), false), value)
@@ -157,7 +151,7 @@ func (t *Table) Put(key, value []byte) {
 // the old value is in the undo log then. With keep the old content stays (new
 // bytes are zero), else it is undefined. It dies with the next change.
 func (t *Table) Slot(key []byte, size int, keep bool) []byte {
-	hash := Hash(key)
+	hash := hashOf(key)
 	s, sl := t.reserve(key, hash)
 	fresh := sl.off == 0
 	if fresh {
@@ -191,7 +185,7 @@ func (t *Table) Slot(key []byte, size int, keep bool) []byte {
 
 // Delete removes a key and reports whether it was there.
 func (t *Table) Delete(key []byte) bool {
-	hash := Hash(key)
+	hash := hashOf(key)
 	s := t.sub(hash)
 	sl := s.find(key, hash)
 	if sl.off == 0 || s.deleted(sl) {
