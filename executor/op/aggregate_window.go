@@ -47,7 +47,7 @@ func (a *Aggregate) windows(c *Context, b *batch.Batch, i int32) error {
 	}
 	if newest > a.store.Int64Note(noteNewestStart, noTime) {
 		a.store.SetInt64Note(noteNewestStart, newest)
-		a.expire(newest)
+		a.expire(newest - 1) // a window exactly as old as the retention stays
 	}
 	if now == last {
 		return nil
