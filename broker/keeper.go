@@ -22,7 +22,7 @@ type keeper struct {
 }
 
 // walFilesMax is how many sealed log files are kept before the oldest retires,
-// whatever their size: a restart leaves a small one behind.
+// whatever their size.
 const walFilesMax = 16
 
 func (k *keeper) start(b *Broker) {
@@ -30,6 +30,7 @@ func (k *keeper) start(b *Broker) {
 	k.quit = make(chan struct{})
 	k.mu.Lock()
 	k.wake = make(chan struct{}, 1)
+	k.wake <- struct{}{} // recovery may have left work
 	k.mu.Unlock()
 	k.done.Go(k.run) // stop ends it
 }

@@ -140,7 +140,7 @@ func (b *Broker) walOptions() wal.Options {
 	return wal.Options{
 		FS: b.cfg.FS, Dir: b.cfg.FS.PathJoin(b.cfg.Dir, "wal"), Logger: b.cfg.Logger,
 		FileBytes: l.WALFileBytes, MaxBytes: l.WALMaxBytes, QueueBytes: l.QueueMaxBytes,
-		FrameMaxBytes: l.FrameMaxBytes, OnSealed: b.keeper.poke,
+		FrameMaxBytes: l.FrameMaxBytes, OnFull: b.keeper.poke,
 	}
 }
 

@@ -14,3 +14,6 @@ type Row struct {
 	// Time is the row time in ms.
 	Time int64
 }
+
+// Deleted reports whether the row is a table's deletion.
+func (r Row) Deleted() bool { return r.Op == batch.Delete }

@@ -64,6 +64,9 @@ func LoadCheckpoint(fs vfs.FS, dir string) (Root, []byte, error) {
 		return Root{}, nil, fmt.Errorf("%w: data directory has format version %d, this program reads up to %d", ErrVersion, v, FormatVersion)
 	}
 	body := b[checkpointHeaderBytes:]
+	if binary.BigEndian.Uint32(b[8:]) == 0 {
+		return Root{}, nil, fmt.Errorf("%w: checkpoint: version 0", ErrCorrupt)
+	}
 	if binary.BigEndian.Uint64(b[20:]) != uint64(len(body)) || binary.BigEndian.Uint32(b[16:]) != crc32.Checksum(body, castagnoli) {
 		return Root{}, nil, fmt.Errorf("%w: checkpoint: checksum mismatch", ErrCorrupt)
 	}

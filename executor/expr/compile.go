@@ -14,10 +14,7 @@ func compile(e *plan.Expr, in *types.Schema) (node, error) {
 	case plan.OpColumn:
 		return compileColumn(e, in)
 	case plan.OpLiteral:
-		if e.Value == nil {
-			return nil, fmt.Errorf("literal without a value")
-		}
-		return &literal{e.Type, *e.Value}, nil
+		return &literal{e.Type, literalValue(e)}, nil
 	case plan.OpLambda, plan.OpParam, plan.OpArray, plan.OpMap, plan.OpStruct, plan.OpIndex, plan.OpField, plan.OpIn, plan.OpIsDistinct:
 		return compileFallback(e, in)
 	case plan.OpCall:

@@ -64,10 +64,7 @@ func compileRow(e *plan.Expr, in *types.Schema) (rowFunc, error) {
 	case plan.OpColumn:
 		return rowColumn(e, in)
 	case plan.OpLiteral:
-		if e.Value == nil {
-			return nil, errors.New("literal without a value")
-		}
-		v := *e.Value
+		v := literalValue(e)
 		return func(*row) (types.Value, error) { return v, nil }, nil
 	case plan.OpParam:
 		return rowParam(e), nil
@@ -323,4 +320,27 @@ func arithFloat(op plan.Op, l, x float64) float64 {
 		return l / x
 	}
 	return math.Mod(l, x)
+}
+
+// literalValue returns a constant; a plan that was stored has no value for NULL.
+func literalValue(e *plan.Expr) types.Value {
+	if e.Value == nil {
+		return types.NullValue
+	}
+	return *e.Value
+}
+
+// Evaluate returns the value of an expression without columns. nowMs is the wall
+// time that it sees.
+func Evaluate(e *plan.Expr, nowMs int64, random func() uint64) (types.Value, error) {
+	f, err := compileRow(e, &types.Schema{})
+	if err != nil {
+		return types.NullValue, err
+	}
+	c := &Context{NowMs: nowMs, Random: random}
+	v, err := f(&row{c: c})
+	if err == nil && len(c.failures) > 0 {
+		err = c.failures[0].Err
+	}
+	return v, err
 }

@@ -20,7 +20,7 @@ type Op string
 // own precision and scale.
 const (
 	OpColumn  Op = "column"  // Column
-	OpLiteral Op = "literal" // Value
+	OpLiteral Op = "literal" // Value; nil is NULL
 	OpCall    Op = "call"    // Name = overload ID, Args
 	OpCast    Op = "cast"    // Args[0] to Type
 	OpCase    Op = "case"    // Args = cond, then, cond, then, ..., else

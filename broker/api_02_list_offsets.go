@@ -1,0 +1,72 @@
+package broker
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// ListOffsets (2). Versions 1-11.
+//
+// Timestamps: -1 latest (last stable offset for read_committed), -2 earliest,
+// -3 the record with the largest timestamp, -4 earliest local (= earliest), -5
+// latest tiered and -6 earliest pending upload (none: -1). Any other is looked
+// up: the first offset whose timestamp is not lower, -1 when there is none.
+func init() {
+	register(2, 1, 11, func(b *Broker, rq *request, req *kmsg.ListOffsetsRequest) error {
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, rt := range req.Topics {
+			st := kmsg.NewListOffsetsResponseTopic()
+			st.Topic = rt.Topic
+			for _, rp := range rt.Partitions {
+				st.Partitions = append(st.Partitions, b.listOffset(rt.Topic, rp, req.IsolationLevel == 1))
+			}
+			resp.Topics = append(resp.Topics, st)
+		}
+		rq.reply(resp)
+		return nil
+	})
+}
+
+func (b *Broker) listOffset(topic string, rp kmsg.ListOffsetsRequestTopicPartition, committed bool) kmsg.ListOffsetsResponseTopicPartition {
+	sp := kmsg.NewListOffsetsResponseTopicPartition()
+	sp.Partition, sp.Offset, sp.Timestamp, sp.LeaderEpoch = rp.Partition, -1, -1, -1
+	p := b.topics.partition(kafka.TopicPartition{Topic: topic, Partition: rp.Partition})
+	if p == nil {
+		sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
+		return sp
+	}
+	if sp.ErrorCode = b.checkLeaderEpoch(rp.CurrentLeaderEpoch); sp.ErrorCode != 0 {
+		return sp
+	}
+	bounds := p.Bounds()
+	latest := bounds.HighWatermark
+	if committed {
+		latest = bounds.LastStable
+	}
+	var at kafka.Offset
+	ts := kafka.NoTimestamp
+	var err error
+	switch {
+	case rp.Timestamp == -1:
+		at = latest
+	case rp.Timestamp == -2 || rp.Timestamp == -4:
+		at = bounds.LogStart
+	case rp.Timestamp == -3:
+		at, ts, err = p.MaxTimestamp(latest)
+	case rp.Timestamp < -3:
+		at = -1
+	default:
+		at, ts, err = p.OffsetForTime(kafka.Timestamp(rp.Timestamp), latest)
+	}
+	if err != nil {
+		sp.ErrorCode = errorCode(err)
+		return sp
+	}
+	sp.Offset, sp.Timestamp = int64(at), int64(ts)
+	if at >= 0 {
+		sp.LeaderEpoch = b.epoch
+	}
+	return sp
+}

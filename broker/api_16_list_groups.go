@@ -1,0 +1,40 @@
+package broker
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/broker/group"
+)
+
+// ListGroups (16). Versions 0-5. All groups are of type classic.
+func init() {
+	register(16, 0, 5, func(b *Broker, rq *request, req *kmsg.ListGroupsRequest) error {
+		resp := req.ResponseKind().(*kmsg.ListGroupsResponse)
+		all := b.groups.List()
+		known := map[string]bool{}
+		for _, d := range all {
+			known[d.Name] = true
+		}
+		for _, name := range b.offsets.groups() {
+			if !known[name] {
+				all = append(all, group.Description{Name: name})
+			}
+		}
+		fold := func(list []string, v string) bool {
+			return len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, v) })
+		}
+		for _, d := range all {
+			if !fold(req.StatesFilter, d.State.String()) || !fold(req.TypesFilter, "classic") {
+				continue
+			}
+			g := kmsg.NewListGroupsResponseGroup()
+			g.Group, g.ProtocolType, g.GroupState, g.GroupType = d.Name, d.ProtocolType, d.State.String(), "classic"
+			resp.Groups = append(resp.Groups, g)
+		}
+		rq.reply(resp)
+		return nil
+	})
+}

@@ -1,0 +1,49 @@
+package broker
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// DeleteTopics (20). Versions 1-6. Topics are named, or given by id from version
+// 6 on.
+func init() {
+	register(20, 1, 6, func(b *Broker, rq *request, req *kmsg.DeleteTopicsRequest) error {
+		resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
+		topics := req.Topics
+		if req.Version < 6 {
+			for i := range req.TopicNames {
+				rt := kmsg.NewDeleteTopicsRequestTopic()
+				rt.Topic = &req.TopicNames[i]
+				topics = append(topics, rt)
+			}
+		}
+		for _, rt := range topics {
+			st := kmsg.NewDeleteTopicsResponseTopic()
+			st.Topic, st.TopicID = rt.Topic, rt.TopicID
+			err := b.deleteTopic(rt, &st)
+			st.ErrorCode, st.ErrorMessage = errorCode(err), message(err)
+			resp.Topics = append(resp.Topics, st)
+		}
+		rq.reply(resp)
+		return nil
+	})
+}
+
+func (b *Broker) deleteTopic(rt kmsg.DeleteTopicsRequestTopic, st *kmsg.DeleteTopicsResponseTopic) error {
+	var t *topic
+	if rt.Topic != nil {
+		if t = b.topics.get(*rt.Topic); t == nil {
+			return ErrUnknownTopic
+		}
+	} else if t = b.topics.getID(rt.TopicID); t == nil {
+		return kerr.UnknownTopicID
+	}
+	if b.protectedTopic(t.name) {
+		return fmt.Errorf("%w: %s belongs to the engine", kerr.TopicAuthorizationFailed, t.name)
+	}
+	st.Topic, st.TopicID = &t.name, t.id
+	return b.Apply(Metadata{DeleteTopics: []string{t.name}})
+}

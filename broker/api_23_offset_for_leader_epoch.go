@@ -1,0 +1,36 @@
+package broker
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// OffsetForLeaderEpoch (23). Versions 2-4; the floor is 2 because librdkafka
+// speaks nothing else. The leader epoch grows at every start, so that clients
+// notice when a crash cut records that were never acknowledged.
+func init() {
+	register(23, 2, 4, func(b *Broker, rq *request, req *kmsg.OffsetForLeaderEpochRequest) error {
+		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		for _, rt := range req.Topics {
+			st := kmsg.NewOffsetForLeaderEpochResponseTopic()
+			st.Topic = rt.Topic
+			for _, rp := range rt.Partitions {
+				sp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+				sp.Partition, sp.LeaderEpoch, sp.EndOffset = rp.Partition, -1, -1
+				p := b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: rp.Partition})
+				if p == nil {
+					sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				} else if sp.ErrorCode = b.checkLeaderEpoch(rp.CurrentLeaderEpoch); sp.ErrorCode == 0 {
+					epoch, end := p.EndOfEpoch(rp.LeaderEpoch, b.epoch)
+					sp.LeaderEpoch, sp.EndOffset = epoch, int64(end)
+				}
+				st.Partitions = append(st.Partitions, sp)
+			}
+			resp.Topics = append(resp.Topics, st)
+		}
+		rq.reply(resp)
+		return nil
+	})
+}

@@ -1,0 +1,95 @@
+package broker
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// IncrementalAlterConfigs (44). Versions 0-1. Topics only: what the broker
+// itself is told at start cannot be changed. A resource is changed as a whole or
+// not at all.
+func init() {
+	register(44, 0, 1, func(b *Broker, rq *request, req *kmsg.IncrementalAlterConfigsRequest) error {
+		resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+		for _, rr := range req.Resources {
+			sr := kmsg.NewIncrementalAlterConfigsResponseResource()
+			sr.ResourceType, sr.ResourceName = rr.ResourceType, rr.ResourceName
+			err := b.alterTopicConfigs(rr, req.ValidateOnly)
+			sr.ErrorCode, sr.ErrorMessage = errorCode(err), message(err)
+			resp.Resources = append(resp.Resources, sr)
+		}
+		rq.reply(resp)
+		return nil
+	})
+}
+
+func (b *Broker) alterTopicConfigs(rr kmsg.IncrementalAlterConfigsRequestResource, validateOnly bool) error {
+	if rr.ResourceType != kmsg.ConfigResourceTypeTopic {
+		return fmt.Errorf("%w: only topic configurations can be changed", kerr.InvalidRequest)
+	}
+	if b.protectedTopic(rr.ResourceName) {
+		return fmt.Errorf("%w: %s belongs to the engine", kerr.TopicAuthorizationFailed, rr.ResourceName)
+	}
+	c := newChange(256)
+	return b.submitWait(c, func() error {
+		t := b.topics.get(rr.ResourceName)
+		if t == nil {
+			return ErrUnknownTopic
+		}
+		old, _ := t.config()
+		configs, err := alter(old, rr.Configs)
+		if err != nil {
+			return err
+		}
+		if _, err := parseSettings(configs); err != nil || validateOnly {
+			return err
+		}
+		b.stage(c, &configsSet{t.id, configs})
+		return nil
+	})
+}
+
+// alter applies SET, DELETE, APPEND and SUBTRACT to a copy of configs.
+func alter(configs map[string]string, changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) (map[string]string, error) {
+	configs = maps.Clone(configs)
+	if configs == nil {
+		configs = map[string]string{}
+	}
+	for _, ch := range changes {
+		known, ok := findConfig(ch.Name)
+		if !ok {
+			return nil, fmt.Errorf("%w: %s is not known", errConfig, ch.Name)
+		}
+		if ch.Value == nil && ch.Op != kmsg.IncrementalAlterConfigOpDelete {
+			return nil, fmt.Errorf("%w: %s is null", errConfig, ch.Name)
+		}
+		list := strings.Split(known.fallback, ",")
+		if v, set := configs[ch.Name]; set {
+			list = strings.Split(v, ",")
+		}
+		switch ch.Op {
+		case kmsg.IncrementalAlterConfigOpSet:
+			configs[ch.Name] = *ch.Value
+			continue
+		case kmsg.IncrementalAlterConfigOpDelete:
+			delete(configs, ch.Name)
+			continue
+		}
+		if known.kind != configList {
+			return nil, fmt.Errorf("%w: %s is not a list", errConfig, ch.Name)
+		}
+		for _, v := range strings.Split(*ch.Value, ",") {
+			list = slices.DeleteFunc(list, func(have string) bool { return have == v })
+			if ch.Op == kmsg.IncrementalAlterConfigOpAppend {
+				list = append(list, v)
+			}
+		}
+		configs[ch.Name] = strings.Join(list, ",")
+	}
+	return configs, nil
+}

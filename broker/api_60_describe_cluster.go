@@ -1,0 +1,29 @@
+package broker
+
+import (
+	"math"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// DescribeCluster (60). Versions 0-2. Endpoint type 2 (controllers) is not
+// served.
+func init() {
+	register(60, 0, 2, func(b *Broker, rq *request, req *kmsg.DescribeClusterRequest) error {
+		resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
+		resp.ClusterID, resp.ControllerID, resp.ClusterAuthorizedOperations = b.clusterID, nodeID, math.MinInt32
+		resp.EndpointType = 1
+		if req.Version >= 1 && req.EndpointType != 1 {
+			resp.ErrorCode = kerr.UnsupportedEndpointType.Code
+			rq.reply(resp)
+			return nil
+		}
+		broker := kmsg.NewDescribeClusterResponseBroker()
+		broker.NodeID = nodeID
+		broker.Host, broker.Port = b.advertised(rq.c)
+		resp.Brokers = append(resp.Brokers, broker)
+		rq.reply(resp)
+		return nil
+	})
+}

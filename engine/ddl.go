@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/planner"
+	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/sql"
+	"github.com/millrace/millrace/sql/types"
+)
+
+// changesCatalog reports whether a statement becomes a command.
+func changesCatalog(stmt sql.Statement) bool {
+	switch stmt.(type) {
+	case *sql.CreateSource, *sql.CreateAs, *sql.InsertSelect, *sql.AlterSource, *sql.DropSource,
+		*sql.CreateType, *sql.DropType, *sql.QueryControl:
+		return true
+	}
+	return false
+}
+
+// plannedChange is a statement on its way to become a command. A nil command
+// means that nothing is to be done.
+type plannedChange struct {
+	command *Command
+	change  change
+	// start is the query to start; resolve says where its sources begin.
+	start *plan.Query
+	// stop are the queries to end before the command, pause and resume those to
+	// switch after it.
+	stop, pause, resume []string
+	id                  string // of the command: stream/`S`/create
+	msg                 string
+	queryID             string
+}
+
+// changeCatalog executes a statement that changes the catalog.
+func (s *Session) changeCatalog(ctx context.Context, st statement) (Result, error) {
+	e := s.engine
+	e.ddl.Lock()
+	defer e.ddl.Unlock()
+	p, err := s.planChange(e.view(), st)
+	if err != nil {
+		return nil, err
+	}
+	if p.command == nil {
+		return &Done{Msg: p.msg, Warning: true}, nil
+	}
+	if p.start != nil {
+		if err := s.startOffsets(ctx, &p); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range p.stop {
+		if err := e.exec.Stop(ctx, id); err != nil {
+			return nil, fmt.Errorf("stop query %s: %w", id, err)
+		}
+	}
+	sequence, err := e.commit(ctx, p.command, p.change)
+	if err != nil {
+		return nil, e.restart(p.stop, err)
+	}
+	if err := e.takeEffect(&p); err != nil {
+		return nil, err
+	}
+	return &Done{Msg: p.msg, Text: p.command.Text, Command: &CommandStatus{ID: p.id, Sequence: sequence, QueryID: p.queryID}}, nil
+}
+
+// restart starts queries again whose end was not recorded, and returns why.
+func (e *Engine) restart(ids []string, cause error) error {
+	for _, id := range ids {
+		if q := e.Catalog().Query(id); q != nil {
+			if err := e.exec.Start(q.Plan, executor.StartOptions{Group: e.group(id), Paused: q.Paused}); err != nil {
+				cause = fmt.Errorf("%w (and query %s did not start again: %v)", cause, id, err)
+			}
+		}
+	}
+	return cause
+}
+
+// takeEffect does what a recorded command says to the running queries.
+func (e *Engine) takeEffect(p *plannedChange) error {
+	if p.start != nil {
+		if err := e.exec.Start(p.start, executor.StartOptions{Group: e.group(p.start.ID)}); err != nil {
+			return fmt.Errorf("start query %s: %w", p.start.ID, err)
+		}
+	}
+	for _, id := range p.pause {
+		if err := e.exec.Pause(id); err != nil {
+			return err
+		}
+	}
+	for _, id := range p.resume {
+		if err := e.exec.Resume(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planChange plans a statement against a view; it changes nothing.
+func (s *Session) planChange(v view, st statement) (plannedChange, error) {
+	switch stmt := st.stmt.(type) {
+	case *sql.DropSource:
+		return s.dropSource(v, st, stmt)
+	case *sql.DropType:
+		return s.dropType(v, st, stmt)
+	case *sql.QueryControl:
+		return s.queryControl(v, st, stmt)
+	}
+	planned, perr := planner.Plan(s.env(v, st.text), st.stmt)
+	if perr != nil {
+		return plannedChange{}, wrap(perr, st)
+	}
+	text := st.text[st.stmt.Pos().Start:st.stmt.Pos().End] + ";"
+	switch pl := planned.(type) {
+	case *planner.Nothing:
+		return plannedChange{msg: pl.Msg}, nil
+	case *planner.AddType:
+		return plannedChange{
+			command: &Command{Kind: createType, Text: text, Name: pl.Name, Type: &pl.Type},
+			id:      commandID("type", pl.Name, "create"), msg: "Registered custom type with name '" + pl.Name + "' and SQL type " + pl.Type.String(),
+		}, nil
+	case *planner.CreateSource:
+		return createSourceChange(pl, text), nil
+	case *planner.CreateQuery:
+		return createQueryChange(pl, text), nil
+	}
+	return plannedChange{}, st.fail(sql.CodeInternal, st.stmt.Pos(), "", "unexpected plan %T", planned)
+}
+
+func commandID(kind, entity, action string) string {
+	return kind + "/" + types.QuoteName(entity) + "/" + action
+}
+
+func kindWord(k catalog.Kind) string {
+	if k == catalog.Table {
+		return "table"
+	}
+	return "stream"
+}
+
+func createSourceChange(pl *planner.CreateSource, text string) plannedChange {
+	p := plannedChange{
+		command: &Command{Kind: createSource, Text: text, Source: pl.Source, Query: pl.Query},
+		id:      commandID(kindWord(pl.Source.Kind), pl.Source.Name, "create"),
+		msg:     map[catalog.Kind]string{catalog.Stream: "Stream created", catalog.Table: "Table created"}[pl.Source.Kind],
+	}
+	if pl.Topic != nil {
+		p.change.createTopics = append(p.change.createTopics, toTopicSpec(*pl.Topic))
+	}
+	if pl.Query != nil {
+		p.start = pl.Query
+	}
+	return p
+}
+
+func createQueryChange(pl *planner.CreateQuery, text string) plannedChange {
+	p := plannedChange{
+		command: &Command{Kind: createQuery, Text: text, Source: pl.Source, Query: pl.Query},
+		start:   pl.Query, queryID: pl.Query.ID,
+		id:  commandID("stream", pl.Query.SinkName, "create"),
+		msg: "Created query with ID " + pl.Query.ID,
+	}
+	if pl.Source != nil {
+		p.id = commandID(kindWord(pl.Source.Kind), pl.Source.Name, "create")
+	}
+	for _, t := range pl.Topics {
+		p.change.createTopics = append(p.change.createTopics, toTopicSpec(t))
+	}
+	if pl.Replaces != "" {
+		p.stop = []string{pl.Replaces}
+	}
+	return p
+}
+
+func toTopicSpec(t planner.TopicSpec) Topic {
+	return Topic{Name: t.Name, Partitions: t.Partitions, Replicas: int32(t.Replicas), Internal: t.Internal, Configs: t.Configs}
+}
+
+// startOffsets resolves where a new query begins to read and puts the offsets
+// into the change, so that they are committed with the command. A replaced query
+// goes on where it was.
+func (s *Session) startOffsets(ctx context.Context, p *plannedChange) error {
+	e := s.engine
+	p.change.createTopics = slices.DeleteFunc(p.change.createTopics, func(t Topic) bool {
+		_, exists := e.cluster.Topic(t.Name)
+		return exists
+	})
+	if len(p.stop) > 0 {
+		return nil
+	}
+	earliest := s.property("auto.offset.reset") == "earliest" || p.command.Kind == createSource
+	p.change.group = e.group(p.start.ID)
+	for _, name := range sourceTopics(p.start) {
+		t, ok := e.cluster.Topic(name)
+		if !ok {
+			continue // created with the command: it starts at 0
+		}
+		for i := range t.Partitions {
+			tp := kafka.TopicPartition{Topic: name, Partition: i}
+			first, stable, err := e.cluster.Bounds(ctx, tp)
+			if err != nil {
+				return fmt.Errorf("start offset of %s: %w", tp, err)
+			}
+			next := stable
+			if earliest || tableTopic(p.start, name) {
+				next = first
+			}
+			p.change.offsets = append(p.change.offsets, executor.OffsetCommit{TP: tp, Next: next})
+		}
+	}
+	return nil
+}
+
+// tableTopic reports whether a plan reads a topic as a table. A table is read
+// from its beginning under every policy: later rows alone are not the table.
+func tableTopic(q *plan.Query, topic string) bool {
+	for _, sub := range q.SubPlans {
+		for _, n := range sub.Nodes {
+			if src, ok := n.Op.(*plan.Source); ok && src.Topic == topic {
+				return n.Table
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/planner"
+	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/sql"
+	"github.com/millrace/millrace/sql/function"
+)
+
+// describe answers DESCRIBE.
+func (s *Session) describe(ctx context.Context, st statement, stmt *sql.Describe) (Result, error) {
+	switch stmt.What {
+	case sql.DescribeStreams:
+		return s.describeAll(catalog.Stream, stmt.Extended), nil
+	case sql.DescribeTables:
+		return s.describeAll(catalog.Table, stmt.Extended), nil
+	case sql.DescribeFunction:
+		f, ok := function.Lookup(strings.ToUpper(stmt.Name.Name))
+		if !ok {
+			var names []string
+			for _, f := range function.All() {
+				names = append(names, f.Name)
+			}
+			return nil, st.fail(sql.CodeUnknownFunction, stmt.Name.Span, suggestName(strings.ToUpper(stmt.Name.Name), names), "Can't find any functions with the name '%s'", stmt.Name.Name)
+		}
+		return &FunctionDescription{Function: functionInfo(f)}, nil
+	}
+	cat := s.engine.Catalog()
+	src := cat.Source(stmt.Name.Name)
+	if src == nil {
+		return nil, st.fail(sql.CodeUnknownSource, stmt.Name.Span, suggestSource(cat, stmt.Name.Name), "Could not find STREAM/TABLE '%s' in the Metastore", stmt.Name.Name)
+	}
+	d := s.describeSource(cat, src)
+	if stmt.Extended {
+		if err := s.addOffsets(ctx, &d); err != nil {
+			return nil, err
+		}
+	}
+	return &SourceDescriptions{Sources: []SourceDescription{d}, Extended: stmt.Extended, One: true}, nil
+}
+
+func (s *Session) describeAll(kind catalog.Kind, extended bool) Result {
+	cat := s.engine.Catalog()
+	out := &SourceDescriptions{Extended: extended}
+	for _, src := range cat.Sources() {
+		if src.Kind == kind {
+			out.Sources = append(out.Sources, s.describeSource(cat, src))
+		}
+	}
+	return out
+}
+
+func (s *Session) describeSource(cat *catalog.Catalog, src *catalog.Source) SourceDescription {
+	d := SourceDescription{Source: src}
+	if t, ok := s.engine.cluster.Topic(src.Topic); ok {
+		d.Partitions, d.Replicas = t.Partitions, t.Replicas
+	}
+	for _, id := range cat.ReadBy(src.Name) {
+		d.ReadBy = append(d.ReadBy, s.engine.queryInfo(cat, cat.Query(id)))
+	}
+	for _, id := range cat.WrittenBy(src.Name) {
+		d.WrittenBy = append(d.WrittenBy, s.engine.queryInfo(cat, cat.Query(id)))
+	}
+	return d
+}
+
+// addOffsets reads where the queries on a source stand.
+func (s *Session) addOffsets(ctx context.Context, d *SourceDescription) error {
+	e := s.engine
+	for _, q := range d.ReadBy {
+		g := GroupOffsets{Group: e.group(q.ID), Topic: d.Source.Topic}
+		tps := make([]kafka.TopicPartition, d.Partitions)
+		for i := range tps {
+			tps[i] = kafka.TopicPartition{Topic: d.Source.Topic, Partition: int32(i)}
+		}
+		committed, err := e.cluster.Committed(ctx, g.Group, tps)
+		if err != nil {
+			return fmt.Errorf("offsets of %s: %w", g.Group, err)
+		}
+		for i, tp := range tps {
+			first, stable, err := e.cluster.Bounds(ctx, tp)
+			if err != nil {
+				return fmt.Errorf("offsets of %s: %w", tp, err)
+			}
+			g.Partitions = append(g.Partitions, PartitionOffsets{Partition: tp.Partition, LogStart: int64(first), End: int64(stable), ConsumerOffset: int64(committed[i])})
+		}
+		d.Offsets = append(d.Offsets, g)
+	}
+	return nil
+}
+
+// explain answers EXPLAIN of a running query or of a statement.
+func (s *Session) explain(st statement, stmt *sql.Explain) (Result, error) {
+	v := s.engine.view()
+	if stmt.Statement == nil {
+		q, err := s.findQuery(v, st, stmt.QueryID)
+		if err != nil {
+			return nil, err
+		}
+		return &Explanation{Query: s.engine.queryInfo(v.catalog, q), Plan: planner.Explain(q.Plan)}, nil
+	}
+	planned, perr := planner.Plan(s.env(v, st.text), stmt.Statement)
+	if perr != nil {
+		return nil, wrap(perr, st)
+	}
+	var q *plan.Query
+	switch p := planned.(type) {
+	case *planner.CreateQuery:
+		q = p.Query
+	case *planner.PushQuery:
+		q = p.Query
+	case *planner.PullQuery:
+		return &Explanation{Query: QueryInfo{Text: st.text, Sources: nil}, Plan: planner.ExplainPull(p.Pull)}, nil
+	default:
+		return nil, st.fail(sql.CodeUnsupported, stmt.Statement.Pos(), "EXPLAIN takes a SELECT, CREATE ... AS SELECT or INSERT INTO ... SELECT, or a query id", "The provided statement does not run a query")
+	}
+	return &Explanation{Query: QueryInfo{ID: q.ID, Text: q.Text, Sources: q.Sources, SinkName: q.SinkName, Plan: q, Push: q.Transient}, Plan: planner.Explain(q)}, nil
+}

@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/millrace/millrace/broker"
+	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/internal/clock"
+	"github.com/millrace/millrace/internal/vfs"
+	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/planner/plan"
+)
+
+// Version is the version of this build, as /info and `version` print it.
+const Version = "0.1.0"
+
+// DefaultServiceID names internal topics and groups when none is given.
+const DefaultServiceID = "default"
+
+// Config is what an engine is made of. Zero fields take their defaults.
+type Config struct {
+	// Dir is the data directory. Required.
+	Dir    string
+	FS     vfs.FS
+	Clock  clock.Clock
+	Logger *slog.Logger
+	// ServiceID names internal topics and consumer groups.
+	ServiceID string
+	// Workers is the number of goroutines that run queries.
+	Workers int
+	// Broker sets limits and defaults of the embedded broker; its directory, file
+	// system, clock and logger are the engine's.
+	Broker broker.Config
+}
+
+// Engine runs statements and queries over a log.
+type Engine struct {
+	cfg     Config
+	cluster cluster
+	broker  *broker.Broker // nil over an external cluster
+	exec    *executor.Executor
+
+	catalog atomic.Pointer[catalog.Catalog]
+	nextID  atomic.Int64 // of queries: the next offset of the command log
+
+	// ddl is held while a statement changes the catalog. Lock order: ddl first,
+	// then nothing of the engine.
+	ddl sync.Mutex
+
+	transient atomic.Int64 // numbers push queries
+	pushes    pushRegistry
+}
+
+// Open locks the data directory, recovers the log, replays the command log and
+// starts the queries. It returns when statements will succeed. Errors: the
+// directory is locked by another process or was made by a newer version; the log
+// is corrupt.
+func Open(cfg Config) (_ *Engine, err error) {
+	cfg = cfg.withDefaults()
+	bc := cfg.Broker
+	bc.Dir, bc.FS, bc.Clock, bc.Logger = cfg.Dir, cfg.FS, cfg.Clock, cfg.Logger
+	b, err := broker.Open(bc)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close(context.Background()))
+		}
+	}()
+	return e, e.start()
+}
+
+func (c Config) withDefaults() Config {
+	if c.FS == nil {
+		c.FS = vfs.Default
+	}
+	if c.Clock == nil {
+		c.Clock = clock.System
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if c.ServiceID == "" {
+		c.ServiceID = DefaultServiceID
+	}
+	return c
+}
+
+// start builds the executor, replays the command log and starts the queries.
+func (e *Engine) start() error {
+	ctx := context.Background()
+	if err := e.createSystemTopics(ctx); err != nil {
+		return err
+	}
+	var err error
+	e.exec, err = executor.New(executor.Config{
+		Log: e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, Workers: e.cfg.Workers,
+		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	if err := e.replay(ctx); err != nil {
+		return err
+	}
+	for _, q := range e.Catalog().Queries() {
+		if err := e.exec.Start(q.Plan, executor.StartOptions{Group: e.group(q.ID), Paused: q.Paused}); err != nil {
+			e.cfg.Logger.Error("query cannot be started", "query", q.ID, "err", err)
+		}
+	}
+	return nil
+}
+
+// Serve answers Kafka clients on l until the engine is closed.
+func (e *Engine) Serve(l net.Listener) error { return e.broker.Serve(l) }
+
+// Catalog returns the current catalog.
+func (e *Engine) Catalog() *catalog.Catalog { return e.catalog.Load() }
+
+// ServiceID returns the name that internal topics and groups carry.
+func (e *Engine) ServiceID() string { return e.cfg.ServiceID }
+
+// Err says why nothing can be written any more, nil while all is well.
+func (e *Engine) Err() error { return e.cluster.Err() }
+
+// Close ends push queries, commits and stops persistent ones, and closes the log.
+// It is idempotent.
+func (e *Engine) Close(ctx context.Context) error {
+	e.pushes.closeAll()
+	var errs []error
+	if e.exec != nil {
+		errs = append(errs, e.exec.Close())
+		e.exec = nil
+	}
+	return errors.Join(append(errs, e.cluster.Close(ctx))...)
+}
+
+// partitions answers the executor.
+func (e *Engine) partitions(topic string) (int32, error) {
+	t, ok := e.cluster.Topic(topic)
+	if !ok {
+		return 0, fmt.Errorf("topic %s does not exist", topic)
+	}
+	return t.Partitions, nil
+}
+
+// group names the consumer group of a query.
+func (e *Engine) group(queryID string) string {
+	return fmt.Sprintf("_millrace-%s-query_%s", e.cfg.ServiceID, queryID)
+}
+
+// sourceTopics returns the topics that a plan reads from outside, in order.
+func sourceTopics(q *plan.Query) []string {
+	var topics []string
+	for _, sub := range q.SubPlans {
+		for _, n := range sub.Nodes {
+			if s, ok := n.Op.(*plan.Source); ok {
+				topics = append(topics, s.Topic)
+			}
+		}
+	}
+	return topics
+}

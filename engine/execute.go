@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/millrace/millrace/sql"
+)
+
+// run executes one statement.
+func (s *Session) run(ctx context.Context, st statement) (Result, error) {
+	switch stmt := st.stmt.(type) {
+	case *sql.InsertValues:
+		return s.insertValues(ctx, st, stmt)
+	case *sql.Select:
+		return s.query(ctx, st, stmt)
+	case *sql.Show:
+		return s.show(stmt), nil
+	case *sql.Describe:
+		return s.describe(ctx, st, stmt)
+	case *sql.Explain:
+		return s.explain(st, stmt)
+	case *sql.Print:
+		return s.print(ctx, st, stmt)
+	case *sql.Set:
+		return s.set(st, stmt)
+	case *sql.Unset:
+		return s.unset(st, stmt)
+	case *sql.Define:
+		s.variables[stmt.Name.Name] = stmt.Value
+		return &Done{Msg: "Variable " + stmt.Name.Name + " defined"}, nil
+	case *sql.Undefine:
+		return s.undefine(st, stmt)
+	case *sql.RunScript:
+		return &Script{File: stmt.File}, nil
+	}
+	if changesCatalog(st.stmt) {
+		return s.changeCatalog(ctx, st)
+	}
+	return nil, st.fail(sql.CodeUnsupported, st.stmt.Pos(), "", "this statement is not supported yet")
+}
+
+func (s *Session) set(st statement, stmt *sql.Set) (Result, error) {
+	p, err := checkProperty(stmt.Name, stmt.Value)
+	if err != nil {
+		code := sql.CodeInvalidProperty
+		if errors.As(err, new(unknownPropertyError)) {
+			code = sql.CodeUnknownProperty
+		}
+		return nil, st.fail(code, stmt.NameSpan, "SHOW PROPERTIES lists them", "%v", err)
+	}
+	s.properties[p.Name] = stmt.Value
+	msg := "Successfully changed local property '" + p.Name + "' to '" + stmt.Value + "'."
+	if p.NoEffect != "" {
+		msg += " It has no effect here: " + p.NoEffect + "."
+	}
+	return &Done{Msg: msg}, nil
+}
+
+func (s *Session) unset(st statement, stmt *sql.Unset) (Result, error) {
+	p := findProperty(stmt.Name)
+	if p == nil {
+		return nil, st.fail(sql.CodeUnknownProperty, stmt.NameSpan, "SHOW PROPERTIES lists them", "Not recognizable as ksql, streams, consumer, or producer property: '%s'", stmt.Name)
+	}
+	delete(s.properties, p.Name)
+	return &Done{Msg: "Successfully unset local property '" + p.Name + "' (value was '" + p.Default + "' by default)."}, nil
+}
+
+func (s *Session) undefine(st statement, stmt *sql.Undefine) (Result, error) {
+	if _, ok := s.variables[stmt.Name.Name]; !ok {
+		return nil, st.fail(sql.CodeUnknownProperty, stmt.Name.Span, "SHOW VARIABLES lists them", "Cannot find variable with name: %s", stmt.Name.Name)
+	}
+	delete(s.variables, stmt.Name.Name)
+	return &Done{Msg: "Variable " + stmt.Name.Name + " undefined"}, nil
+}

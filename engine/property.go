@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/sql"
+)
+
+// Property is a property that SET takes. The documentation is generated from the
+// table.
+type Property struct {
+	Name    string
+	Default string
+	Doc     string
+	check   func(string) error
+	// NoEffect says why the property changes nothing here, "" when it does.
+	NoEffect string
+}
+
+func oneOf(values ...string) func(string) error {
+	return func(v string) error {
+		if slices.Contains(values, strings.ToLower(v)) {
+			return nil
+		}
+		return fmt.Errorf("expected one of %s", strings.Join(values, ", "))
+	}
+}
+
+func integer(v string) error {
+	if _, err := strconv.ParseInt(v, 10, 64); err != nil {
+		return fmt.Errorf("expected an integer between %d and %d", int64(math.MinInt64), int64(math.MaxInt64))
+	}
+	return nil
+}
+
+func anyText(string) error { return nil }
+
+var boolean = oneOf("true", "false")
+
+// Properties is the table of session properties, sorted by name.
+var Properties = []Property{
+	{Name: "auto.offset.reset", Default: "latest", Doc: "where a new query starts to read: earliest or latest", check: oneOf("earliest", "latest")},
+	{Name: "cache.max.bytes.buffering", Default: "0", Doc: "Kafka Streams' record cache", check: integer, NoEffect: "every update is emitted"},
+	{Name: "commit.interval.ms", Default: "100", Doc: "Kafka Streams' commit interval", check: integer, NoEffect: "queries commit as soon as their input is drained, at the latest every 100 ms"},
+	{Name: "ksql.cast.strings.preserve.nulls", Default: "true", Doc: "CAST(NULL AS STRING) is NULL", check: oneOf("true"), NoEffect: "it is always so"},
+	{Name: "ksql.output.topic.name.prefix", Default: "", Doc: "prefix of the topics of CREATE ... AS SELECT", check: anyText},
+	{Name: "ksql.persistence.default.format.key", Default: "KAFKA", Doc: "key format when none is given", check: anyText},
+	{Name: "ksql.persistence.default.format.value", Default: "", Doc: "value format when none is given", check: anyText},
+	{Name: "ksql.persistence.wrap.single.values", Default: "", Doc: "whether a single value column stands in a record", check: boolean},
+	{Name: "ksql.query.pull.table.scan.enabled", Default: "true", Doc: "pull queries may scan a table", check: oneOf("true"), NoEffect: "scans are always allowed"},
+	{Name: "millrace.emit.final.expire.first", Default: "false", Doc: "EMIT FINAL drops windows that stream time jumped over, as Kafka Streams does", check: boolean},
+	{Name: "millrace.pull.wait", Default: "none", Doc: "'inputs': a pull query waits until its table has read what its inputs held", check: oneOf("none", "inputs")},
+	{Name: "num.stream.threads", Default: "4", Doc: "Kafka Streams' threads per query", check: integer, NoEffect: "all queries share one pool of workers"},
+	{Name: "processing.guarantee", Default: "exactly_once_v2", Doc: "results count once", check: oneOf("exactly_once_v2", "exactly_once", "at_least_once"), NoEffect: "queries always run exactly once"},
+}
+
+// streamsPrefix may stand before a property's name.
+const streamsPrefix = "ksql.streams."
+
+// checkProperty finds a property and checks a value for it.
+func checkProperty(name, value string) (*Property, error) {
+	p := findProperty(name)
+	if p == nil {
+		names := make([]string, len(Properties))
+		for i := range Properties {
+			names[i] = Properties[i].Name
+		}
+		msg := fmt.Sprintf("Not recognizable as ksql, streams, consumer, or producer property: '%s'", name)
+		if s := sql.Suggest(name, names); s != "" {
+			msg += ": did you mean '" + s + "'?"
+		}
+		return nil, unknownPropertyError(msg)
+	}
+	if err := p.check(value); err != nil {
+		return nil, fmt.Errorf("invalid value '%s' for property '%s': %w", value, name, err)
+	}
+	return p, nil
+}
+
+// unknownPropertyError is an error about a property that does not exist.
+type unknownPropertyError string
+
+func (e unknownPropertyError) Error() string { return string(e) }
+
+func findProperty(name string) *Property {
+	name = strings.TrimPrefix(name, streamsPrefix)
+	for i := range Properties {
+		if Properties[i].Name == name {
+			return &Properties[i]
+		}
+	}
+	return nil
+}
+
+// property returns a property's value in the session.
+func (s *Session) property(name string) string {
+	if v, ok := s.properties[name]; ok {
+		return v
+	}
+	return findProperty(name).Default
+}
+
+// KnownProperty reports whether SET takes a property of this name.
+func KnownProperty(name string) bool { return findProperty(name) != nil }

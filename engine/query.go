@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/planner"
+	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/sql"
+	"github.com/millrace/millrace/sql/types"
+)
+
+// query runs a SELECT statement.
+func (s *Session) query(ctx context.Context, st statement, stmt *sql.Select) (Result, error) {
+	v := s.engine.view()
+	v.nextID = s.engine.transient.Add(1)
+	planned, perr := planner.Plan(s.env(v, st.text), stmt)
+	if perr != nil {
+		return nil, wrap(perr, st)
+	}
+	switch p := planned.(type) {
+	case *planner.PushQuery:
+		return s.push(ctx, p.Query)
+	case *planner.PullQuery:
+		return s.pull(ctx, v.catalog, stmt.Query.From.Source.Name.Name, p.Pull)
+	}
+	return nil, st.fail(sql.CodeInternal, stmt.Span, "", "unexpected plan %T", planned)
+}
+
+// push starts a push query.
+func (s *Session) push(ctx context.Context, q *plan.Query) (Result, error) {
+	earliest := s.property("auto.offset.reset") == "earliest"
+	p, err := s.engine.exec.Push(ctx, q, executor.PushOptions{Earliest: earliest})
+	if err != nil {
+		return nil, err
+	}
+	out := &Rows{QueryID: q.ID, Push: true, Columns: resultColumns(q)}
+	if !earliest {
+		out.Hint = "the query shows what arrives from now on; SET 'auto.offset.reset'='earliest' shows what is there already"
+	}
+	running := &pushRows{engine: s.engine, query: q, push: p}
+	out.rows = running
+	s.engine.pushes.add(running)
+	return out, nil
+}
+
+// resultColumns returns the columns that a transient query shows.
+func resultColumns(q *plan.Query) []types.Column {
+	nodes := q.SubPlans[len(q.SubPlans)-1].Nodes
+	result := nodes[len(nodes)-1].Op.(*plan.Result)
+	cols := make([]types.Column, len(result.Columns))
+	for i, c := range result.Columns {
+		cols[i] = q.Result.Column(c)
+	}
+	return cols
+}
+
+// pushRows are the rows of a running push query.
+type pushRows struct {
+	engine *Engine
+	query  *plan.Query
+	push   *executor.Push
+	once   sync.Once
+}
+
+func (p *pushRows) next(ctx context.Context) ([]executor.Row, error) { return p.push.Next(ctx) }
+
+func (p *pushRows) close() {
+	p.once.Do(func() {
+		p.engine.pushes.remove(p)
+		p.push.Close()
+	})
+}
+
+// pushRegistry holds the running push queries, for SHOW QUERIES, TERMINATE and
+// shutdown.
+type pushRegistry struct {
+	mu   sync.Mutex // guards list
+	list []*pushRows
+}
+
+func (r *pushRegistry) add(p *pushRows) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, p)
+}
+
+func (r *pushRegistry) remove(p *pushRows) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, q := range r.list {
+		if q == p {
+			r.list = append(r.list[:i:i], r.list[i+1:]...)
+			return
+		}
+	}
+}
+
+func (r *pushRegistry) snapshot() []*pushRows {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]*pushRows(nil), r.list...)
+}
+
+func (r *pushRegistry) closeAll() {
+	for _, p := range r.snapshot() {
+		p.close()
+	}
+}
+
+// ClosePush ends the push query of an id and reports whether there was one.
+func (e *Engine) ClosePush(id string) bool {
+	for _, p := range e.pushes.snapshot() {
+		if p.query.ID == id {
+			p.close()
+			return true
+		}
+	}
+	return false
+}
+
+// pullBufferRows is how many rows of a pull query wait for a slow reader.
+const pullBufferRows = 1024
+
+// pull starts a pull query on a source; its rows come through a bounded channel.
+func (s *Session) pull(ctx context.Context, cat *catalog.Catalog, source string, p *plan.Pull) (Result, error) {
+	if s.property("millrace.pull.wait") == "inputs" {
+		if err := s.engine.waitFor(ctx, cat, source); err != nil {
+			return nil, err
+		}
+	}
+	if p.QueryID != "" {
+		if err := s.engine.waitReady(ctx, p.QueryID); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	rows := &pullRows{rows: make(chan executor.Row, pullBufferRows), failed: make(chan error, 1), cancel: cancel}
+	go func() { // ends with the query, or by close through ctx
+		defer close(rows.rows)
+		err := s.engine.exec.Pull(ctx, p, executor.PullOptions{}, func(r executor.Row) error {
+			select {
+			case rows.rows <- r:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		if err != nil {
+			rows.failed <- err
+		}
+	}()
+	return &Rows{Columns: p.Names, Key: p.KeyColumns, rows: rows}, nil
+}
+
+// pullRows are the rows of a pull query.
+type pullRows struct {
+	rows   chan executor.Row
+	failed chan error
+	cancel context.CancelFunc
+}
+
+func (p *pullRows) next(ctx context.Context) ([]executor.Row, error) {
+	select {
+	case row, ok := <-p.rows:
+		if !ok {
+			select {
+			case err := <-p.failed:
+				return nil, err
+			default:
+				return nil, io.EOF
+			}
+		}
+		list := []executor.Row{row}
+		for {
+			select {
+			case row, ok := <-p.rows:
+				if !ok {
+					return list, nil
+				}
+				list = append(list, row)
+			default:
+				return list, nil
+			}
+		}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p *pullRows) close() {
+	p.cancel()
+	for range p.rows { // lets the reader end
+	}
+}

@@ -1,0 +1,231 @@
+package engine
+
+import (
+	"context"
+	"io"
+
+	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/sql"
+	"github.com/millrace/millrace/sql/types"
+)
+
+// Result is what a statement answers: exactly one of the types below. HTTP and
+// the terminal each render all of them.
+type Result interface{ result() }
+
+type (
+	// Done is the answer of a statement that changes something.
+	Done struct {
+		// Msg says what happened: "Stream created".
+		Msg string
+		// Text is the statement as the user typed it.
+		Text string
+		// Command describes a command of the command log, nil for statements that
+		// have none (SET, INSERT VALUES).
+		Command *CommandStatus
+		// Warning says that nothing needed to be done.
+		Warning bool
+	}
+
+	// SourceList is SHOW STREAMS and SHOW TABLES.
+	SourceList struct {
+		Kind    catalog.Kind
+		Sources []*catalog.Source
+	}
+
+	// TopicList is SHOW TOPICS.
+	TopicList struct {
+		Topics   []Topic
+		Extended bool
+	}
+
+	// QueryList is SHOW QUERIES.
+	QueryList struct {
+		Queries  []QueryInfo
+		Extended bool
+	}
+
+	// FunctionList is SHOW FUNCTIONS.
+	FunctionList struct{ Functions []FunctionInfo }
+
+	// PropertyList is SHOW PROPERTIES.
+	PropertyList struct{ Properties []PropertyInfo }
+
+	// TypeList is SHOW TYPES.
+	TypeList struct{ Types []types.Column }
+
+	// VariableList is SHOW VARIABLES.
+	VariableList struct{ Variables []Variable }
+
+	// SourceDescriptions is DESCRIBE of a source or of all sources of a kind. One
+	// says that a single source was asked for.
+	SourceDescriptions struct {
+		Sources  []SourceDescription
+		Extended bool
+		One      bool
+	}
+
+	// FunctionDescription is DESCRIBE FUNCTION.
+	FunctionDescription struct{ Function FunctionInfo }
+
+	// Explanation is EXPLAIN.
+	Explanation struct {
+		Query QueryInfo
+		Plan  string
+	}
+
+	// Rows is a query's result, which the caller reads and closes.
+	Rows struct {
+		QueryID string
+		// Push says that the rows are changes that go on coming.
+		Push bool
+		// Columns are the result's columns; Key marks those of the key in a pull
+		// query.
+		Columns []types.Column
+		Key     []bool
+		// Hint tells what to know about an empty result.
+		Hint string
+		rows rowSource
+	}
+
+	// Lines is PRINT: text lines, which the caller reads and closes.
+	Lines struct{ lines *printer }
+
+	// Script is RUN SCRIPT: the session goes on with the file.
+	Script struct{ File string }
+)
+
+func (*Done) result()                {}
+func (*SourceList) result()          {}
+func (*TopicList) result()           {}
+func (*QueryList) result()           {}
+func (*FunctionList) result()        {}
+func (*PropertyList) result()        {}
+func (*TypeList) result()            {}
+func (*VariableList) result()        {}
+func (*SourceDescriptions) result()  {}
+func (*FunctionDescription) result() {}
+func (*Explanation) result()         {}
+func (*Rows) result()                {}
+func (*Lines) result()               {}
+func (*Script) result()              {}
+
+// CommandStatus describes a command of the command log.
+type CommandStatus struct {
+	// ID is type/entity/action: stream/`S`/create.
+	ID string
+	// Sequence is the command's offset in the command log, -1 for none.
+	Sequence int64
+	// QueryID is the query that was created, or "".
+	QueryID string
+}
+
+// Variable is a name that ${name} stands for.
+type Variable struct{ Name, Value string }
+
+// PropertyInfo is a session or engine property.
+type PropertyInfo struct {
+	Name, Value string
+	// Overridden says that the session set it.
+	Overridden bool
+	Doc        string
+}
+
+// QueryInfo describes a running query.
+type QueryInfo struct {
+	ID         string
+	Text       string
+	Push       bool
+	SinkName   string
+	SinkTopic  string
+	Sources    []string
+	Status     executor.Status
+	Plan       *plan.Query
+	Properties map[string]string
+}
+
+// FunctionInfo describes a function.
+type FunctionInfo struct {
+	Name, Class, Category, Description string
+	Signatures                         []FunctionSignature
+}
+
+// FunctionSignature is one overload of a function.
+type FunctionSignature struct {
+	Arguments  []FunctionArgument
+	ReturnType string
+}
+
+// FunctionArgument is a parameter of an overload.
+type FunctionArgument struct {
+	Name, Type, Description string
+	Variadic                bool
+}
+
+// SourceDescription describes a stream or table.
+type SourceDescription struct {
+	Source     *catalog.Source
+	Partitions int32
+	Replicas   int32
+	ReadBy     []QueryInfo
+	WrittenBy  []QueryInfo
+	// Offsets are the positions of the queries that read it; EXTENDED only.
+	Offsets []GroupOffsets
+}
+
+// GroupOffsets are the positions of one consumer group in one topic.
+type GroupOffsets struct {
+	Group      string
+	Topic      string
+	Partitions []PartitionOffsets
+}
+
+// PartitionOffsets is where a topic begins and ends and where a group stands.
+type PartitionOffsets struct {
+	Partition      int32
+	LogStart, End  int64
+	ConsumerOffset int64
+}
+
+// rowSource is where Rows come from.
+type rowSource interface {
+	next(ctx context.Context) ([]executor.Row, error)
+	close()
+}
+
+// Next returns the rows that are ready, at least one; it waits for them. It ends
+// with io.EOF at the limit or the end of a pull query, or with the query's
+// failure.
+func (r *Rows) Next(ctx context.Context) ([]executor.Row, error) { return r.rows.next(ctx) }
+
+// Close ends the query. It is idempotent.
+func (r *Rows) Close() { r.rows.close() }
+
+// StatementError is an error about a statement together with the text that its
+// spans point into.
+type StatementError struct {
+	Err  *sql.Error
+	Text string
+}
+
+// Error returns the message without the excerpt.
+func (e *StatementError) Error() string { return e.Err.Error() }
+
+// Format returns the error as the user sees it: code, excerpt, caret and hint.
+func (e *StatementError) Format() string { return sql.Format(e.Text, e.Err) }
+
+// listRows is a rowSource over rows that are all there.
+type listRows struct{ rows []executor.Row }
+
+func (l *listRows) next(context.Context) ([]executor.Row, error) {
+	if len(l.rows) == 0 {
+		return nil, io.EOF
+	}
+	rows := l.rows
+	l.rows = nil
+	return rows, nil
+}
+
+func (l *listRows) close() {}

@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/planner"
+	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/sql"
+)
+
+// Sandbox plans scripts against a catalog and topics of its own, with no log and
+// no running query: what a test runner needs to drive plans by hand.
+type Sandbox struct {
+	session *Session
+	view    view
+	topics  *sandboxTopics
+}
+
+// Step is what one statement of a script asks for. Statements that only change
+// the session give no step.
+type Step struct {
+	Text    string
+	Command *Command        // a change of the catalog
+	Insert  *planner.Insert // INSERT VALUES
+	Select  planner.Planned // SELECT: *planner.PushQuery or *planner.PullQuery
+}
+
+// sandboxTopics is the part of a cluster that planning asks.
+type sandboxTopics struct {
+	cluster
+	partitions map[string]int32
+}
+
+func (t *sandboxTopics) Topic(name string) (Topic, bool) {
+	n, ok := t.partitions[name]
+	return Topic{Name: name, Partitions: n, Replicas: 1}, ok
+}
+
+// NewSandbox returns an empty sandbox.
+func NewSandbox(serviceID string) *Sandbox {
+	topics := &sandboxTopics{partitions: map[string]int32{}}
+	e := &Engine{cfg: Config{ServiceID: serviceID}.withDefaults(), cluster: topics}
+	return &Sandbox{session: e.NewSession(), topics: topics}
+}
+
+// AddTopic makes a topic exist.
+func (s *Sandbox) AddTopic(name string, partitions int32) { s.topics.partitions[name] = partitions }
+
+// Topic returns the partition count of a topic.
+func (s *Sandbox) Topic(name string) (int32, bool) {
+	n, ok := s.topics.partitions[name]
+	return n, ok
+}
+
+// SetProperty sets a session property; an unknown one is an error.
+func (s *Sandbox) SetProperty(name, value string) error { return s.session.SetProperty(name, value) }
+
+// Catalog returns the catalog after the statements so far.
+func (s *Sandbox) Catalog() *catalog.Catalog { return s.view.catalog }
+
+// Execute plans the statements of a script one by one and gives each step to
+// yield after its effect on catalog and topics.
+func (s *Sandbox) Execute(script string, yield func(Step) error) error {
+	pieces, err := splitScript(script)
+	if err != nil {
+		return err
+	}
+	for _, piece := range pieces {
+		st, err := s.session.parse(script, piece)
+		if err != nil {
+			return err
+		}
+		step, err := s.step(st)
+		if err != nil {
+			return err
+		}
+		if step == nil {
+			continue
+		}
+		if err := yield(*step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Sandbox) step(st statement) (*Step, error) {
+	pos := st.stmt.Pos()
+	step := &Step{Text: st.text[pos.Start:pos.End]}
+	switch st.stmt.(type) {
+	case *sql.InsertValues, *sql.Select:
+		planned, err := planner.Plan(s.session.env(s.view, st.text), st.stmt)
+		if err != nil {
+			return nil, wrap(err, st)
+		}
+		if insert, ok := planned.(*planner.Insert); ok {
+			step.Insert = insert
+		} else {
+			step.Select = planned
+		}
+		return step, nil
+	case *sql.Set, *sql.Unset, *sql.Define, *sql.Undefine:
+		_, err := s.session.run(context.Background(), st)
+		return nil, err
+	}
+	if !changesCatalog(st.stmt) {
+		return nil, st.fail(sql.CodeUnsupported, pos, "", "this statement has no effect in a sandbox")
+	}
+	p, err := s.session.planChange(s.view, st)
+	if err != nil || p.command == nil {
+		return nil, err
+	}
+	next, applyErr := applyCommand(s.view.catalog, p.command)
+	if applyErr != nil {
+		return nil, applyErr
+	}
+	s.view = view{catalog: next, nextID: s.view.nextID + 1}
+	for _, t := range p.change.createTopics {
+		s.topics.partitions[t.Name] = t.Partitions
+	}
+	for _, name := range p.change.deleteTopics {
+		delete(s.topics.partitions, name)
+	}
+	step.Command = p.command
+	return step, nil
+}

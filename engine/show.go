@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/sql"
+	"github.com/millrace/millrace/sql/function"
+	"github.com/millrace/millrace/sql/types"
+)
+
+// show answers SHOW and LIST.
+func (s *Session) show(stmt *sql.Show) Result {
+	switch stmt.What {
+	case sql.ShowStreams:
+		return s.showSources(catalog.Stream, stmt.Extended)
+	case sql.ShowTables:
+		return s.showSources(catalog.Table, stmt.Extended)
+	case sql.ShowTopics:
+		return s.showTopics(stmt)
+	case sql.ShowQueries:
+		return &QueryList{Queries: s.engine.Queries(), Extended: stmt.Extended}
+	case sql.ShowFunctions:
+		return showFunctions()
+	case sql.ShowProperties:
+		return s.showProperties()
+	case sql.ShowTypes:
+		cat := s.engine.Catalog()
+		out := &TypeList{}
+		for _, name := range cat.TypeNames() {
+			t, _ := cat.Type(name)
+			out.Types = append(out.Types, types.Column{Name: name, Type: t})
+		}
+		return out
+	}
+	out := &VariableList{}
+	for name, value := range s.variables {
+		out.Variables = append(out.Variables, Variable{name, value})
+	}
+	slices.SortFunc(out.Variables, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (s *Session) showSources(kind catalog.Kind, extended bool) Result {
+	if extended {
+		return s.describeAll(kind, true)
+	}
+	out := &SourceList{Kind: kind}
+	for _, src := range s.engine.Catalog().Sources() {
+		if src.Kind == kind {
+			out.Sources = append(out.Sources, src)
+		}
+	}
+	return out
+}
+
+// hiddenTopic reports whether a topic is the system's own.
+func hiddenTopic(name string) bool {
+	return strings.HasPrefix(name, "_") && name != "_"
+}
+
+func (s *Session) showTopics(stmt *sql.Show) Result {
+	out := &TopicList{Extended: stmt.Extended}
+	for _, t := range s.engine.cluster.Topics() {
+		if stmt.All || !t.Internal && !hiddenTopic(t.Name) {
+			out.Topics = append(out.Topics, t)
+		}
+	}
+	return out
+}
+
+func (s *Session) showProperties() Result {
+	out := &PropertyList{}
+	for _, p := range Properties {
+		v, overridden := s.properties[p.Name]
+		if !overridden {
+			v = p.Default
+		}
+		doc := p.Doc
+		if p.NoEffect != "" {
+			doc += "; no effect here: " + p.NoEffect
+		}
+		out.Properties = append(out.Properties, PropertyInfo{Name: p.Name, Value: v, Overridden: overridden, Doc: doc})
+	}
+	return out
+}
+
+func showFunctions() Result {
+	out := &FunctionList{}
+	for _, f := range function.All() {
+		out.Functions = append(out.Functions, functionInfo(f))
+	}
+	return out
+}
+
+func functionInfo(f *function.Function) FunctionInfo {
+	info := FunctionInfo{Name: f.Name, Class: f.Class.String(), Category: f.Category, Description: f.Description}
+	for _, o := range f.Overloads {
+		sig := FunctionSignature{ReturnType: o.ReturnText()}
+		for i, p := range o.Params {
+			sig.Arguments = append(sig.Arguments, FunctionArgument{Name: p.Name, Type: p.TypeText(), Description: p.Doc, Variadic: i == o.Variadic})
+		}
+		info.Signatures = append(info.Signatures, sig)
+	}
+	return info
+}
+
+// Queries returns the persistent queries in order of creation, then the running
+// push queries.
+func (e *Engine) Queries() []QueryInfo {
+	var out []QueryInfo
+	cat := e.Catalog()
+	for _, q := range cat.Queries() {
+		out = append(out, e.queryInfo(cat, q))
+	}
+	for _, p := range e.pushes.snapshot() {
+		out = append(out, QueryInfo{ID: p.query.ID, Text: p.query.Text, Push: true, Sources: p.query.Sources, Plan: p.query,
+			Status: executor.Status{ID: p.query.ID, State: executor.Running}})
+	}
+	return out
+}
+
+func (e *Engine) queryInfo(cat *catalog.Catalog, q *catalog.Query) QueryInfo {
+	info := QueryInfo{ID: q.ID, Text: q.Plan.Text, SinkName: q.Plan.SinkName, Sources: q.Plan.Sources, Plan: q.Plan, Properties: q.Plan.Properties}
+	if sink := cat.Source(q.Plan.SinkName); sink != nil {
+		info.SinkTopic = sink.Topic
+	}
+	status, err := e.exec.Status(q.ID)
+	if err != nil {
+		status = executor.Status{ID: q.ID, State: executor.Failed, Reason: err.Error(), Fatal: true}
+	}
+	info.Status = status
+	return info
+}

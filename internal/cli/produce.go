@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// clientTimeout is how long a command waits for a broker that does not answer.
+const clientTimeout = 30 * time.Second
+
+// maxLineBytes bounds one line of input.
+const maxLineBytes = 16 << 20
+
+type produceOptions struct {
+	addr, file, keyField, timestampField string
+	create                               bool
+}
+
+func newProduce(std Stdio) *cobra.Command {
+	var o produceOptions
+	c := &cobra.Command{
+		Use: "produce TOPIC", Short: "Write JSON lines to a topic", Args: exactArgs("TOPIC"),
+		Long: `Write JSON lines from a file or standard input to a topic: one record per line, in
+order, acknowledged by the log (acks=all, idempotent). A line that is not a JSON
+object stops the command.`,
+		Example: "  millrace produce orders --file orders.jsonl --key-field id --timestamp-field ts --create",
+		RunE: func(c *cobra.Command, args []string) error {
+			return produce(c.Context(), std, args[0], o)
+		},
+	}
+	bootstrapFlag(c, &o.addr)
+	c.Flags().StringVar(&o.file, "file", "", "file to read, standard input by default")
+	c.Flags().StringVar(&o.keyField, "key-field", "", "field whose text becomes the key; it stays in the value")
+	c.Flags().StringVar(&o.timestampField, "timestamp-field", "", "field that holds the record's timestamp in ms")
+	c.Flags().BoolVar(&o.create, "create", false, "create the topic when it does not exist")
+	return c
+}
+
+func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (err error) {
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	in := io.Reader(std.In)
+	var size int64
+	if o.file != "" {
+		f, err := os.Open(o.file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil {
+			size = info.Size()
+		}
+		in = f
+	}
+	if err := prepareTopic(ctx, topic, o); err != nil {
+		return err
+	}
+	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordDeliveryTimeout(clientTimeout),
+		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	p := &producer{client: cl, options: o, progress: newProgress(std.Err, size)}
+	if err := p.run(ctx, in); err != nil {
+		return unreachable(o.addr, err)
+	}
+	p.progress.done()
+	fmt.Fprintf(std.Err, "%d records written to %s\n", p.records, topic)
+	return nil
+}
+
+// prepareTopic makes sure that the topic exists: a typing error must not create
+// one.
+func prepareTopic(ctx context.Context, topic string, o produceOptions) error {
+	return withAdmin(ctx, o.addr, func(ctx context.Context, a *kadm.Client) error {
+		topics, err := a.ListTopics(ctx, topic)
+		if err != nil {
+			return err
+		}
+		if t, ok := topics[topic]; ok && t.Err == nil {
+			return nil
+		}
+		if !o.create {
+			return fmt.Errorf("topic %s does not exist: create it with `millrace topic create %s`, or add --create", topic, topic)
+		}
+		if r, err := a.CreateTopic(ctx, -1, -1, nil, topic); err != nil {
+			return topicError("create", topic, err, r.ErrMessage)
+		}
+		return nil
+	})
+}
+
+// producer writes lines as records.
+type producer struct {
+	client   *kgo.Client
+	options  produceOptions
+	progress *progress
+	records  int64
+
+	mu     sync.Mutex // guards failed
+	failed error
+}
+
+func (p *producer) run(ctx context.Context, in io.Reader) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 64<<10), maxLineBytes)
+	number := 0
+	var lineErr error
+	for lines.Scan() {
+		number++
+		line := bytes.TrimSpace(lines.Bytes())
+		p.progress.add(len(lines.Bytes()) + 1)
+		if len(line) == 0 {
+			continue
+		}
+		rec, err := p.record(line)
+		if err != nil {
+			lineErr = fmt.Errorf("line %d: %w", number, err)
+			break
+		}
+		p.client.Produce(ctx, rec, p.acknowledged)
+		p.records++
+		if p.failure() != nil {
+			break
+		}
+	}
+	if err := lines.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			err = fmt.Errorf("longer than %d bytes", maxLineBytes)
+		}
+		lineErr = fmt.Errorf("line %d: %w", number+1, err)
+	}
+	if err := p.client.Flush(ctx); err != nil {
+		return errors.Join(lineErr, err)
+	}
+	return errors.Join(lineErr, p.failure())
+}
+
+func (p *producer) acknowledged(_ *kgo.Record, err error) {
+	if err == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed == nil {
+		p.failed = err
+	}
+}
+
+func (p *producer) failure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}
+
+// record makes a record of a line.
+func (p *producer) record(line []byte) (*kgo.Record, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(line, &fields); err != nil {
+		return nil, fmt.Errorf("not a JSON object: %w", err)
+	}
+	rec := &kgo.Record{Value: bytes.Clone(line)}
+	if p.options.keyField != "" {
+		key, err := fieldText(fields[p.options.keyField])
+		if err != nil {
+			return nil, fmt.Errorf("key field %s: %w", p.options.keyField, err)
+		}
+		rec.Key = key
+	}
+	if p.options.timestampField != "" {
+		var ms json.Number
+		raw, ok := fields[p.options.timestampField]
+		if !ok {
+			return nil, fmt.Errorf("no timestamp field %s", p.options.timestampField)
+		}
+		if err := json.Unmarshal(raw, &ms); err != nil {
+			return nil, fmt.Errorf("timestamp field %s: expected ms, got %s", p.options.timestampField, raw)
+		}
+		n, err := ms.Int64()
+		if err != nil || n < 0 {
+			return nil, fmt.Errorf("timestamp field %s: expected ms from 0 on, got %s", p.options.timestampField, raw)
+		}
+		rec.Timestamp = time.UnixMilli(n)
+	}
+	return rec, nil
+}
+
+// fieldText returns a field as plain text: a string's content, other JSON as it
+// stands, nil for null and for a missing field.
+func fieldText(raw json.RawMessage) ([]byte, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	if raw[0] != '"' {
+		return bytes.Clone(raw), nil
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, err
+	}
+	return []byte(s), nil
+}

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/repl"
+)
+
+type replOptions struct{ data, server string }
+
+// addRepl adds `millrace repl`, `millrace quickstart`, and makes the REPL what
+// millrace does without a command.
+func addRepl(root *cobra.Command, std Stdio) {
+	var o replOptions
+	c := &cobra.Command{
+		Use: "repl", Short: "Start the REPL (the default command)", Args: noArgs,
+		Long: `Start the REPL over an embedded engine, which also opens the Kafka and HTTP ports
+like a server (a default port that is taken becomes a free one), or over a running
+server. When standard input is not a terminal, statements are read from it.`,
+		Example: "  millrace repl --data ./shop\n  millrace repl --server http://127.0.0.1:8088",
+		RunE:    func(c *cobra.Command, _ []string) error { return runRepl(c.Context(), std, o) },
+	}
+	flags := func(c *cobra.Command) {
+		c.Flags().StringVar(&o.data, "data", DefaultDataDir, "data directory of the embedded engine")
+		c.Flags().StringVar(&o.server, "server", "", "URL of a running server to use instead")
+	}
+	flags(c)
+	flags(root)
+	root.Args = cobra.ArbitraryArgs
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return needSubcommand(c, args)
+		}
+		return runRepl(c.Context(), std, o)
+	}
+	root.AddCommand(c, newQuickstart(std))
+}
+
+func runRepl(ctx context.Context, std Stdio, o replOptions) (err error) {
+	if !isTerminal(std.In) {
+		return runSQL(ctx, std, sqlOptions{data: o.data, server: o.server, output: "table", scripts: []scriptArg{{true, "-"}}})
+	}
+	if o.server != "" {
+		return fmt.Errorf("--server is not available yet")
+	}
+	n, err := startNode(serverOptions{data: o.data, http: DefaultHTTPAddr, kafka: DefaultKafkaAddr}, quietLogger(std.Err), true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.close()) }()
+	return startRepl(ctx, std, n, n.engine.NewSession())
+}
+
+// startRepl runs the REPL over a node's engine until the user leaves it.
+func startRepl(ctx context.Context, std Stdio, n *node, session *engine.Session) error {
+	if err := session.SetProperty("millrace.pull.wait", "inputs"); err != nil {
+		return err
+	}
+	fmt.Fprintf(std.Out, "millrace %s  http=%s kafka=%s  help: `help`, end: `\\q`\n", engine.Version, n.httpAddr, n.kafkaAddr)
+	out := &repl.Output{Out: std.Out, Err: std.Err, Format: repl.TableFormat, Width: terminalWidth(std.Out)}
+	return repl.Run(ctx, repl.Config{
+		In: std.In, Out: out, Backend: session, Names: func() []string { return sourceNames(n.engine) },
+		ReadScript: readFile, HistoryFile: historyFile(),
+	})
+}
+
+// historyFile is where statements are kept between runs, "" without a home.
+func historyFile() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".millrace_history")
+}
+
+// sourceNames are the names that completion offers: streams, tables and their
+// columns.
+func sourceNames(e *engine.Engine) []string {
+	var names []string
+	for _, s := range e.Catalog().Sources() {
+		names = append(names, s.Name)
+		for i := range s.Schema.Len() {
+			names = append(names, s.Schema.Column(i).Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/server"
+)
+
+// stopTimeout bounds how long a server waits for requests that run when it is
+// told to stop.
+const stopTimeout = 10 * time.Second
+
+type serverOptions struct {
+	data, http, kafka, bootstrap, config string
+}
+
+func newServer(std Stdio) *cobra.Command {
+	var o serverOptions
+	c := &cobra.Command{
+		Use: "server", Short: "Serve HTTP and the Kafka protocol", Args: noArgs,
+		Long: `Serve statements over HTTP and topics over the Kafka protocol until SIGTERM or an
+interrupt. When both listeners answer, one line says where: ready http=... kafka=...`,
+		Example: "  millrace server --data /var/lib/millrace\n  millrace server --http 127.0.0.1:0 --kafka 127.0.0.1:0",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := readConfig(c, o.config); err != nil {
+				return err
+			}
+			if o.bootstrap != "" {
+				return fmt.Errorf("--bootstrap: running over an external Kafka cluster is not available yet")
+			}
+			return runServer(c.Context(), std, o)
+		},
+	}
+	c.Flags().StringVar(&o.data, "data", DefaultDataDir, "data directory")
+	c.Flags().StringVar(&o.http, "http", DefaultHTTPAddr, "address of the HTTP listener; port 0 picks a free one")
+	c.Flags().StringVar(&o.kafka, "kafka", DefaultKafkaAddr, "address of the Kafka listener; port 0 picks a free one")
+	c.Flags().StringVar(&o.bootstrap, "bootstrap", "", "run over an external Kafka cluster (experimental): HOST:PORT,...")
+	c.Flags().StringVar(&o.config, "config", "", "file of flag=value lines; flags on the command line win")
+	return c
+}
+
+// node is an engine with its listeners.
+type node struct {
+	engine    *engine.Engine
+	http      *server.Server
+	httpAddr  string
+	kafkaAddr string
+	failed    chan error // a listener's failure
+}
+
+// startNode opens the engine and both listeners. anyPort replaces a taken port by
+// a free one.
+func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err error) {
+	httpListener, err := listen(o.http, anyPort)
+	if err != nil {
+		return nil, err
+	}
+	kafkaListener, err := listen(o.kafka, anyPort)
+	if err != nil {
+		return nil, errors.Join(err, httpListener.Close())
+	}
+	e, err := engine.Open(engine.Config{Dir: o.data, Logger: logger})
+	if err != nil {
+		return nil, errors.Join(err, httpListener.Close(), kafkaListener.Close())
+	}
+	n := &node{engine: e, http: server.New(e, logger), httpAddr: httpListener.Addr().String(), kafkaAddr: kafkaListener.Addr().String(), failed: make(chan error, 2)}
+	go func() { // ends with n.close
+		if err := n.http.Serve(httpListener); err != nil {
+			n.failed <- fmt.Errorf("HTTP listener: %w", err)
+		}
+	}()
+	go func() { // ends with n.close
+		if err := e.Serve(kafkaListener); err != nil {
+			n.failed <- fmt.Errorf("Kafka listener: %w", err)
+		}
+	}()
+	return n, nil
+}
+
+// listen opens a listener. A port in use is an error that says what to do, or,
+// with anyPort, replaced by a free one.
+func listen(addr string, anyPort bool) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		host, _, splitErr := net.SplitHostPort(addr)
+		if anyPort && splitErr == nil {
+			return net.Listen("tcp", net.JoinHostPort(host, "0"))
+		}
+		return nil, fmt.Errorf("%s is in use by another process: give another address, port 0 for a free one", addr)
+	}
+	return l, err
+}
+
+func (n *node) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	httpErr := n.http.Close(ctx)
+	return errors.Join(httpErr, n.engine.Close(ctx))
+}
+
+func runServer(ctx context.Context, std Stdio, o serverOptions) error {
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	logger := slog.New(slog.NewTextHandler(std.Err, nil))
+	n, err := startNode(o, logger, false)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(std.Out, "ready http=%s kafka=%s\n", n.httpAddr, n.kafkaAddr)
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-n.failed:
+	}
+	return errors.Join(failure, n.close())
+}
+
+// quietLogger logs warnings and errors only: what a terminal user must see.
+func quietLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// readConfig sets flags from a file of name=value lines; those given on the
+// command line win.
+func readConfig(c *cobra.Command, file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := readFile(file)
+	if err != nil {
+		return err
+	}
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		flag := c.Flags().Lookup(strings.TrimSpace(name))
+		if !ok || flag == nil || flag.Name == "config" {
+			return fmt.Errorf("%s line %d: expected flag=value with a flag of `millrace server`, got %q", file, i+1, line)
+		}
+		if flag.Changed {
+			continue
+		}
+		if err := c.Flags().Set(flag.Name, strings.TrimSpace(value)); err != nil {
+			return fmt.Errorf("%s line %d: %w", file, i+1, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/repl"
+)
+
+type sqlOptions struct {
+	data, server, output string
+	timeout              time.Duration
+	scripts              []scriptArg
+}
+
+// scriptArg is one -e or -f, in the order given.
+type scriptArg struct {
+	file bool
+	text string // SQL, or the file's name
+}
+
+// scriptFlag collects -e and -f into one list.
+type scriptFlag struct {
+	list *[]scriptArg
+	file bool
+}
+
+func (f scriptFlag) Set(v string) error {
+	*f.list = append(*f.list, scriptArg{f.file, v})
+	return nil
+}
+
+func (f scriptFlag) String() string { return "" }
+
+func (f scriptFlag) Type() string {
+	if f.file {
+		return "file"
+	}
+	return "sql"
+}
+
+func newSQL(std Stdio) *cobra.Command {
+	var o sqlOptions
+	c := &cobra.Command{
+		Use: "sql", Short: "Run statements and exit", Args: noArgs,
+		Long: `Run the statements of all -e and -f in one session and exit. A push query ends at
+its LIMIT, at the timeout or at an interrupt. Results go to standard output,
+messages to standard error; the exit code is 0 only if every statement succeeded.`,
+		Example: `  millrace sql -e "SHOW STREAMS;"
+  millrace sql -f schema.sql -e "SELECT * FROM totals;" --output json
+  millrace sql --server http://127.0.0.1:8088 -e "SHOW QUERIES;"`,
+		RunE: func(c *cobra.Command, _ []string) error { return runSQL(c.Context(), std, o) },
+	}
+	c.Flags().VarP(scriptFlag{&o.scripts, false}, "execute", "e", "statements to run, may be repeated")
+	c.Flags().VarP(scriptFlag{&o.scripts, true}, "file", "f", "script to run, - for standard input, may be repeated")
+	c.Flags().StringVar(&o.data, "data", DefaultDataDir, "data directory of the embedded engine")
+	c.Flags().StringVar(&o.server, "server", "", "URL of a running server to use instead")
+	c.Flags().StringVar(&o.output, "output", "table", "table, json or csv")
+	c.Flags().DurationVar(&o.timeout, "timeout", 0, "end push queries after this long, 0 for never")
+	c.MarkFlagsMutuallyExclusive("data", "server")
+	return c
+}
+
+func runSQL(ctx context.Context, std Stdio, o sqlOptions) (err error) {
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	format, err := repl.ParseFormat(o.output)
+	if err != nil {
+		return err
+	}
+	if len(o.scripts) == 0 {
+		return fmt.Errorf("nothing to run: give -e SQL or -f FILE (millrace sql --help)")
+	}
+	scripts, err := readScripts(std, o.scripts)
+	if err != nil {
+		return err
+	}
+	backend, closeBackend, err := openBackend(std, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeBackend()) }()
+	out := &repl.Output{Out: std.Out, Err: std.Err, Format: format, Width: terminalWidth(std.Out)}
+	for _, script := range scripts {
+		if err := executeScript(ctx, backend, out, script, o.timeout, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxScriptDepth bounds RUN SCRIPT inside scripts.
+const maxScriptDepth = 16
+
+// executeScript runs one script and the scripts that it runs. The timeout is that
+// of each push query.
+func executeScript(ctx context.Context, b repl.Backend, out *repl.Output, script string, timeout time.Duration, depth int) error {
+	if depth > maxScriptDepth {
+		return fmt.Errorf("RUN SCRIPT is nested more than %d deep", maxScriptDepth)
+	}
+	return b.Execute(ctx, script, func(r engine.Result) error {
+		if s, ok := r.(*engine.Script); ok {
+			text, err := readFile(s.File)
+			if err != nil {
+				return err
+			}
+			return executeScript(ctx, b, out, text, timeout, depth+1)
+		}
+		resultCtx, cancel := ctx, context.CancelFunc(func() {})
+		if timeout > 0 && isStream(r) {
+			resultCtx, cancel = context.WithTimeout(ctx, timeout)
+		}
+		defer cancel()
+		return out.Write(resultCtx, r)
+	})
+}
+
+// isStream reports whether a result goes on coming.
+func isStream(r engine.Result) bool {
+	switch r := r.(type) {
+	case *engine.Rows:
+		return r.Push
+	case *engine.Lines:
+		return true
+	}
+	return false
+}
+
+func readScripts(std Stdio, args []scriptArg) ([]string, error) {
+	var scripts []string
+	for _, a := range args {
+		switch {
+		case !a.file:
+			scripts = append(scripts, a.text)
+		case a.text == "-":
+			text, err := io.ReadAll(io.LimitReader(std.In, maxFileBytes))
+			if err != nil {
+				return nil, err
+			}
+			scripts = append(scripts, string(text))
+		default:
+			text, err := readFile(a.text)
+			if err != nil {
+				return nil, err
+			}
+			scripts = append(scripts, text)
+		}
+	}
+	return scripts, nil
+}
+
+// maxFileBytes bounds a script or configuration file.
+const maxFileBytes = 16 << 20
+
+// readFile reads a script or configuration file.
+func readFile(name string) (string, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if info.Size() > maxFileBytes {
+		return "", fmt.Errorf("%s is larger than %d bytes", name, maxFileBytes)
+	}
+	b, err := os.ReadFile(name)
+	return string(b), err
+}
+
+// openBackend opens the embedded engine, or the connection to a server.
+func openBackend(std Stdio, o sqlOptions) (repl.Backend, func() error, error) {
+	if o.server != "" {
+		return nil, nil, fmt.Errorf("--server is not available yet")
+	}
+	e, err := engine.Open(engine.Config{Dir: o.data, Logger: quietLogger(std.Err)})
+	if err != nil {
+		return nil, nil, err
+	}
+	session := e.NewSession()
+	if err := session.SetProperty("millrace.pull.wait", "inputs"); err != nil {
+		return nil, nil, errors.Join(err, e.Close(context.Background()))
+	}
+	return session, func() error { return e.Close(context.Background()) }, nil
+}

@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// bootstrapFlag adds --bootstrap.
+func bootstrapFlag(c *cobra.Command, addr *string) {
+	c.PersistentFlags().StringVar(addr, "bootstrap", DefaultKafkaAddr, "addresses of the Kafka listener: HOST:PORT,...")
+}
+
+// kafkaClient returns an ordinary Kafka client.
+func kafkaClient(addr string, opts ...kgo.Opt) (*kgo.Client, error) {
+	opts = append(opts, kgo.SeedBrokers(strings.Split(addr, ",")...), kgo.ClientID("millrace-cli"))
+	return kgo.NewClient(opts...)
+}
+
+// unreachable turns a connection error into one that says what to do.
+func unreachable(addr string, err error) error {
+	if err != nil && strings.Contains(err.Error(), "unable to dial") {
+		return fmt.Errorf("no Kafka listener answers at %s: start one with `millrace server`, or give --bootstrap", addr)
+	}
+	return err
+}
+
+func newTopic(Stdio) *cobra.Command {
+	var addr string
+	c := &cobra.Command{
+		Use: "topic", Short: "Create, list, describe and delete topics",
+		Example: "  millrace topic create orders --partitions 4\n  millrace topic list\n  millrace topic describe orders\n  millrace topic delete orders",
+		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
+	}
+	bootstrapFlag(c, &addr)
+	c.AddCommand(newTopicCreate(&addr), newTopicList(&addr), newTopicDescribe(&addr), newTopicDelete(&addr))
+	return c
+}
+
+// needSubcommand reports a missing or unknown subcommand with the nearest one.
+func needSubcommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	msg := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
+	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
+		msg += ": did you mean " + s[0] + "?"
+	}
+	return errors.New(msg)
+}
+
+func newTopicCreate(addr *string) *cobra.Command {
+	var partitions int32
+	var configs []string
+	var ifNotExists bool
+	c := &cobra.Command{
+		Use: "create NAME", Short: "Create a topic", Args: exactArgs("NAME"),
+		Example: "  millrace topic create orders --partitions 4 --config retention.ms=86400000",
+		RunE: func(c *cobra.Command, args []string) error {
+			set := map[string]*string{}
+			for _, kv := range configs {
+				k, v, ok := strings.Cut(kv, "=")
+				if !ok {
+					return fmt.Errorf("--config %s: expected key=value", kv)
+				}
+				set[k] = &v
+			}
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				r, err := a.CreateTopic(ctx, partitions, -1, set, args[0])
+				if errors.Is(err, kerr.TopicAlreadyExists) && ifNotExists {
+					return nil
+				}
+				if err != nil {
+					return topicError("create", args[0], err, r.ErrMessage)
+				}
+				return nil
+			})
+		},
+	}
+	c.Flags().Int32Var(&partitions, "partitions", 1, "number of partitions")
+	c.Flags().StringArrayVar(&configs, "config", nil, "configuration `key=value`, may be repeated")
+	c.Flags().BoolVar(&ifNotExists, "if-not-exists", false, "succeed when the topic exists")
+	return c
+}
+
+func topicError(action, topic string, err error, detail string) error {
+	if detail != "" && !strings.Contains(err.Error(), detail) {
+		return fmt.Errorf("%s topic %s: %w: %s", action, topic, err, detail)
+	}
+	return fmt.Errorf("%s topic %s: %w", action, topic, err)
+}
+
+func withAdmin(ctx context.Context, addr string, f func(context.Context, *kadm.Client) error) error {
+	cl, err := kafkaClient(addr, kgo.RequestRetries(3), kgo.RetryTimeout(clientTimeout))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	return unreachable(addr, f(ctx, kadm.NewClient(cl)))
+}
+
+func newTopicList(addr *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List topics, one per line", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				topics, err := a.ListTopics(ctx)
+				if err != nil {
+					return err
+				}
+				for _, name := range topics.Names() {
+					fmt.Fprintln(c.OutOrStdout(), name)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func newTopicDescribe(addr *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "describe NAME", Short: "Show partitions, offsets and configuration of a topic", Args: exactArgs("NAME"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				return describeTopic(ctx, c, a, args[0])
+			})
+		},
+	}
+}
+
+func describeTopic(ctx context.Context, c *cobra.Command, a *kadm.Client, name string) error {
+	topics, err := a.ListTopics(ctx, name)
+	if err != nil {
+		return err
+	}
+	if t := topics[name]; t.Err != nil {
+		return topicError("describe", name, t.Err, "")
+	}
+	starts, err := a.ListStartOffsets(ctx, name)
+	if err != nil {
+		return err
+	}
+	ends, err := a.ListEndOffsets(ctx, name)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "topic\t%s\npartitions\t%d\n", name, len(topics[name].Partitions))
+	configs, err := a.DescribeTopicConfigs(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, rc := range configs {
+		slices.SortFunc(rc.Configs, func(x, y kadm.Config) int { return strings.Compare(x.Key, y.Key) })
+		for _, kv := range rc.Configs {
+			if kv.Value != nil {
+				fmt.Fprintf(w, "%s\t%s\n", kv.Key, *kv.Value)
+			}
+		}
+	}
+	fmt.Fprintln(w, "\npartition\tlog start\tend")
+	for _, p := range topics[name].Partitions.Sorted() {
+		s, _ := starts.Lookup(name, p.Partition)
+		e, _ := ends.Lookup(name, p.Partition)
+		fmt.Fprintf(w, "%d\t%d\t%d\n", p.Partition, s.Offset, e.Offset)
+	}
+	return w.Flush()
+}
+
+func newTopicDelete(addr *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "delete NAME", Short: "Delete a topic and its records", Args: exactArgs("NAME"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				r, err := a.DeleteTopic(ctx, args[0])
+				if err != nil {
+					return topicError("delete", args[0], err, r.ErrMessage)
+				}
+				return nil
+			})
+		},
+	}
+}

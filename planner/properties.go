@@ -1,0 +1,178 @@
+package planner
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/sql"
+	"github.com/millrace/millrace/sql/types"
+)
+
+// place is where a WITH property is legal.
+type place uint8
+
+const (
+	onCreate place = 1 << iota
+	onCreateAs
+	onInsert
+)
+
+// PropertyDoc describes a WITH property; the documentation is generated from it.
+type PropertyDoc struct {
+	Name  string
+	Type  string // as the user writes it
+	Doc   string
+	where place
+}
+
+// Properties is the table of all WITH properties, sorted by name.
+var Properties = []PropertyDoc{
+	{"CLEANUP_POLICY", "string", "always inferred from the statement; setting it is refused", 0},
+	{"FORMAT", "format", "format of key and value; excludes KEY_FORMAT and VALUE_FORMAT", onCreate | onCreateAs},
+	{"KAFKA_TOPIC", "string", "topic that holds the data", onCreate | onCreateAs},
+	{"KEY_DELIMITER", "string", "DELIMITED keys: one character, or SPACE or TAB", onCreate | onCreateAs},
+	{"KEY_FORMAT", "format", "format of the key", onCreate | onCreateAs},
+	{"KEY_PROTOBUF_NULLABLE_REPRESENTATION", "string", "PROTOBUF keys: OPTIONAL or WRAPPER", onCreate | onCreateAs},
+	{"KEY_SCHEMA_FULL_NAME", "string", "name of the key's record in its registered schema", onCreate | onCreateAs},
+	{"KEY_SCHEMA_ID", "integer", "id of the key's registered schema", onCreate | onCreateAs},
+	{"PARTITIONS", "integer", "partitions of a topic that is to be created", onCreate | onCreateAs},
+	{"QUERY_ID", "string", "id of the query", onInsert},
+	{"REPLICAS", "integer", "replicas of a topic that is to be created", onCreate | onCreateAs},
+	{"RETENTION_MS", "integer", "retention of a topic that is to be created, in ms", onCreate | onCreateAs},
+	{"TIMESTAMP", "string", "column that holds event time", onCreate | onCreateAs},
+	{"TIMESTAMP_FORMAT", "string", "java.time pattern of a STRING timestamp column", onCreate | onCreateAs},
+	{"VALUE_AVRO_SCHEMA_FULL_NAME", "string", "older name of VALUE_SCHEMA_FULL_NAME", onCreate | onCreateAs},
+	{"VALUE_DELIMITER", "string", "DELIMITED values: one character, or SPACE or TAB", onCreate | onCreateAs},
+	{"VALUE_FORMAT", "format", "format of the value", onCreate | onCreateAs},
+	{"VALUE_PROTOBUF_NULLABLE_REPRESENTATION", "string", "PROTOBUF values: OPTIONAL or WRAPPER", onCreate | onCreateAs},
+	{"VALUE_SCHEMA_FULL_NAME", "string", "name of the value's record in its registered schema", onCreate | onCreateAs},
+	{"VALUE_SCHEMA_ID", "integer", "id of the value's registered schema", onCreate | onCreateAs},
+	{"WINDOW_SIZE", "duration", "size of the window of a windowed key: '20 SECONDS'", onCreate},
+	{"WINDOW_TYPE", "string", "declares a windowed key: TUMBLING, HOPPING or SESSION", onCreate},
+	{"WRAP_SINGLE_VALUE", "boolean", "whether a single value column stands in a record", onCreate | onCreateAs},
+}
+
+// with is a checked WITH clause.
+type with struct {
+	props map[string]sql.Property
+}
+
+// readWith checks names, places and duplicates.
+func (p *planner) readWith(props []sql.Property, where place) with {
+	w := with{props: map[string]sql.Property{}}
+	for _, prop := range props {
+		name := strings.ToUpper(prop.Name.Name)
+		doc := findProperty(name)
+		if doc == nil {
+			hint := ""
+			if s := sql.Suggest(name, propertyNames(where)); s != "" {
+				hint = "did you mean " + s + "?"
+			}
+			failHint(sql.CodeUnknownProperty, prop.Name.Span, hint, "Invalid config variable(s) in the WITH clause: %s", name)
+		}
+		if doc.where&where == 0 {
+			fail(sql.CodeInvalidProperty, prop.Name.Span, "Invalid config variable(s) in the WITH clause: %s is not legal here (%s)", name, doc.Doc)
+		}
+		if _, ok := w.props[name]; ok {
+			fail(sql.CodeInvalidProperty, prop.Name.Span, "property %s is given twice", name)
+		}
+		w.props[name] = prop
+	}
+	return w
+}
+
+func findProperty(name string) *PropertyDoc {
+	for i := range Properties {
+		if Properties[i].Name == name {
+			return &Properties[i]
+		}
+	}
+	return nil
+}
+
+func propertyNames(where place) []string {
+	var names []string
+	for _, d := range Properties {
+		if d.where&where != 0 {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}
+
+// has reports whether a property is given.
+func (w with) has(name string) bool { _, ok := w.props[name]; return ok }
+
+// span returns where a property is written.
+func (w with) span(name string) sql.Span { return w.props[name].Span }
+
+// str returns a property's text, or def when it is not given.
+func (w with) str(name, def string) string {
+	prop, ok := w.props[name]
+	if !ok {
+		return def
+	}
+	v := prop.Value.Value
+	switch v.Kind() {
+	case types.KindString:
+		return v.Str()
+	case types.KindInteger, types.KindBigint:
+		return strconv.FormatInt(v.Int(), 10)
+	case types.KindBoolean:
+		return strconv.FormatBool(v.Bool())
+	case types.KindNull:
+		fail(sql.CodeInvalidProperty, prop.Span, "Invalid value NULL for configuration %s", name)
+	}
+	fail(sql.CodeInvalidProperty, prop.Span, "Invalid value for configuration %s", name)
+	return ""
+}
+
+// integer returns an integer property within [min, max], or def.
+func (w with) integer(name string, def, min, max int64) int64 {
+	if !w.has(name) {
+		return def
+	}
+	text := strings.TrimSpace(w.str(name, ""))
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < min || n > max {
+		kind := "a LONG"
+		if max <= math.MaxInt32 {
+			kind = "an INT"
+		}
+		fail(sql.CodeInvalidProperty, w.span(name), "Invalid value %s for configuration %s: not %s between %d and %d", text, name, kind, min, max)
+	}
+	return n
+}
+
+// boolean returns a boolean property, or def.
+func (w with) boolean(name string, def bool) bool {
+	if !w.has(name) {
+		return def
+	}
+	switch text := strings.ToLower(strings.TrimSpace(w.str(name, ""))); text {
+	case "true":
+		return true
+	case "false":
+		return false
+	default:
+		fail(sql.CodeInvalidProperty, w.span(name), "Invalid value %s for configuration %s: expected true or false", text, name)
+	}
+	return false
+}
+
+// windowSize reads '20 SECONDS' as ms.
+func windowSize(text string, span sql.Span) int64 {
+	fields := strings.Fields(strings.ToUpper(text))
+	if len(fields) == 2 {
+		n, err := strconv.ParseInt(fields[0], 10, 64)
+		unit, ok := unitMs[strings.TrimSuffix(fields[1], "S")]
+		if err == nil && ok && n > 0 && n <= math.MaxInt64/unit {
+			return n * unit
+		}
+	}
+	failHint(sql.CodeInvalidProperty, span, "write a number and a unit, as in '10 SECONDS'", "Invalid duration: '%s'", text)
+	return 0
+}
+
+var unitMs = map[string]int64{"DAY": 86400000, "HOUR": 3600000, "MINUTE": 60000, "SECOND": 1000, "MILLISECOND": 1}

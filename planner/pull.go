@@ -1,0 +1,322 @@
+package planner
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/sql"
+	"github.com/millrace/millrace/sql/types"
+)
+
+// pull plans a SELECT without EMIT.
+func (p *planner) pull(s *sql.Select) Planned {
+	q := s.Query
+	p.checkPull(q)
+	src := p.source(q.From.Source.Name)
+	alias := q.From.Source.Alias.Name
+	if alias == "" {
+		alias = src.Name
+	}
+	b := p.newBuilder(q, "", true)
+	b.scope = sourceScope(alias, src.Schema, src.Windowed != nil)
+	out := &plan.Pull{Input: src.Schema, Windowed: src.Windowed, Limit: int64(q.Limit), Bounds: allWindows()}
+	if q.Where != nil {
+		r := b.resolver("WHERE clause")
+		out.Filter = r.predicate(q.Where)
+		p.refusePullColumns(q.Where)
+	}
+	for _, it := range b.pullItems(src) {
+		out.Columns = append(out.Columns, it.expr)
+		out.Names = append(out.Names, types.Column{Name: it.name, Type: it.expr.Type})
+		out.KeyColumns = append(out.KeyColumns, it.expr.Op == plan.OpColumn && it.expr.Column >= 0 && it.expr.Column < len(src.Schema.Key))
+	}
+	if src.Kind == catalog.Stream {
+		out.Stream = &plan.Source{Name: src.Name, Topic: src.Topic, Key: src.Key, Value: src.Value, Timestamp: src.Timestamp,
+			Headers: src.Headers, Needed: allNeeded(src.Schema.Len())}
+		return &PullQuery{Pull: out}
+	}
+	p.pullTable(src, out, q)
+	return &PullQuery{Pull: out}
+}
+
+func allNeeded(n int) []bool {
+	needed := make([]bool, n)
+	for i := range needed {
+		needed[i] = true
+	}
+	return needed
+}
+
+func allWindows() plan.WindowBounds {
+	return plan.WindowBounds{StartMin: math.MinInt64, StartMax: math.MaxInt64, EndMin: math.MinInt64, EndMax: math.MaxInt64}
+}
+
+// checkPull refuses the clauses that a pull query cannot have.
+func (p *planner) checkPull(q *sql.Query) {
+	refuse := func(given bool, span sql.Span, clause string) {
+		if given {
+			failHint(sql.CodePull, span, "add EMIT CHANGES for a push query", "Pull queries don't support %s clauses", clause)
+		}
+	}
+	if len(q.From.Joins) > 0 {
+		refuse(true, q.From.Joins[0].Span, "JOIN")
+	}
+	if q.Window != nil {
+		refuse(true, q.Window.Span, "WINDOW")
+	}
+	if len(q.GroupBy) > 0 {
+		refuse(true, q.GroupBy[0].Pos(), "GROUP BY")
+	}
+	if len(q.PartitionBy) > 0 {
+		refuse(true, q.PartitionBy[0].Pos(), "PARTITION BY")
+	}
+	if q.Having != nil {
+		refuse(true, q.Having.Pos(), "HAVING")
+	}
+	for _, it := range q.Items {
+		if it.Expr != nil {
+			p.refusePullColumns(it.Expr)
+		}
+	}
+}
+
+func (p *planner) refusePullColumns(e sql.Expr) {
+	eachExpr(e, func(x sql.Expr) {
+		if ref, ok := x.(*sql.ColumnRef); ok && (ref.Name.Name == "ROWPARTITION" || ref.Name.Name == "ROWOFFSET") {
+			failHint(sql.CodePull, ref.Span, "add EMIT CHANGES for a push query", "Pull queries don't support the column %s", ref.Name.Name)
+		}
+	})
+}
+
+// pullItems resolves the select list; * of a windowed table shows the window's
+// bounds after the key.
+func (b *builder) pullItems(src *catalog.Source) []item {
+	r := b.resolver("SELECT clause of a pull query")
+	var items []item
+	for _, it := range b.q.Items {
+		got := b.selectItem(r, it)
+		if it.Star && it.Expr == nil && src.Windowed != nil && src.Kind == catalog.Table {
+			bounds := []item{
+				{name: "WINDOWSTART", expr: column(plan.ColWindowStart, types.Bigint)},
+				{name: "WINDOWEND", expr: column(plan.ColWindowEnd, types.Bigint)},
+			}
+			nKeys := len(src.Schema.Key)
+			got = append(append(append([]item(nil), got[:nKeys]...), bounds...), got[nKeys:]...)
+		}
+		items = append(items, got...)
+	}
+	b.nameItems(items)
+	return items
+}
+
+// pullTable finds the state that holds a table and moves the query's expressions
+// onto its rows.
+func (p *planner) pullTable(src *catalog.Source, out *plan.Pull, q *sql.Query) {
+	query := p.Catalog.Query(src.QueryID)
+	if src.Store == "" || query == nil {
+		failHint(sql.CodePull, q.From.Source.Span, "CREATE TABLE name AS SELECT * FROM "+src.Name+" materialises it, or add EMIT CHANGES",
+			"The %s isn't queryable: it is not a materialized table", types.QuoteName(src.Name))
+	}
+	out.QueryID, out.Store = src.QueryID, src.Store
+	if out.Filter != nil {
+		out.Keys = lookupKeys(out.Filter, len(src.Schema.Key))
+		narrowBounds(out.Filter, &out.Bounds)
+	}
+	agg, columns := materialisation(query.Plan)
+	if agg == nil {
+		return
+	}
+	if agg.Op.(*plan.Aggregate).EmitFinal {
+		failHint(sql.CodePull, q.From.Source.Span, "write EMIT CHANGES in the table's query, or read it with a push query",
+			"The %s isn't queryable: its query is EMIT FINAL, whose state holds results that are not final", types.QuoteName(src.Name))
+	}
+	out.Input = agg.Schema
+	for n, key := range out.Keys {
+		stored := make([]types.Value, len(key))
+		for i, v := range key {
+			stored[columns.values[i].Column] = v
+		}
+		out.Keys[n] = stored
+	}
+	if out.Filter != nil {
+		out.Filter = substitute(out.Filter, columns.values)
+	}
+	if columns.having != nil {
+		if out.Filter == nil {
+			out.Filter = columns.having
+		} else {
+			out.Filter = boolean(plan.OpAnd, columns.having, out.Filter)
+		}
+	}
+	for i, e := range out.Columns {
+		out.Columns[i] = substitute(e, columns.values)
+	}
+}
+
+// aggregateView says how the rows of a table are made from those of its last
+// aggregation.
+type aggregateView struct {
+	values []*plan.Expr // per column of the table, over the aggregation's output
+	having *plan.Expr   // nil when all rows are in the table
+}
+
+// materialisation returns the aggregation that a query's sink shows through
+// nothing but HAVING and a projection, or nil.
+func materialisation(q *plan.Query) (*plan.Node, aggregateView) {
+	nodes := q.SubPlans[len(q.SubPlans)-1].Nodes
+	at := len(nodes) - 1
+	step := func() *plan.Node {
+		if len(nodes[at].Inputs) != 1 {
+			return &nodes[at]
+		}
+		at = nodes[at].Inputs[0]
+		return &nodes[at]
+	}
+	project, ok := step().Op.(*plan.Project)
+	if !ok {
+		return nil, aggregateView{}
+	}
+	var view aggregateView
+	n := step()
+	if f, ok := n.Op.(*plan.Filter); ok {
+		view.having = f.Predicate
+		n = step()
+	}
+	if _, ok := n.Op.(*plan.Aggregate); !ok {
+		return nil, aggregateView{}
+	}
+	for _, k := range project.Key {
+		view.values = append(view.values, column(k, n.Schema.Column(k).Type))
+	}
+	view.values = append(view.values, project.Value...)
+	return n, view
+}
+
+// lookupKeys returns the keys that a predicate restricts a row to, nil when it
+// does not: equalities, IN lists and ORs of them over all key columns.
+func lookupKeys(pred *plan.Expr, nKeys int) [][]types.Value {
+	switch pred.Op {
+	case plan.OpOr:
+		l, r := lookupKeys(pred.Args[0], nKeys), lookupKeys(pred.Args[1], nKeys)
+		if l == nil || r == nil {
+			return nil
+		}
+		return append(l, r...)
+	case plan.OpAnd, plan.OpEq, plan.OpIn:
+		return conjunctKeys(pred, nKeys)
+	}
+	return nil
+}
+
+// conjunctKeys collects the values of each key column from a conjunction.
+func conjunctKeys(pred *plan.Expr, nKeys int) [][]types.Value {
+	values := make([][]types.Value, nKeys)
+	var nested [][]types.Value
+	var visit func(e *plan.Expr)
+	visit = func(e *plan.Expr) {
+		switch e.Op {
+		case plan.OpAnd:
+			visit(e.Args[0])
+			visit(e.Args[1])
+		case plan.OpOr:
+			if nested == nil {
+				nested = lookupKeys(e, nKeys)
+			}
+		case plan.OpEq, plan.OpIn:
+			col, list := e.Args[0], e.Args[1:]
+			if e.Op == plan.OpEq && col.Op == plan.OpLiteral {
+				col, list = e.Args[1], e.Args[:1]
+			}
+			if col.Op != plan.OpColumn || col.Column < 0 || col.Column >= nKeys || values[col.Column] != nil {
+				return
+			}
+			for _, v := range list {
+				if v.Op != plan.OpLiteral || v.Value.IsNull() {
+					values[col.Column] = nil
+					return
+				}
+				values[col.Column] = append(values[col.Column], *v.Value)
+			}
+		}
+	}
+	visit(pred)
+	keys := [][]types.Value{{}}
+	for _, list := range values {
+		if list == nil {
+			return nested
+		}
+		var next [][]types.Value
+		for _, k := range keys {
+			for _, v := range list {
+				next = append(next, append(append([]types.Value(nil), k...), v))
+			}
+		}
+		keys = next
+	}
+	return keys
+}
+
+// narrowBounds takes window limits from the conjuncts of a predicate.
+func narrowBounds(pred *plan.Expr, bounds *plan.WindowBounds) {
+	if pred.Op == plan.OpAnd {
+		narrowBounds(pred.Args[0], bounds)
+		narrowBounds(pred.Args[1], bounds)
+		return
+	}
+	if len(pred.Args) != 2 {
+		return
+	}
+	col, lit, op := pred.Args[0], pred.Args[1], pred.Op
+	if col.Op == plan.OpLiteral {
+		col, lit, op = lit, col, mirrored[op]
+	}
+	if lit.Op != plan.OpLiteral || col.Op != plan.OpColumn || lit.Type.Kind != types.KindBigint {
+		return
+	}
+	v := lit.Value.Int()
+	switch col.Column {
+	case plan.ColWindowStart:
+		narrow(&bounds.StartMin, &bounds.StartMax, op, v)
+	case plan.ColWindowEnd:
+		narrow(&bounds.EndMin, &bounds.EndMax, op, v)
+	}
+}
+
+var mirrored = map[plan.Op]plan.Op{plan.OpEq: plan.OpEq, plan.OpLt: plan.OpGt, plan.OpLe: plan.OpGe, plan.OpGt: plan.OpLt, plan.OpGe: plan.OpLe}
+
+func narrow(low, high *int64, op plan.Op, v int64) {
+	switch op {
+	case plan.OpEq:
+		*low, *high = max(*low, v), min(*high, v)
+	case plan.OpGe:
+		*low = max(*low, v)
+	case plan.OpGt:
+		*low = max(*low, satAdd(v, 1))
+	case plan.OpLe:
+		*high = min(*high, v)
+	case plan.OpLt:
+		*high = min(*high, v-1)
+	}
+}
+
+// materialiseSource adds the internal query that keeps a SOURCE TABLE for pull
+// queries.
+func (p *planner) materialiseSource(out *CreateSource) {
+	src := out.Source
+	id := "CST_" + src.Name + "_" + strconv.FormatInt(p.NextID, 10)
+	partitions := int32(1)
+	if n, ok := p.Topic(src.Topic); ok {
+		partitions = n
+	} else if out.Topic != nil {
+		partitions = out.Topic.Partitions
+	}
+	b := p.newBuilder(&sql.Query{Limit: -1}, id, false)
+	op := &plan.Source{Name: src.Name, Topic: src.Topic, Key: src.Key, Value: src.Value, Timestamp: src.Timestamp,
+		Headers: src.Headers, Needed: allNeeded(src.Schema.Len()), Store: &plan.Store{Name: "source-" + src.Name}}
+	b.rel = &relation{id: b.nodeID("source-" + src.Name), op: op, schema: src.Schema, table: true, windowed: src.Windowed, partitions: partitions}
+	out.Query = &plan.Query{Version: plan.Version, ID: id, Text: src.Text, ResultIsTable: true, Windowed: src.Windowed,
+		Result: src.Schema, Sources: []string{src.Name}, SubPlans: split(b.rel)}
+	src.QueryID, src.Store = id, op.Store.Name
+}

@@ -1,0 +1,152 @@
+package repl
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of drawn tables.
+const (
+	// DefaultWidth is the width of a terminal that does not tell.
+	DefaultWidth = 120
+	// minColumn is the narrowest that a column is drawn.
+	minColumn = 6
+	// maxWidthRows is how many rows of a stream decide the columns' widths.
+	maxWidthRows = 100
+)
+
+// table draws rows in columns with bars between them. Cells that are too long
+// for the terminal are wrapped.
+type table struct {
+	headings []string
+	numeric  []bool // right-aligned columns
+	widths   []int
+}
+
+// newTable chooses the widths for the terminal from the headings and the first
+// rows.
+func newTable(headings []string, numeric []bool, sample [][]string, width int) *table {
+	t := &table{headings: headings, numeric: numeric, widths: make([]int, len(headings))}
+	for i, h := range headings {
+		t.widths[i] = max(textWidth(h), minColumn)
+	}
+	for _, row := range sample[:min(len(sample), maxWidthRows)] {
+		for i, cell := range row {
+			t.widths[i] = max(t.widths[i], textWidth(cell))
+		}
+	}
+	t.shrink(width)
+	return t
+}
+
+// shrink takes from the widest columns until the table fits.
+func (t *table) shrink(width int) {
+	total := 1
+	for _, w := range t.widths {
+		total += w + 3
+	}
+	for total > width {
+		widest := 0
+		for i, w := range t.widths {
+			if w > t.widths[widest] {
+				widest = i
+			}
+		}
+		if t.widths[widest] <= minColumn {
+			return
+		}
+		t.widths[widest]--
+		total--
+	}
+}
+
+func (t *table) rule() string {
+	var b strings.Builder
+	for _, w := range t.widths {
+		b.WriteString("+" + strings.Repeat("-", w+2))
+	}
+	return b.String() + "+\n"
+}
+
+func (t *table) header() string { return t.rule() + t.row(t.headings) + t.rule() }
+
+// row draws one row, on several lines when a cell is wrapped.
+func (t *table) row(cells []string) string {
+	lines := make([][]string, len(cells))
+	height := 1
+	for i, c := range cells {
+		lines[i] = wrap(c, t.widths[i])
+		height = max(height, len(lines[i]))
+	}
+	var b strings.Builder
+	for y := range height {
+		for i, w := range t.widths {
+			text := ""
+			if y < len(lines[i]) {
+				text = lines[i][y]
+			}
+			pad := strings.Repeat(" ", max(w-textWidth(text), 0))
+			if t.numeric[i] {
+				text = pad + text
+			} else {
+				text += pad
+			}
+			b.WriteString("| " + text + " ")
+		}
+		b.WriteString("|\n")
+	}
+	return b.String()
+}
+
+// wrap cuts text into lines of at most width columns.
+func wrap(text string, width int) []string {
+	text = strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || r == '\r' {
+			return ' '
+		}
+		if unicode.IsControl(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
+	var lines []string
+	for textWidth(text) > width {
+		cut, w := 0, 0
+		for cut < len(text) {
+			r, size := utf8.DecodeRuneInString(text[cut:])
+			if w += runeWidth(r); w > width {
+				break
+			}
+			cut += size
+		}
+		if cut == 0 {
+			break
+		}
+		lines = append(lines, text[:cut])
+		text = text[cut:]
+	}
+	return append(lines, text)
+}
+
+func textWidth(s string) int {
+	n := 0
+	for _, r := range s {
+		n += runeWidth(r)
+	}
+	return n
+}
+
+// runeWidth is the number of terminal columns of a rune: 2 for East Asian wide
+// ones and emoji, 0 for combining marks.
+func runeWidth(r rune) int {
+	switch {
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
+	case r >= 0x1100 && (r <= 0x115f || r >= 0x2e80 && r <= 0xa4cf || r >= 0xac00 && r <= 0xd7a3 ||
+		r >= 0xf900 && r <= 0xfaff || r >= 0xfe30 && r <= 0xfe6f || r >= 0xff00 && r <= 0xff60 ||
+		r >= 0xffe0 && r <= 0xffe6 || r >= 0x1f300 && r <= 0x1f64f || r >= 0x1f900 && r <= 0x1f9ff || r >= 0x20000 && r <= 0x3fffd):
+		return 2
+	}
+	return 1
+}

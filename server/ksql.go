@@ -1,0 +1,185 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/sql"
+)
+
+// errWrongEndpoint is the answer to a query on POST /ksql.
+var errWrongEndpoint = errors.New("SELECT and PRINT statements are answered by POST /query-stream")
+
+// ksql answers POST /ksql: every statement is validated against a sandbox before
+// the first one is executed.
+func (s *Server) ksql(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		KSQL             string         `json:"ksql"`
+		Properties       map[string]any `json:"streamsProperties"`
+		SessionVariables map[string]any `json:"sessionVariables"`
+	}
+	if !readBody(w, r, &body) {
+		return
+	}
+	session, ok := s.session(w, body.Properties, body.SessionVariables)
+	if !ok {
+		return
+	}
+	if strings.TrimSpace(body.KSQL) == "" {
+		badRequest(w, "the request has no statement")
+		return
+	}
+	if hasQuery(body.KSQL) {
+		writeError(w, http.StatusBadRequest, errorBody{Type: "statement_error", Code: 40002, Message: errWrongEndpoint.Error(), Statement: &body.KSQL, Entities: &[]any{}})
+		return
+	}
+	if err := session.Validate(body.KSQL); err != nil {
+		status, e := statementError(err, body.KSQL, nil)
+		writeError(w, status, e)
+		return
+	}
+	entities := []any{}
+	err := session.Execute(r.Context(), body.KSQL, func(result engine.Result) error {
+		if e := entity(result); e != nil {
+			entities = append(entities, e)
+		}
+		return nil
+	})
+	if err != nil {
+		status, e := statementError(err, body.KSQL, entities)
+		writeError(w, status, e)
+		return
+	}
+	writeJSON(w, http.StatusOK, entities)
+}
+
+// hasQuery reports whether a script holds a SELECT or PRINT statement.
+func hasQuery(script string) bool {
+	spans, rest := sql.Split(script)
+	for _, span := range append(spans, rest) {
+		for _, tok := range sql.Scan(script[span.Start:span.End]) {
+			if tok.Kind == sql.TokComment {
+				continue
+			}
+			if word := strings.ToUpper(tok.Word); word == "SELECT" || word == "PRINT" {
+				return true
+			}
+			break
+		}
+	}
+	return false
+}
+
+// object is a JSON object of an answer.
+type object = map[string]any
+
+func withType(kind string, fields object) object {
+	fields["@type"] = kind
+	fields["warnings"] = []any{}
+	if _, ok := fields["statementText"]; !ok {
+		fields["statementText"] = ""
+	}
+	return fields
+}
+
+// entity maps a result to the JSON of rest.md section 5; nil for statements that
+// contribute none.
+func entity(result engine.Result) object {
+	switch r := result.(type) {
+	case *engine.Done:
+		return doneEntity(r)
+	case *engine.SourceList:
+		return sourceListEntity(r)
+	case *engine.TopicList:
+		return topicsEntity(r)
+	case *engine.QueryList:
+		return queriesEntity(r)
+	case *engine.FunctionList:
+		list := []any{}
+		for _, f := range r.Functions {
+			list = append(list, object{"name": f.Name, "type": f.Class, "category": f.Category})
+		}
+		return withType("function_names", object{"functions": list})
+	case *engine.FunctionDescription:
+		return functionEntity(r.Function)
+	case *engine.PropertyList:
+		return propertiesEntity(r)
+	case *engine.TypeList:
+		list := object{}
+		for _, t := range r.Types {
+			list[t.Name] = schemaInfo(t.Type)
+		}
+		return withType("type_list", object{"types": list})
+	case *engine.VariableList:
+		list := []any{}
+		for _, v := range r.Variables {
+			list = append(list, object{"name": v.Name, "value": v.Value})
+		}
+		return withType("variables", object{"variables": list})
+	case *engine.SourceDescriptions:
+		return descriptionsEntity(r)
+	case *engine.Explanation:
+		d := queryDescription(r.Query)
+		d["executionPlan"] = r.Plan
+		return withType("queryDescription", object{"statementText": r.Query.Text, "queryDescription": d})
+	}
+	return withType("generic", object{"message": fmt.Sprintf("%T", result)})
+}
+
+func doneEntity(r *engine.Done) object {
+	switch {
+	case r.Warning:
+		return withType("warning_entity", object{"message": r.Msg})
+	case r.Command == nil:
+		return nil
+	}
+	var queryID any
+	if r.Command.QueryID != "" {
+		queryID = r.Command.QueryID
+	}
+	return withType("currentStatus", object{
+		"statementText": r.Text, "commandId": r.Command.ID, "commandSequenceNumber": r.Command.Sequence,
+		"commandStatus": object{"status": "SUCCESS", "message": r.Msg, "queryId": queryID},
+	})
+}
+
+func topicsEntity(r *engine.TopicList) object {
+	list := []any{}
+	for _, t := range r.Topics {
+		replicas := make([]int32, t.Partitions)
+		for i := range replicas {
+			replicas[i] = t.Replicas
+		}
+		list = append(list, object{"name": t.Name, "replicaInfo": replicas})
+	}
+	return withType("kafka_topics", object{"topics": list})
+}
+
+func propertiesEntity(r *engine.PropertyList) object {
+	list, overwritten, defaults := []any{}, []string{}, []string{}
+	for _, p := range r.Properties {
+		list = append(list, object{"name": p.Name, "value": p.Value, "scope": "KSQL", "editable": true, "level": "QUERY"})
+		if p.Overridden {
+			overwritten = append(overwritten, p.Name)
+		} else {
+			defaults = append(defaults, p.Name)
+		}
+	}
+	return withType("properties", object{"properties": list, "overwrittenProperties": overwritten, "defaultProperties": defaults})
+}
+
+func functionEntity(f engine.FunctionInfo) object {
+	signatures := []any{}
+	for _, sig := range f.Signatures {
+		args := []any{}
+		for _, a := range sig.Arguments {
+			args = append(args, object{"name": a.Name, "type": a.Type, "description": a.Description, "isVariadic": a.Variadic})
+		}
+		signatures = append(signatures, object{"arguments": args, "returnType": sig.ReturnType, "description": f.Description})
+	}
+	return withType("describe_function", object{"name": f.Name, "description": f.Description, "author": "millrace", "version": "", "path": "internal",
+		"functions": signatures, "type": f.Class})
+}

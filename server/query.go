@@ -1,0 +1,278 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/sql/types"
+)
+
+// The media types of streams of rows.
+const (
+	typeDelimited = "application/vnd.ksqlapi.delimited.v1"
+	typeV1JSON    = "application/vnd.ksql.v1+json"
+	typeJSON      = "application/json"
+)
+
+// errStop ends the execution of a request's script after its query.
+var errStop = errors.New("server: the query has ended")
+
+// query answers POST /query: rows in one JSON array, one object per line.
+func (s *Server) query(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		SQL              string         `json:"ksql"`
+		Properties       map[string]any `json:"streamsProperties"`
+		SessionVariables map[string]any `json:"sessionVariables"`
+	}
+	if !readBody(w, r, &body) {
+		return
+	}
+	s.stream(w, r, body.SQL, body.Properties, body.SessionVariables, typeV1JSON)
+}
+
+// queryStream answers POST /query-stream.
+func (s *Server) queryStream(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		SQL              string         `json:"sql"`
+		Properties       map[string]any `json:"properties"`
+		SessionVariables map[string]any `json:"sessionVariables"`
+	}
+	if !readBody(w, r, &body) {
+		return
+	}
+	media := negotiate(r.Header.Get("Accept"))
+	if media == "" {
+		writeError(w, http.StatusNotAcceptable, errorBody{Type: "generic_error", Code: 40600, Message: "none of the media types in Accept is available: " + typeDelimited + ", " + typeV1JSON + ", " + typeJSON})
+		return
+	}
+	s.stream(w, r, body.SQL, body.Properties, body.SessionVariables, media)
+}
+
+// negotiate picks the media type of a stream, "" when none is acceptable. The
+// first acceptable one of the client's list wins.
+func negotiate(accept string) string {
+	if strings.TrimSpace(accept) == "" {
+		return typeDelimited
+	}
+	for _, part := range strings.Split(accept, ",") {
+		media, params, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.Contains(strings.ReplaceAll(params, " ", ""), "q=0") && !strings.Contains(params, "q=0.") {
+			continue
+		}
+		switch strings.TrimSpace(media) {
+		case typeDelimited, "*/*", "application/*":
+			return typeDelimited
+		case typeV1JSON:
+			return typeV1JSON
+		case typeJSON:
+			return typeJSON
+		}
+	}
+	return ""
+}
+
+// stream runs one SELECT or PRINT and writes its rows.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, script string, properties, variables map[string]any, media string) {
+	session, ok := s.session(w, properties, variables)
+	if !ok {
+		return
+	}
+	out := newRowWriter(w, media)
+	queries := 0
+	err := session.Execute(r.Context(), script, func(result engine.Result) error {
+		switch res := result.(type) {
+		case *engine.Rows:
+			defer res.Close()
+			queries++
+			return s.streamRows(r, out, res)
+		case *engine.Lines:
+			defer res.Close()
+			queries++
+			return s.streamLines(r, w, res)
+		case *engine.Done:
+			if res.Command == nil {
+				return nil // SET and the like, for the query behind them
+			}
+		}
+		return fmt.Errorf("only SELECT and PRINT are answered here: use POST /ksql")
+	})
+	switch {
+	case errors.Is(err, errStop) || r.Context().Err() != nil:
+	case err == nil && queries == 0:
+		badRequest(w, "the request has no query: expected one SELECT or PRINT statement")
+	case err != nil && !out.started:
+		status, body := statementError(err, script, nil)
+		if body.Type == "generic_error" && queries == 0 {
+			status, body.Code = http.StatusBadRequest, 40000
+		}
+		writeError(w, status, body)
+	case err != nil:
+		_, body := statementError(err, script, nil)
+		out.fail(body)
+	}
+}
+
+func (s *Server) streamRows(r *http.Request, out *rowWriter, rows *engine.Rows) error {
+	out.header(rows)
+	limit := false
+	for {
+		list, err := rows.Next(r.Context())
+		if errors.Is(err, io.EOF) {
+			out.end(rows.Push, limit || rows.Push)
+			return errStop
+		}
+		if err != nil {
+			return err
+		}
+		for _, row := range list {
+			out.row(row)
+		}
+		out.flush()
+	}
+}
+
+func (s *Server) streamLines(r *http.Request, w http.ResponseWriter, lines *engine.Lines) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	flusher := http.NewResponseController(w)
+	for {
+		list, err := lines.Next(r.Context())
+		if errors.Is(err, io.EOF) {
+			return errStop
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, strings.Join(list, "\n")+"\n"); err != nil {
+			return errStop
+		}
+		if err := flusher.Flush(); err != nil {
+			return errStop
+		}
+	}
+}
+
+// rowWriter writes rows in one of the media types.
+type rowWriter struct {
+	w       http.ResponseWriter
+	flusher *http.ResponseController
+	media   string
+	started bool
+	columns []types.Column
+	buf     []byte
+}
+
+func newRowWriter(w http.ResponseWriter, media string) *rowWriter {
+	return &rowWriter{w: w, flusher: http.NewResponseController(w), media: media}
+}
+
+// header starts the stream with the columns.
+func (o *rowWriter) header(rows *engine.Rows) {
+	o.started, o.columns = true, rows.Columns
+	o.w.Header().Set("Content-Type", o.media)
+	names, kinds, schema := []string{}, []string{}, []string{}
+	for i, c := range rows.Columns {
+		names, kinds = append(names, c.Name), append(kinds, c.Type.String())
+		text := types.QuoteName(c.Name) + " " + c.Type.String()
+		if i < len(rows.Key) && rows.Key[i] {
+			text += " KEY"
+		}
+		schema = append(schema, text)
+	}
+	var head any = map[string]any{"queryId": rows.QueryID, "columnNames": names, "columnTypes": kinds}
+	if o.media == typeV1JSON {
+		head = map[string]any{"header": map[string]any{"queryId": rows.QueryID, "schema": strings.Join(schema, ", ")}}
+	}
+	b, err := json.Marshal(head)
+	if err != nil {
+		panic(err) // strings and maps of them marshal
+	}
+	if o.media != typeDelimited {
+		o.buf = append(o.buf, '[')
+	}
+	o.buf = append(o.buf, b...)
+	if o.media == typeDelimited {
+		o.buf = append(o.buf, '\n')
+	}
+	o.flush()
+}
+
+// row writes one row. The delimited stream has no tombstones.
+func (o *rowWriter) row(r executor.Row) {
+	deleted := r.Deleted()
+	if deleted && o.media != typeV1JSON {
+		return
+	}
+	switch o.media {
+	case typeV1JSON:
+		o.buf = append(o.buf, ",\n{\"row\":{\"columns\":"...)
+		o.values(r)
+		if deleted {
+			o.buf = append(o.buf, `,"tombstone":true`...)
+		}
+		o.buf = append(o.buf, "}}"...)
+	case typeJSON:
+		o.buf = append(o.buf, ",\n"...)
+		o.values(r)
+	default:
+		o.values(r)
+		o.buf = append(o.buf, '\n')
+	}
+}
+
+func (o *rowWriter) values(r executor.Row) {
+	o.buf = append(o.buf, '[')
+	for i, v := range r.Values {
+		if i > 0 {
+			o.buf = append(o.buf, ',')
+		}
+		o.buf = engine.AppendJSON(o.buf, v, o.columns[i].Type)
+	}
+	o.buf = append(o.buf, ']')
+}
+
+// end closes the stream.
+func (o *rowWriter) end(push, limited bool) {
+	if o.media == typeV1JSON && push {
+		msg := "Query Completed"
+		if limited {
+			msg = "Limit Reached"
+		}
+		o.buf = append(o.buf, fmt.Sprintf(",\n{\"finalMessage\":%q}", msg)...)
+	}
+	if o.media != typeDelimited {
+		o.buf = append(o.buf, "]\n"...)
+	}
+	o.flush()
+}
+
+// fail ends a stream that has started with an error.
+func (o *rowWriter) fail(body errorBody) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return
+	}
+	switch o.media {
+	case typeV1JSON:
+		o.buf = append(o.buf, fmt.Sprintf(",\n{\"errorMessage\":%s}]\n", b)...)
+	case typeJSON:
+		o.buf = append(o.buf, fmt.Sprintf(",\n%s]\n", b)...)
+	default:
+		o.buf = append(append(o.buf, b...), '\n')
+	}
+	o.flush()
+}
+
+// flush sends what is buffered. An error means that the client has gone, which
+// ends the query through the request's context.
+func (o *rowWriter) flush() {
+	if _, err := o.w.Write(o.buf); err == nil {
+		_ = o.flusher.Flush()
+	}
+	o.buf = o.buf[:0]
+}
