@@ -31,7 +31,10 @@ type Store struct {
 	// dropped are the segments that expired since the last commit.
 	dropped map[int64]*Table
 	notes   Table
-	// last and lastID are the segment used last.
+	// touched are the segments used since the last commit: the only ones that
+	// can have changes.
+	touched map[int64]struct{}
+	// last and lastID are the segment used last, which is touched.
 	last   *Table
 	lastID int64
 	keyBuf []byte
@@ -39,7 +42,7 @@ type Store struct {
 
 // NewStore returns an empty store.
 func NewStore(name string, backed bool) *Store {
-	return &Store{Name: name, Backed: backed, segments: map[int64]*Table{}, dropped: map[int64]*Table{}}
+	return &Store{Name: name, Backed: backed, segments: map[int64]*Table{}, dropped: map[int64]*Table{}, touched: map[int64]struct{}{}}
 }
 
 // Lock takes the store for a run of its task.
@@ -70,8 +73,25 @@ func (s *Store) Open(segment int64) *Table {
 		}
 		s.add(segment, t)
 	}
-	s.last, s.lastID = t, segment
+	s.touch(segment, t)
 	return t
+}
+
+func (s *Store) touch(segment int64, t *Table) {
+	s.last, s.lastID = t, segment
+	s.touched[segment] = struct{}{}
+}
+
+// changed returns the touched segments that exist, ascending.
+func (s *Store) changed() []int64 {
+	ids := make([]int64, 0, len(s.touched))
+	for id := range s.touched {
+		if s.segments[id] != nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 func (s *Store) add(segment int64, t *Table) {
@@ -95,7 +115,7 @@ func (s *Store) Find(segment int64) *Table {
 	}
 	t := s.segments[segment]
 	if t != nil {
-		s.last, s.lastID = t, segment
+		s.touch(segment, t)
 	}
 	return t
 }
@@ -167,7 +187,7 @@ func (s *Store) Changes(f func(key, value []byte)) {
 	for _, id := range gone {
 		eachCommitted(s.dropped[id], func(key, _ []byte) { f(s.changeKey(id, key), nil) })
 	}
-	for _, id := range s.order {
+	for _, id := range s.changed() {
 		s.segments[id].EachDirty(func(key, value []byte, deleted bool) {
 			if deleted {
 				f(s.changeKey(id, key), nil)
@@ -237,8 +257,10 @@ func (s *Store) Restore(key, value []byte) error {
 
 // Dirty returns the number of keys changed since the last commit.
 func (s *Store) Dirty() (n int) {
-	for _, t := range s.segments {
-		n += t.Dirty()
+	for id := range s.touched {
+		if t := s.segments[id]; t != nil {
+			n += t.Dirty()
+		}
 	}
 	for _, t := range s.dropped {
 		n += t.Len()
@@ -249,12 +271,18 @@ func (s *Store) Dirty() (n int) {
 // Commit makes the changes since the last one committed.
 func (s *Store) Commit() {
 	clear(s.dropped)
-	for id, t := range s.segments {
+	for id := range s.touched {
+		t := s.segments[id]
+		if t == nil {
+			continue
+		}
 		t.Commit()
 		if t.Len() == 0 && id != 0 {
 			s.remove(id)
 		}
 	}
+	clear(s.touched)
+	s.last = nil
 	s.notes.Commit()
 }
 
@@ -266,17 +294,23 @@ func (s *Store) Rollback() {
 		}
 	}
 	clear(s.dropped)
-	s.last = nil
-	for id, t := range s.segments {
+	for id := range s.touched {
+		t := s.segments[id]
+		if t == nil {
+			continue
+		}
 		t.Rollback()
 		if t.Len() == 0 && id != 0 {
 			s.remove(id)
 		}
 	}
+	clear(s.touched)
+	s.last = nil
 	s.notes.Rollback()
 }
 
 // Clear forgets everything, for a restore from the start.
 func (s *Store) Clear() {
 	s.segments, s.order, s.dropped, s.notes, s.last = map[int64]*Table{}, nil, map[int64]*Table{}, Table{}, nil
+	clear(s.touched)
 }
