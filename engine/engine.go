@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/planner/catalog"
@@ -46,6 +47,7 @@ type Engine struct {
 	cluster cluster
 	broker  *broker.Broker // nil over an external cluster
 	exec    *executor.Executor
+	state   *state.Backend
 
 	catalog atomic.Pointer[catalog.Catalog]
 	nextID  atomic.Int64 // of queries: the next offset of the command log
@@ -102,8 +104,11 @@ func (e *Engine) start() error {
 		return err
 	}
 	var err error
+	if e.state, err = state.OpenBackend(e.cfg.FS, e.cfg.FS.PathJoin(e.cfg.Dir, "state")); err != nil {
+		return fmt.Errorf("open the state store: %w", err)
+	}
 	e.exec, err = executor.New(executor.Config{
-		Log: e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, Workers: e.cfg.Workers,
+		Log: e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, Workers: e.cfg.Workers,
 		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger,
 	})
 	if err != nil {
@@ -140,6 +145,10 @@ func (e *Engine) Close(ctx context.Context) error {
 	if e.exec != nil {
 		errs = append(errs, e.exec.Close())
 		e.exec = nil
+	}
+	if e.state != nil {
+		errs = append(errs, e.state.Close())
+		e.state = nil
 	}
 	return errors.Join(append(errs, e.cluster.Close(ctx))...)
 }
