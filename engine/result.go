@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"io"
 
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/planner/catalog"
@@ -215,17 +214,3 @@ func (e *StatementError) Error() string { return e.Err.Error() }
 
 // Format returns the error as the user sees it: code, excerpt, caret and hint.
 func (e *StatementError) Format() string { return sql.Format(e.Text, e.Err) }
-
-// listRows is a rowSource over rows that are all there.
-type listRows struct{ rows []executor.Row }
-
-func (l *listRows) next(context.Context) ([]executor.Row, error) {
-	if len(l.rows) == 0 {
-		return nil, io.EOF
-	}
-	rows := l.rows
-	l.rows = nil
-	return rows, nil
-}
-
-func (l *listRows) close() {}
