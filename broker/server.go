@@ -34,7 +34,7 @@ func (s *server) serve(l net.Listener) error {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
-		return errors.Join(ErrClosed, l.Close())
+		return l.Close()
 	}
 	s.listeners[l] = struct{}{}
 	s.running.Add(1)

@@ -7,7 +7,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql/types"
 )
@@ -258,29 +260,48 @@ func TestBatchBoundariesAreInvisible(t *testing.T) {
 					}
 				}
 				// One record at a time, undisturbed and with restarts.
-				steady, restarted := new(strings.Builder), new(strings.Builder)
-				for restart, out := range map[bool]*strings.Builder{false: steady, true: restarted} {
-					log := new(MemLog)
-					d, err := NewDriver(q, DriverConfig{Log: log})
-					for i, r := range recs {
-						if err == nil && restart && i%3 == 2 {
-							d, err = NewDriver(q, DriverConfig{Log: log})
-						}
-						if err == nil {
-							err = d.Append(r)
-						}
-						if err != nil {
-							rt.Fatal(err)
-						}
-						out.WriteString(drained(rt, d))
-					}
+				steady := live(rt, q, recs, false, nil)
+				if got := live(rt, q, recs, true, nil); got != steady {
+					rt.Fatalf("restarts give\n%s\nwant\n%s", got, steady)
 				}
-				if steady.String() != restarted.String() {
-					rt.Fatalf("restarts give\n%s\nwant\n%s", restarted, steady)
+				disk, err := state.OpenBackend(vfs.NewMem(), "state")
+				if err != nil {
+					rt.Fatal(err)
+				}
+				if got := live(rt, q, recs, true, disk); got != steady {
+					rt.Fatalf("restarts from disk give\n%s\nwant\n%s", got, steady)
+				}
+				if err := disk.Close(); err != nil {
+					rt.Fatal(err)
 				}
 			})
 		})
 	}
+}
+
+// live feeds records one at a time, restarting after every third one. With a
+// state store on disk every other restart happens without it, so that its mirrors
+// fall behind their changelogs.
+func live(t *rapid.T, q *plan.Query, recs []DriverRecord, restart bool, disk *state.Backend) string {
+	var out strings.Builder
+	cfg := DriverConfig{Log: new(MemLog), State: disk}
+	d, err := NewDriver(q, cfg)
+	for i, r := range recs {
+		if err == nil && restart && i%3 == 2 {
+			if cfg.State = disk; i%2 == 0 {
+				cfg.State = nil
+			}
+			d, err = NewDriver(q, cfg)
+		}
+		if err == nil {
+			err = d.Append(r)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.WriteString(drained(t, d))
+	}
+	return out.String()
 }
 
 func drained(t *rapid.T, d *Driver) string {

@@ -31,6 +31,7 @@ type program struct {
 type boundStore struct {
 	*state.Store
 	changelog kafka.TopicPartition // Topic is empty when there is none
+	mirror    *state.Mirror        // of the changelog on disk, nil without
 }
 
 // builder compiles one sub-plan.

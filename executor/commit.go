@@ -59,8 +59,7 @@ func (t *task) commitResult() (verdict, error) {
 	}
 	switch r.Outcome {
 	case Committed:
-		t.keep()
-		return runAgain, nil
+		return t.keep(func(i int) (kafka.Offset, error) { return r.BaseOffsets[i] + kafka.Offset(t.sent[i].Records), nil })
 	case Fenced:
 		return idle, &fatalError{fmt.Errorf("transaction %s was fenced: another owner runs the query: %w", t.name, orUnknown(r.Err))}
 	case Unknown:
@@ -78,8 +77,37 @@ func orUnknown(err error) error {
 	return err
 }
 
+// mirror writes the committed changes to the state store on disk. next answers
+// the offset behind the i-th append of the commit.
+func (t *task) mirror(next func(i int) (kafka.Offset, error)) error {
+	for _, s := range t.stores {
+		if s.mirror == nil {
+			continue
+		}
+		for i, a := range t.sent {
+			if a.TP != s.changelog {
+				continue
+			}
+			at, err := next(i)
+			if err != nil {
+				return err
+			}
+			s.Lock()
+			err = s.mirror.Apply(int64(at), s.Changes)
+			s.Unlock()
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // keep makes what was committed real.
-func (t *task) keep() {
+func (t *task) keep(next func(i int) (kafka.Offset, error)) (verdict, error) {
+	if err := t.mirror(next); err != nil {
+		return idle, err
+	}
 	n := 0
 	for _, a := range t.sent {
 		n += a.Records
@@ -92,11 +120,11 @@ func (t *task) keep() {
 		s.Commit()
 		s.Unlock()
 	}
-	next := 0
+	at := 0
 	for _, in := range t.inputs {
-		if next < len(t.pending) && t.pending[next].TP == in.tp {
-			in.committed = t.pending[next].Next
-			next++
+		if at < len(t.pending) && t.pending[at].TP == in.tp {
+			in.committed = t.pending[at].Next
+			at++
 		}
 	}
 	now := t.q.cfg.Clock.Now()
@@ -104,6 +132,7 @@ func (t *task) keep() {
 	t.dirtySince, t.attempts = time.Time{}, 0
 	t.phase = running
 	t.q.committed(t.pending)
+	return runAgain, nil
 }
 
 // retry plans to do the work again after an abort.
@@ -166,8 +195,11 @@ func (t *task) resolve() (verdict, error) {
 	}
 	switch kept {
 	case len(t.pending):
-		t.keep()
-		return runAgain, nil
+		// Nobody else writes to the changelogs: their ends are the commit's.
+		return t.keep(func(i int) (kafka.Offset, error) {
+			_, stable, err := t.q.cfg.Log.Bounds(ctx, t.sent[i].TP)
+			return stable, err
+		})
 	case 0:
 		return t.retry(fmt.Errorf("outcome was unknown, and nothing was committed"))
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/executor/batch"
+	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/kafka"
 )
@@ -33,6 +34,9 @@ type Config struct {
 	// topics, which the engine has created by then.
 	Partitions func(topic string) (int32, error)
 	Clock      clock.Clock
+	// State is the process's state store on disk. Restarts read it and the tail
+	// of the changelogs; without it they read the changelogs whole.
+	State *state.Backend
 	// Workers is the number of goroutines that run tasks, GOMAXPROCS by default.
 	Workers int
 	// MaxTaskSkew is how far ahead in event time a task may run of the slowest

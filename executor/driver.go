@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/executor/op"
+	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/planner/plan"
@@ -20,6 +21,8 @@ type DriverConfig struct {
 	BatchRows int
 	// Log is used instead of a fresh one, for tests of restarts and faults.
 	Log *MemLog
+	// State is a state store on disk, nil for none.
+	State *state.Backend
 }
 
 // DriverRecord is a record pushed into or written by a Driver.
@@ -68,6 +71,7 @@ func NewDriver(p *plan.Query, cfg DriverConfig) (*Driver, error) {
 		CommitInterval: time.Hour,
 		PushBuffer:     1 << 30,
 		batchRows:      cfg.BatchRows,
+		State:          cfg.State,
 		onEntry:        func(e LogEntry) { d.entries = append(d.entries, e) },
 	}.withDefaults()
 	if err != nil {

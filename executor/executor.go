@@ -174,3 +174,27 @@ func (e *Executor) List() []string {
 	}
 	return ids
 }
+
+// Forget drops what the state store on disk holds of a query that was stopped
+// for good. Its changelogs are the caller's to delete.
+func (e *Executor) Forget(p *plan.Query, group string) error {
+	if e.cfg.State == nil {
+		return nil
+	}
+	q := newQuery(p, e.cfg, group, group)
+	defer q.cancel()
+	if err := q.build(); err != nil {
+		return fmt.Errorf("query %s: %w", p.ID, err)
+	}
+	for _, t := range q.tasks {
+		for _, s := range t.stores {
+			if s.mirror == nil {
+				continue
+			}
+			if err := s.mirror.Clear(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

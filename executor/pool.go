@@ -23,10 +23,11 @@ const (
 
 // sched is a task's place in the pool.
 type sched struct {
-	// state, index and queuedHead are guarded by pool.mu.
+	// The fields up to armed are guarded by pool.mu.
 	state      schedState
 	index      int   // in the query's heap
 	queuedHead int64 // event time of the next row, as last known
+	armed      bool  // a timer will wake the task
 
 	// head and late belong to the task's owner.
 	head int64
@@ -161,9 +162,16 @@ func (p *pool) done(t *task, v verdict) {
 		p.turns = append(p.turns, q)
 		p.cond.Signal()
 	}
+	arm := !again && v.after > 0 && !t.sched.armed
+	t.sched.armed = t.sched.armed || arm
 	p.mu.Unlock()
-	if !again && v.after > 0 {
-		p.after(v.after, func() { p.wake(t) })
+	if arm {
+		p.after(v.after, func() {
+			p.mu.Lock()
+			t.sched.armed = false
+			p.mu.Unlock()
+			p.wake(t)
+		})
 	}
 }
 

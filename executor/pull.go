@@ -90,10 +90,13 @@ func (q *query) views(store string) ([]*op.View, error) {
 	return views, nil
 }
 
-// waitInputs waits until the query committed what its inputs hold now: sub-plan
-// by sub-plan, since a repartition topic's end is known only when what comes
-// before it is done.
+// waitInputs waits until the query has its state and committed what its inputs
+// hold now: sub-plan by sub-plan, since a repartition topic's end is known only
+// when what comes before it is done.
 func (e *Executor) waitInputs(ctx context.Context, q *query) error {
+	if err := q.waitUntil(ctx, func() bool { return q.toRestore <= 0 }); err != nil {
+		return err
+	}
 	q.mu.Lock()
 	tasks := q.tasks
 	q.mu.Unlock()

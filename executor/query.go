@@ -105,6 +105,9 @@ func (q *query) build() error {
 				limits:  limits{q.cfg.batchRows, q.cfg.FetchBytes},
 				results: make(chan CommitResult, 1),
 			}
+			if err := q.mirror(prog); err != nil {
+				return err
+			}
 			t.sched.queuedHead = minTime
 			t.sched.head = minTime
 			tasks = append(tasks, t)
@@ -114,6 +117,22 @@ func (q *query) build() error {
 		return fmt.Errorf("a push query runs as one task, the plan has %d", len(tasks))
 	}
 	q.tasks, q.open, q.toRestore = tasks, len(tasks), len(tasks)
+	return nil
+}
+
+// mirror gives the stores of a program their place in the state store on disk.
+func (q *query) mirror(p *program) (err error) {
+	if q.cfg.State == nil {
+		return nil
+	}
+	for _, s := range p.stores {
+		if s.changelog.Topic == "" {
+			continue
+		}
+		if s.mirror, err = q.cfg.State.Mirror(fmt.Sprintf("%s/%s", q.group, s.changelog)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -180,6 +199,7 @@ func (q *query) fail(err error) {
 	q.status.State, q.status.Reason, q.status.Fatal = Failed, err.Error(), isFatal(err)
 	q.setMode(modeFail)
 	q.notify()
+	q.move()
 	q.warn("query failed", err)
 }
 
@@ -309,6 +329,7 @@ func (q *query) restored() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.toRestore--
+	q.move()
 }
 
 // committed notes positions and wakes those who wait for them.
@@ -318,30 +339,35 @@ func (q *query) committed(offsets []OffsetCommit) {
 	for _, o := range offsets {
 		q.positions[o.TP] = o.Next
 	}
-	if q.changed != nil {
-		close(q.changed)
-		q.changed = nil
-	}
+	q.move()
 }
 
 // waitFor waits until the query has committed everything below next of tp.
 func (q *query) waitFor(ctx context.Context, tp kafka.TopicPartition, next kafka.Offset) error {
+	return q.waitUntil(ctx, func() bool {
+		at, ok := q.positions[tp]
+		return ok && at >= next
+	})
+}
+
+// waitUntil waits for a condition over positions and restored state, which is
+// asked with q.mu held. It ends with an error when the query fails or stops.
+func (q *query) waitUntil(ctx context.Context, holds func() bool) error {
 	for {
 		q.mu.Lock()
-		at, ok := q.positions[tp]
-		state, reason := q.status.State, q.status.Reason
-		if ok && at >= next {
+		if holds() {
 			q.mu.Unlock()
 			return nil
+		}
+		if q.status.State == Failed {
+			defer q.mu.Unlock()
+			return fmt.Errorf("query %s failed: %s", q.plan.ID, q.status.Reason)
 		}
 		if q.changed == nil {
 			q.changed = make(chan struct{})
 		}
 		changed := q.changed
 		q.mu.Unlock()
-		if state == Failed {
-			return fmt.Errorf("query %s failed: %s", q.plan.ID, reason)
-		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -349,6 +375,14 @@ func (q *query) waitFor(ctx context.Context, tp kafka.TopicPartition, next kafka
 		case <-q.stopped:
 			return fmt.Errorf("query %s was stopped", q.plan.ID)
 		}
+	}
+}
+
+// move wakes those who wait for the query to get further; q.mu is held.
+func (q *query) move() {
+	if q.changed != nil {
+		close(q.changed)
+		q.changed = nil
 	}
 }
 

@@ -2,7 +2,9 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/millrace/millrace/executor/batch"
 	"github.com/millrace/millrace/executor/expr"
@@ -21,7 +23,12 @@ type restoreSource struct {
 	reader Reader
 	store  *boundStore // of a changelog, or
 	in     *input      // a table's own topic
+	// load says that the mirror on disk comes first; next stands behind it.
+	load bool
 }
+
+// loadStep is the number of records that one step takes from a mirror.
+const loadStep = 50_000
 
 func (t *task) newRestoration(ctx context.Context) (*restoration, error) {
 	r := new(restoration)
@@ -34,11 +41,14 @@ func (t *task) newRestoration(ctx context.Context) (*restoration, error) {
 		if stop < 0 {
 			stop = stable
 		}
-		if first >= stop {
+		s.next, s.stop = first, stop
+		if err := s.fromMirror(first, stable); err != nil {
+			return err
+		}
+		if s.next >= stop && !s.load {
 			return nil
 		}
-		s.next, s.stop = first, stop
-		if s.reader, err = log.OpenReader(s.tp, first, t.wake); err != nil {
+		if s.reader, err = log.OpenReader(s.tp, s.next, t.wake); err != nil {
 			return fmt.Errorf("open %s: %w", s.tp, err)
 		}
 		r.sources = append(r.sources, s)
@@ -63,12 +73,50 @@ func (t *task) newRestoration(ctx context.Context) (*restoration, error) {
 	return r, nil
 }
 
+// fromMirror starts a changelog where its mirror ends. A mirror that does not
+// lie within the changelog is of another life of it, and is cleared.
+func (s *restoreSource) fromMirror(first, stable kafka.Offset) error {
+	if s.store == nil || s.store.mirror == nil {
+		return nil
+	}
+	at, err := s.store.mirror.Next()
+	if err != nil {
+		return err
+	}
+	if at >= int64(first) && at <= int64(stable) {
+		s.next, s.load = kafka.Offset(at), true
+		return nil
+	}
+	return s.store.mirror.Clear()
+}
+
+// loadMirror takes a piece of the mirror.
+func (s *restoreSource) loadMirror() error {
+	s.store.Lock()
+	defer s.store.Unlock()
+	err := s.store.mirror.Load(loadStep, s.store.Restore)
+	s.store.Commit()
+	if errors.Is(err, io.EOF) {
+		s.load = false
+		return nil
+	}
+	return err
+}
+
 // step reads one chunk. blocked says that the log has no answer yet.
 func (r *restoration) step(t *task, w *worker) (done, blocked bool, err error) {
 	if len(r.sources) == 0 {
 		return true, false, nil
 	}
 	s := r.sources[0]
+	if s.load {
+		return false, false, s.loadMirror()
+	}
+	if s.next >= s.stop {
+		s.reader.Close()
+		r.sources = r.sources[1:]
+		return false, false, nil
+	}
 	chunk, err := s.reader.Poll(t.limits.fetchBytes)
 	if err != nil {
 		return false, false, fmt.Errorf("fetch %s: %w", s.tp, err)
@@ -88,7 +136,7 @@ func (r *restoration) step(t *task, w *worker) (done, blocked bool, err error) {
 			defer st.Unlock()
 		}
 	}
-	if err := s.apply(t, w, chunk.Batches); err != nil {
+	if err := s.apply(t, w, chunk); err != nil {
 		return false, false, fmt.Errorf("%s: %w", s.tp, err)
 	}
 	s.next = max(s.next, chunk.Next)
@@ -100,7 +148,8 @@ func (r *restoration) step(t *task, w *worker) (done, blocked bool, err error) {
 }
 
 // apply restores the records of a chunk that stand before stop.
-func (s *restoreSource) apply(t *task, w *worker, batches []byte) error {
+func (s *restoreSource) apply(t *task, w *worker, chunk Chunk) error {
+	batches := chunk.Batches
 	var rows *batch.Batch
 	c := &expr.Context{Scratch: &w.scratch}
 	flush := func() {
@@ -150,6 +199,11 @@ func (s *restoreSource) apply(t *task, w *worker, batches []byte) error {
 		}
 	}
 	if s.store != nil {
+		if s.store.mirror != nil {
+			if err := s.store.mirror.Apply(int64(min(chunk.Next, s.stop)), s.store.Changes); err != nil {
+				return err
+			}
+		}
 		// Restored values are committed ones: the undo log must not grow.
 		s.store.Commit()
 		return nil

@@ -212,7 +212,7 @@ func (a *aggregation) rekey(groupKey []types.Column) {
 	}
 	rel := a.push("group-by", op)
 	rel.schema = schema
-	a.repartition("group-by", rel.partitions)
+	a.repartition("group-by", rel.partitions, "")
 }
 
 // operator adds the Aggregate node.
@@ -250,7 +250,9 @@ func (a *aggregation) window() *plan.Window {
 	if w.Kind == sql.Hopping && (out.AdvanceMs <= 0 || out.AdvanceMs > out.SizeMs) {
 		fail(sql.CodeWindow, w.Span, "Window advance should be more than zero and less than or equal to the window size: %s of %s", w.Advance, w.Size)
 	}
-	out.GraceMs = max(defaultGraceMs-out.SizeMs, 0)
+	if a.q.Emit != sql.EmitFinal {
+		out.GraceMs = max(defaultGraceMs-out.SizeMs, 0) // EMIT FINAL waits for no late rows unless told to
+	}
 	if w.Grace != nil {
 		out.GraceMs = ms(w.Grace)
 	}

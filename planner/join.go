@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/planner/catalog"
@@ -22,6 +23,13 @@ type side struct {
 	alias        string
 	keyEquiv     [][]int
 	syntheticKey bool
+	// equal are expressions over rel that equal its key, beside the columns of
+	// keyEquiv: ON a.id = ABS(b.id) keys by both.
+	equal []*plan.Expr
+	// keyTopic and keyFormat are the topic whose keys decide the partition of the
+	// side's rows, and their format; empty when only repartition topics do.
+	keyTopic  string
+	keyFormat plan.Format
 }
 
 // joins plans the joins of FROM, left-deep in written order.
@@ -41,7 +49,7 @@ func (b *builder) joins(src *catalog.Source, alias string) {
 
 func (b *builder) rawSide(src *catalog.Source, alias string) *side {
 	rel := b.sourceRelation(src)
-	return &side{rel: rel, scope: sourceScope(alias, src.Schema, src.Windowed != nil), raw: true, alias: alias}
+	return &side{rel: rel, scope: sourceScope(alias, src.Schema, src.Windowed != nil), raw: true, alias: alias, keyTopic: src.Topic, keyFormat: src.Key}
 }
 
 // join plans one join.
@@ -63,12 +71,15 @@ func (b *builder) join(left, right *side, j sql.Join) *side {
 	if left.rel.table && !left.keyed(lx) {
 		return b.foreignKeyJoin(left, right, j, lx)
 	}
-	partitions := b.joinPartitions(left, right, lx, rx, j)
-	leftKept := left.keyed(lx)
-	l := b.keySide(left, lx, partitions)
-	r := b.keySide(right, rx, partitions)
+	m := b.meeting(left, right, lx, rx, j)
+	l := b.keySide(left, lx, m, m.leftKeyed)
+	r := b.keySide(right, rx, m, m.rightKeyed)
 	out := b.joinRelation(l, r, j)
-	out.keyEquiv, out.syntheticKey = joinKeys(l, r, j.Kind, lx, rx, left, leftKept)
+	out.keyTopic, out.keyFormat = m.topic, m.format
+	if j.Kind != sql.FullJoin {
+		out.equal = equalExprs(left, right, l, r, lx, rx)
+	}
+	out.keyEquiv, out.syntheticKey = joinKeys(l, r, j.Kind, lx, rx, left, left.keyed(lx))
 	if out.syntheticKey {
 		b.nameSyntheticKey(out)
 	}
@@ -159,8 +170,8 @@ func (s *side) keyed(e *plan.Expr) bool {
 	if s.raw {
 		return len(s.rel.schema.Key) == 1 && isColumn(e, 0)
 	}
-	if s.syntheticKey {
-		return isColumn(e, 0)
+	if isColumn(e, 0) && s.syntheticKey || slices.ContainsFunc(s.equal, func(x *plan.Expr) bool { return equalExpr(x, e) }) {
+		return true
 	}
 	for _, equiv := range s.keyEquiv {
 		for _, c := range equiv {
@@ -172,29 +183,57 @@ func (s *side) keyed(e *plan.Expr) bool {
 	return false
 }
 
-// joinPartitions returns the partition count at which both sides meet.
-func (b *builder) joinPartitions(left, right *side, lx, rx *plan.Expr, j sql.Join) int32 {
-	lKeyed, rKeyed := left.keyed(lx), right.keyed(rx)
+// meeting says how the rows of both sides come into the same partitions.
+type meeting struct {
+	partitions int32
+	// leftKeyed and rightKeyed say which sides stay where they are.
+	leftKeyed, rightKeyed bool
+	// topic and format are those that a repartitioned side must hash its keys as.
+	topic  string
+	format plan.Format
+}
+
+// meeting decides which sides are repartitioned: those whose rows are not keyed
+// by the condition, and a stream whose keys have other bytes than the other
+// side's, since equal keys would be in different partitions.
+func (b *builder) meeting(left, right *side, lx, rx *plan.Expr, j sql.Join) meeting {
+	m := meeting{leftKeyed: left.keyed(lx), rightKeyed: right.keyed(rx)}
+	if m.leftKeyed && m.rightKeyed && left.keyTopic != "" && right.keyTopic != "" && left.keyFormat != right.keyFormat && !b.transient {
+		switch {
+		case !left.rel.table:
+			m.leftKeyed = false
+		case !right.rel.table:
+			m.rightKeyed = false
+		default:
+			failHint(sql.CodeJoin, j.Span, "give one of them the other's KEY_FORMAT",
+				"Can't join %s with %s: their keys have different formats (%s, %s), so that equal keys are in different partitions", left.alias, right.alias, left.keyFormat.Name, right.keyFormat.Name)
+		}
+	}
 	switch {
-	case lKeyed && rKeyed:
+	case m.leftKeyed && m.rightKeyed:
 		if left.rel.partitions != right.rel.partitions && !b.transient {
 			failHint(sql.CodeJoin, j.Span, "repartition one of them: CREATE STREAM ... WITH (PARTITIONS=n) AS SELECT ... PARTITION BY",
 				"Can't join %s with %s since the number of partitions don't match. %s partitions = %d; %s partitions = %d. Please repartition either one so that the number of partitions match",
-				j.Source.Name.Name, left.scope.sources()[0], left.scope.sources()[0], left.rel.partitions, right.alias, right.rel.partitions)
+				types.QuoteName(left.scope.sources()[0]), types.QuoteName(right.alias), left.scope.sources()[0], left.rel.partitions, right.alias, right.rel.partitions)
 		}
-		return left.rel.partitions
-	case lKeyed:
-		return left.rel.partitions
-	case rKeyed:
-		return right.rel.partitions
+		m.partitions, m.topic, m.format = left.rel.partitions, left.keyTopic, left.keyFormat
+		if m.topic == "" {
+			m.topic, m.format = right.keyTopic, right.keyFormat
+		}
+	case m.leftKeyed:
+		m.partitions, m.topic, m.format = left.rel.partitions, left.keyTopic, left.keyFormat
+	case m.rightKeyed:
+		m.partitions, m.topic, m.format = right.rel.partitions, right.keyTopic, right.keyFormat
+	default:
+		m.partitions = max(left.rel.partitions, right.rel.partitions)
 	}
-	return max(left.rel.partitions, right.rel.partitions)
+	return m
 }
 
-// keySide keys a side by e and gives its columns their alias.
-func (b *builder) keySide(s *side, e *plan.Expr, partitions int32) *side {
+// keySide keys a side by e, unless it is keyed so, and gives its columns their
+// alias.
+func (b *builder) keySide(s *side, e *plan.Expr, m meeting, keyed bool) *side {
 	out := &side{rel: s.rel, scope: s.scope, alias: s.alias}
-	keyed := s.keyed(e)
 	if !keyed && s.rel.windowed != nil {
 		fail(sql.CodeWindow, b.q.Span, "Implicit repartitioning of windowed sources is not supported: %s has a windowed key", s.alias)
 	}
@@ -225,7 +264,7 @@ func (b *builder) keySide(s *side, e *plan.Expr, partitions int32) *side {
 	}
 	b.rel.schema = schema
 	if !keyed {
-		b.repartition(meaning, partitions)
+		b.repartition(meaning, m.partitions, m.topic)
 	}
 	out.rel, out.scope = b.rel, scope
 	return out
@@ -304,15 +343,13 @@ func joinKeys(l, r *side, kind sql.JoinKind, lx, rx *plan.Expr, left *side, left
 	if kind == sql.FullJoin {
 		return nil, true
 	}
-	if kind != sql.RightJoin {
-		switch {
-		case !left.raw && leftKept:
-			if len(left.keyEquiv) > 0 {
-				cols = append(cols, left.keyEquiv[0]...)
-			}
-		case lx.Op == plan.OpColumn && lx.Column >= 0:
-			cols = append(cols, find(l, left, lx))
+	switch {
+	case !left.raw && leftKept:
+		if len(left.keyEquiv) > 0 {
+			cols = append(cols, left.keyEquiv[0]...)
 		}
+	case lx.Op == plan.OpColumn && lx.Column >= 0:
+		cols = append(cols, find(l, left, lx))
 	}
 	if rx.Op == plan.OpColumn && rx.Column >= 0 {
 		cols = append(cols, len(l.rel.schema.Value)+1+rx.Column)
@@ -321,6 +358,26 @@ func joinKeys(l, r *side, kind sql.JoinKind, lx, rx *plan.Expr, left *side, left
 		return nil, true
 	}
 	return [][]int{cols}, false
+}
+
+// equalExprs returns the sides of a join's condition over its output.
+func equalExprs(left, right, l, r *side, lx, rx *plan.Expr) []*plan.Expr {
+	moved := func(e *plan.Expr, before, after *side, offset int) *plan.Expr {
+		if before.rel == after.rel {
+			return shift(e, func(i int) int { return i + offset })
+		}
+		return rewrite(e, func(x *plan.Expr) *plan.Expr {
+			if x.Op != plan.OpColumn {
+				return nil
+			}
+			return column(find(after, before, x)+offset, x.Type)
+		})
+	}
+	out := []*plan.Expr{moved(lx, left, l, 0), moved(rx, right, r, len(l.rel.schema.Value))}
+	if !left.raw && left.keyed(lx) {
+		out = append(out, left.equal...)
+	}
+	return out
 }
 
 // find returns where a column of the side before keying stands after it.
@@ -355,11 +412,7 @@ func (b *builder) foreignKeyJoin(left, right *side, j sql.Join, lx *plan.Expr) *
 	if right.rel.windowed != nil || left.rel.windowed != nil {
 		fail(sql.CodeJoin, j.Span, "Foreign-key table-table joins are not supported on windowed tables")
 	}
-	if !b.transient && (left.rel.partitions != 1 || right.rel.partitions != 1) {
-		failHint(sql.CodeUnsupported, j.Span, "use tables over topics with one partition",
-			"foreign-key joins of tables with more than one partition are not available yet")
-	}
-	l, r := left, b.keySide(right, column(0, right.rel.schema.Key[0].Type), right.rel.partitions)
+	l, r := left, b.keySide(right, column(0, right.rel.schema.Key[0].Type), meeting{}, true)
 	if left.raw {
 		l = b.prefixTable(left)
 		lx = rewrite(lx, func(e *plan.Expr) *plan.Expr {
@@ -369,7 +422,8 @@ func (b *builder) foreignKeyJoin(left, right *side, j sql.Join, lx *plan.Expr) *
 			return column(find(l, left, e), e.Type)
 		})
 	}
-	rel := &relation{id: b.nodeID("join-" + l.alias + "-" + r.alias), inputs: []*relation{l.rel, r.rel}, table: true, partitions: l.rel.partitions}
+	l, r = b.gather(l), b.gather(r)
+	rel := &relation{id: b.nodeID("join-" + l.alias + "-" + r.alias), inputs: []*relation{l.rel, r.rel}, table: true, partitions: 1}
 	rel.schema.Key = l.rel.schema.Key
 	rel.schema.Value = append(append([]types.Column(nil), l.rel.schema.Value...), r.rel.schema.Value...)
 	rel.op = &plan.ForeignKeyJoin{Join: joinKind(j.Kind), ForeignKey: lx,
@@ -382,6 +436,19 @@ func (b *builder) foreignKeyJoin(left, right *side, j sql.Join, lx *plan.Expr) *
 		out.scope.columns = append(out.scope.columns, c)
 	}
 	return out
+}
+
+// gather brings the rows of a table into one partition. A change of a right row
+// concerns left rows of any partition, so a foreign-key join runs in one task.
+func (b *builder) gather(s *side) *side {
+	if s.rel.partitions == 1 || b.transient {
+		return s
+	}
+	out := *s
+	b.rel = s.rel
+	b.repartition("gather-"+s.alias, 1, "")
+	out.rel = b.rel
+	return &out
 }
 
 // prefixTable gives a table's columns their alias and keeps its key.

@@ -17,26 +17,34 @@ import (
 // their place in the key, everything else is value.
 func (b *builder) project(items []item) {
 	key := b.rel.schema.Key
-	isKey := make([]bool, len(items))
-	schema := types.Schema{}
-	op := &plan.Project{}
+	keyOf := make([]int, len(items)) // the key column that an item stands for, or -1
+	for i := range keyOf {
+		keyOf[i] = -1
+	}
 	for k := range key {
 		i := b.keyItem(items, k)
 		if i < 0 {
 			b.missingKey(k)
 		}
-		isKey[i] = true
-		op.Key = append(op.Key, k)
-		schema.Key = append(schema.Key, types.Column{Name: items[i].name, Type: key[k].Type})
-		for j := range items {
-			if j != i && !isKey[j] && isColumn(items[j].expr, k) {
-				failHint(sql.CodeKey, items[j].span, "AS_VALUE(column) copies a key column into the value",
-					"The projection contains a key column (%s) more than once: %s and %s", types.QuoteName(key[k].Name), types.QuoteName(items[i].name), types.QuoteName(items[j].name))
+		keyOf[i] = k
+	}
+	schema := types.Schema{}
+	op := &plan.Project{}
+	for i, it := range items {
+		if k := keyOf[i]; k >= 0 {
+			op.Key = append(op.Key, k)
+			schema.Key = append(schema.Key, types.Column{Name: it.name, Type: key[k].Type})
+			continue
+		}
+		for j, k := range keyOf {
+			if k >= 0 && isColumn(it.expr, k) {
+				failHint(sql.CodeKey, it.span, "AS_VALUE(column) copies a key column into the value",
+					"The projection contains a key column (%s) more than once: %s and %s", types.QuoteName(key[k].Name), types.QuoteName(items[j].name), types.QuoteName(it.name))
 			}
 		}
 	}
 	for i, it := range items {
-		if isKey[i] {
+		if keyOf[i] >= 0 {
 			continue
 		}
 		if it.expr.Type.Kind == types.KindNull {

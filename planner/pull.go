@@ -133,6 +133,13 @@ func (p *planner) pullTable(src *catalog.Source, out *plan.Pull, q *sql.Query) {
 			"The %s isn't queryable: its query is EMIT FINAL, whose state holds results that are not final", types.QuoteName(src.Name))
 	}
 	out.Input = agg.Schema
+	for n, key := range out.Keys {
+		stored := make([]types.Value, len(key))
+		for i, v := range key {
+			stored[columns.values[i].Column] = v
+		}
+		out.Keys[n] = stored
+	}
 	if out.Filter != nil {
 		out.Filter = substitute(out.Filter, columns.values)
 	}

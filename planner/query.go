@@ -329,6 +329,8 @@ func (b *builder) rekey(items []item, keys []*plan.Expr) []item {
 			moved[k.Column] = i
 		} else if k.Op == plan.OpField {
 			name = k.Name
+		} else if k.Op == plan.OpColumn {
+			name = k.String() // a pseudo column
 		}
 		schema.Key = append(schema.Key, types.Column{Name: name, Type: k.Type})
 	}
@@ -392,7 +394,7 @@ func (b *builder) starOrder(items []item, keys []*plan.Expr, key []types.Column)
 	}
 	var out, oldKey []item
 	for i, k := range keys {
-		if k.Op != plan.OpColumn {
+		if k.Op != plan.OpColumn || k.Column < 0 {
 			out = append(out, item{name: key[i].Name, expr: k, span: b.q.Items[0].Span})
 		}
 	}

@@ -86,14 +86,18 @@ func (b *builder) store(node string, partitions int32) plan.Store {
 }
 
 // repartition sends the rows of the current relation to the partition of their
-// key. A transient query runs in one task and needs none.
-func (b *builder) repartition(meaning string, partitions int32) {
+// key, hashed as in the topic with, or in a form of its own when that is empty. A
+// transient query runs in one task and needs none.
+func (b *builder) repartition(meaning string, partitions int32, with string) {
 	if b.transient {
 		return
 	}
 	rel := b.push("repartition-"+meaning, nil)
-	rel.op = &plan.Repartition{Topic: b.internalTopic(meaning, "repartition", partitions, map[string]string{"cleanup.policy": "delete"})}
-	rel.partitions = partitions
+	op := &plan.Repartition{Topic: b.internalTopic(meaning, "repartition", partitions, map[string]string{"cleanup.policy": "delete"})}
+	if with != "" {
+		op.CoPartitionWith = []string{with}
+	}
+	rel.op, rel.partitions = op, partitions
 }
 
 // from plans the FROM clause.

@@ -61,7 +61,7 @@ func markNeeded(src *plan.Source, r *relation, above []*relation) {
 	}
 	mark := func(e *plan.Expr) {
 		e.Walk(func(x *plan.Expr) bool {
-			if x.Op == plan.OpColumn && x.Column >= 0 {
+			if x.Op == plan.OpColumn && x.Column >= 0 && x.Column < len(src.Needed) {
 				src.Needed[x.Column] = true
 			}
 			return true

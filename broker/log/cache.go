@@ -140,16 +140,16 @@ func (h *handle) close() { h.f.Close() }
 
 func (h *handle) readAt(b []byte, at int64) error { return readFull(h.f)(b, at) }
 
-// floor returns the position of the last indexed batch that starts at or below
-// the offset.
-func (h *handle) floor(s *segment, offset kafka.Offset) int64 {
+// floor returns the place of the last indexed batch that starts at or below the
+// offset.
+func (h *handle) floor(s *segment, offset kafka.Offset) place {
 	h.loadMu.Lock()
 	defer h.loadMu.Unlock()
 	i := sort.Search(len(h.index), func(i int) bool { return h.index[i].base > offset })
 	if i == 0 {
-		return 0
+		return place{0, s.base}
 	}
-	return h.index[i-1].position
+	return place{h.index[i-1].position, h.index[i-1].base}
 }
 
 // floorTime returns an offset at or before the first record with a timestamp of

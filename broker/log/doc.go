@@ -33,7 +33,9 @@
 //
 // # Invariants
 //
-//   - Offsets are contiguous: an entry's base is its predecessor's next offset.
+//   - Offsets are contiguous: an entry's base is its predecessor's next offset,
+//     and so is a batch's within a segment. A batch's checksum does not cover its
+//     base offset; that it fits is what shows that it is right.
 //   - Nothing is visible above the high watermark, which only the committer
 //     moves, after the sync.
 //   - Bytes from disk are checked (length, magic, CRC, offset order) before they
@@ -43,6 +45,6 @@
 // # Not here
 //
 // Compaction. It will rewrite segments below the last stable offset between two
-// checkpoints, as Archive does; offsets inside segments may then have gaps, which
-// reads already allow for.
+// checkpoints, as Archive does, and must then mark segments whose offsets have
+// gaps, since reads take a gap for damage.
 package log

@@ -113,7 +113,7 @@ func (p *Partition) entryBytes(e entry, from kafka.Offset, maxBytes int) ([]byte
 	read := func(b []byte, at int64) error {
 		return p.store.wal.ReadAt(b, wal.Position{File: e.at.File, Offset: at})
 	}
-	b, err := readBatches(read, e.at.Offset, e.at.Offset+int64(e.size), from, e.next, maxBytes)
+	b, err := readBatches(read, place{e.at.Offset, e.base}, e.at.Offset+int64(e.size), from, e.next, maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("partition %x-%d: %w", p.Topic, p.Partition, err)
 	}
@@ -173,40 +173,48 @@ type readAt func(b []byte, at int64) error
 // seekWindowBytes is read at a time while headers are hopped over.
 const seekWindowBytes = 16 << 10
 
-// readBatches reads batches from disk between positions from at and to end: from
-// the one that holds offset from on, below upTo, about maxBytes, at least one.
-// Everything that it returns was checked.
-func readBatches(read readAt, at, end int64, from, upTo kafka.Offset, maxBytes int) ([]byte, error) {
-	at, size, err := seek(read, at, end, from)
+// place is where a batch starts: its position on disk and its base offset, which
+// a batch's checksum does not cover.
+type place struct {
+	at   int64
+	base kafka.Offset
+}
+
+// readBatches reads batches from disk, from a place where one starts to position
+// end: from the one that holds offset from on, below upTo, about maxBytes, at
+// least one. Everything that it returns was checked: length, magic, checksum, and
+// that each batch goes on where the one before ended.
+func readBatches(read readAt, start place, end int64, from, upTo kafka.Offset, maxBytes int) ([]byte, error) {
+	first, size, err := seek(read, start, end, from)
 	if err != nil {
 		return nil, err
 	}
-	buf := make([]byte, min(end-at, max(int64(size), int64(maxBytes))))
-	if err := read(buf, at); err != nil {
+	buf := make([]byte, min(end-first.at, max(int64(size), int64(maxBytes))))
+	if err := read(buf, first.at); err != nil {
 		return nil, err
 	}
 	n := 0
-	var next kafka.Offset
+	next := first.base
 	for rest := buf; len(rest) >= kafka.BatchHeaderBytes; {
 		b, after, err := kafka.NextBatch(rest)
 		if err != nil {
-			if n > 0 && fits(rest) {
+			if n > 0 && fits(rest) && first.at+int64(len(buf)) < end {
 				break // cut by maxBytes
 			}
-			return nil, fmt.Errorf("%w: at position %d: %w", ErrCorrupt, at+int64(n), err)
+			return nil, fmt.Errorf("%w: at position %d: %w", ErrCorrupt, first.at+int64(n), err)
+		}
+		if !b.CRCValid() || b.BaseOffset() != next || b.LastOffsetDelta() < 0 {
+			return nil, fmt.Errorf("%w: batch at position %d, offset %d: checksum or offset mismatch, expected offset %d", ErrCorrupt, first.at+int64(n), b.BaseOffset(), next)
 		}
 		if b.BaseOffset() >= upTo {
 			break
-		}
-		if !b.CRCValid() || b.BaseOffset() < next || b.LastOffsetDelta() < 0 {
-			return nil, fmt.Errorf("%w: batch at position %d, offset %d: checksum or offset mismatch", ErrCorrupt, at+int64(n), b.BaseOffset())
 		}
 		next = b.LastOffset() + 1
 		n += len(b)
 		rest = after
 	}
 	if n == 0 {
-		return nil, fmt.Errorf("%w: no batch at position %d", ErrCorrupt, at)
+		return nil, fmt.Errorf("%w: no batch at position %d", ErrCorrupt, first.at)
 	}
 	return buf[:n:n], nil
 }
@@ -227,30 +235,30 @@ func headerSize(b []byte) (int, error) {
 }
 
 // seek hops over batch headers to the batch that holds offset from, and returns
-// its position and size.
-func seek(read readAt, at, end int64, from kafka.Offset) (int64, int, error) {
+// its place and size.
+func seek(read readAt, p place, end int64, from kafka.Offset) (place, int, error) {
 	var window []byte
-	windowAt := at
+	windowAt := p.at
 	for {
-		if end-at < kafka.BatchHeaderBytes {
-			return 0, 0, fmt.Errorf("%w: offset %d is not between positions %d and %d", ErrCorrupt, from, windowAt, end)
+		if end-p.at < kafka.BatchHeaderBytes {
+			return p, 0, fmt.Errorf("%w: offset %d is not before position %d", ErrCorrupt, from, end)
 		}
-		if at < windowAt || at+kafka.BatchHeaderBytes > windowAt+int64(len(window)) {
-			windowAt = at
-			window = make([]byte, min(seekWindowBytes, end-at))
-			if err := read(window, at); err != nil {
-				return 0, 0, err
+		if p.at+kafka.BatchHeaderBytes > windowAt+int64(len(window)) {
+			windowAt = p.at
+			window = make([]byte, min(seekWindowBytes, end-p.at))
+			if err := read(window, p.at); err != nil {
+				return p, 0, err
 			}
 		}
-		b := window[at-windowAt:]
+		b := kafka.Batch(window[p.at-windowAt:])
 		size, err := headerSize(b)
-		if err != nil || int64(size) > end-at {
-			return 0, 0, fmt.Errorf("%w: batch of %d bytes at position %d", ErrCorrupt, size, at)
+		if err != nil || int64(size) > end-p.at || b.BaseOffset() != p.base || b.LastOffsetDelta() < 0 {
+			return p, 0, fmt.Errorf("%w: batch of %d bytes at position %d has offset %d, expected %d", ErrCorrupt, size, p.at, b.BaseOffset(), p.base)
 		}
-		if kafka.Batch(b).LastOffset() >= from {
-			return at, size, nil
+		if b.LastOffset() >= from {
+			return p, size, nil
 		}
-		at += int64(size)
+		p = place{p.at + int64(size), b.LastOffset() + 1}
 	}
 }
 

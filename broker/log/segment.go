@@ -59,8 +59,7 @@ func (s *segment) read(store *Store, dir string, from, upTo kafka.Offset, maxByt
 		return Run{}, err
 	}
 	defer h.release()
-	at := h.floor(s, from)
-	b, err := readBatches(h.readAt, at, s.size, from, upTo, maxBytes)
+	b, err := readBatches(h.readAt, h.floor(s, from), s.size, from, upTo, maxBytes)
 	if err != nil {
 		return Run{}, fmt.Errorf("segment %s: %w", h.name, err)
 	}
@@ -92,16 +91,18 @@ func loadIndex(fs vfs.FS, dir string, s *segment, read readAt) ([]indexEntry, er
 		return index, nil
 	}
 	var w indexWriter
+	next := s.base
 	for at := int64(0); at < s.size; {
 		var header [kafka.BatchHeaderBytes]byte
 		if err := read(header[:], at); err != nil {
 			return nil, err
 		}
 		size, err := headerSize(header[:])
-		if err != nil || int64(size) > s.size-at {
-			return nil, fmt.Errorf("%w: batch of %d bytes at position %d of %s", ErrCorrupt, size, at, segmentName(s.base))
-		}
 		b := kafka.Batch(header[:])
+		if err != nil || int64(size) > s.size-at || b.BaseOffset() != next || b.LastOffsetDelta() < 0 {
+			return nil, fmt.Errorf("%w: batch of %d bytes at position %d of %s, offset %d, expected %d", ErrCorrupt, size, at, segmentName(s.base), b.BaseOffset(), next)
+		}
+		next = b.LastOffset() + 1
 		w.add(b.BaseOffset(), b.MaxTimestamp(), at, size)
 		at += int64(size)
 	}

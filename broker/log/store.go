@@ -238,6 +238,13 @@ func (a *archiver) add(e entry) error {
 		}
 		data = b
 	}
+	if len(a.segments) > 0 && a.current().next != e.base && a.current().next > 0 {
+		// Records in between were deleted: within a segment offsets are contiguous.
+		if err := a.seal(); err != nil {
+			return err
+		}
+		a.segments = append(a.segments, &segment{base: e.base, maxTimestamp: kafka.NoTimestamp})
+	}
 	for len(data) > 0 {
 		b, rest, err := kafka.NextBatch(data)
 		if err != nil {

@@ -50,10 +50,11 @@ func (l *Log) ReadAt(b []byte, at Position) error {
 		return ErrRetired
 	}
 	f := l.files[i]
+	handle := f.f
 	f.readers++
 	l.mu.Unlock()
 
-	n, err := f.f.ReadAt(b, at.Offset)
+	n, err := handle.ReadAt(b, at.Offset)
 	if n == len(b) {
 		err = nil
 	} else if err == nil || errors.Is(err, io.EOF) {
@@ -65,7 +66,7 @@ func (l *Log) ReadAt(b []byte, at Position) error {
 	last := f.retired && f.readers == 0
 	l.mu.Unlock()
 	if last {
-		err = errors.Join(err, f.f.Close())
+		err = errors.Join(err, handle.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("read log file %d at %d: %w", at.File, at.Offset, err)

@@ -81,6 +81,7 @@ type Log struct {
 	done     chan struct{}
 
 	// Owned by the committer.
+	active   *file // the last of files
 	epoch    uint32
 	sequence uint64 // of the next frame
 	synced   uint64
@@ -301,18 +302,16 @@ func (l *Log) write(group []request, positions []Position) error {
 			positions[i].Offset = int64(l.sequence) // see Barrier
 			continue
 		}
-		active := l.files[len(l.files)-1]
 		if at := l.end(); at > 0 && at+int64(r.frame.Len()) > l.opts.FileBytes {
 			if err := l.rotate(); err != nil {
 				return err
 			}
-			active = l.files[len(l.files)-1]
 		}
-		positions[i] = Position{active.number, l.end()}
-		r.frame.seal(header{epoch: l.epoch, file: active.number, sequence: l.sequence, synced: l.synced})
+		positions[i] = Position{l.active.number, l.end()}
+		r.frame.seal(header{epoch: l.epoch, file: l.active.number, sequence: l.sequence, synced: l.synced})
 		l.sequence++
 		wrote = true
-		if err := l.put(active, r.frame.buf); err != nil {
+		if err := l.put(r.frame.buf); err != nil {
 			return err
 		}
 	}
@@ -326,9 +325,9 @@ func (l *Log) write(group []request, positions []Position) error {
 func (l *Log) end() int64 { return l.bufAt + int64(len(l.buf)) }
 
 // put adds a frame's bytes to the write buffer, or writes them when they are many.
-func (l *Log) put(active *file, b []byte) error {
+func (l *Log) put(b []byte) error {
 	if len(l.buf)+len(b) > writeBufferBytes {
-		if err := l.flush(active); err != nil {
+		if err := l.flush(); err != nil {
 			return err
 		}
 	}
@@ -336,10 +335,10 @@ func (l *Log) put(active *file, b []byte) error {
 		l.buf = append(l.buf, b...)
 		return nil
 	}
-	if err := l.flush(active); err != nil {
+	if err := l.flush(); err != nil {
 		return err
 	}
-	if _, err := active.f.WriteAt(b, l.bufAt); err != nil {
+	if _, err := l.active.f.WriteAt(b, l.bufAt); err != nil {
 		return l.Fence("write to the log", err)
 	}
 	l.bufAt += int64(len(b))
@@ -347,11 +346,11 @@ func (l *Log) put(active *file, b []byte) error {
 }
 
 // flush writes the write buffer.
-func (l *Log) flush(active *file) error {
+func (l *Log) flush() error {
 	if len(l.buf) == 0 {
 		return nil
 	}
-	if _, err := active.f.WriteAt(l.buf, l.bufAt); err != nil {
+	if _, err := l.active.f.WriteAt(l.buf, l.bufAt); err != nil {
 		return l.Fence("write to the log", err)
 	}
 	l.bufAt += int64(len(l.buf))
@@ -361,15 +360,14 @@ func (l *Log) flush(active *file) error {
 
 // sync makes everything written to the active file durable.
 func (l *Log) sync() error {
-	active := l.files[len(l.files)-1]
-	if err := l.flush(active); err != nil {
+	if err := l.flush(); err != nil {
 		return err
 	}
-	if err := active.f.SyncData(); err != nil {
+	if err := l.active.f.SyncData(); err != nil {
 		return l.Fence("sync the log", err)
 	}
 	l.mu.Lock()
-	active.end = l.bufAt
+	l.active.end = l.bufAt
 	l.synced = l.sequence
 	l.mu.Unlock()
 	return nil
@@ -382,7 +380,7 @@ func (l *Log) rotate() error {
 		return err
 	}
 	l.mu.Lock()
-	number := l.files[len(l.files)-1].number + 1
+	number := l.active.number + 1
 	var recycled uint64
 	if len(l.free) > 0 {
 		recycled, l.free = l.free[0], l.free[1:]
@@ -393,7 +391,8 @@ func (l *Log) rotate() error {
 		return l.Fence("create a log file", err)
 	}
 	l.mu.Lock()
-	l.files = append(l.files, &file{number: number, firstSequence: l.sequence, f: f})
+	l.active = &file{number: number, firstSequence: l.sequence, f: f}
+	l.files = append(l.files, l.active)
 	l.mu.Unlock()
 	l.bufAt = 0
 	l.opts.OnFull()

@@ -121,7 +121,8 @@ func (l *Log) adopt(root Root) error {
 		return fmt.Errorf("sync log directory: %w", err)
 	}
 	l.synced = l.sequence
-	l.bufAt = l.files[len(l.files)-1].end
+	l.active = l.files[len(l.files)-1]
+	l.bufAt = l.active.end
 	return nil
 }
 

@@ -422,7 +422,7 @@ func checkSource(src *catalog.Source, want postSource) error {
 	}
 	if want.Schema != "" {
 		got := normalSchema(src.Schema.String("KEY"))
-		if exp := normalSchema(strings.ReplaceAll(want.Schema, "PRIMARY KEY", "KEY")); got != exp {
+		if exp := normalSchema(foldUnquoted(strings.ReplaceAll(want.Schema, "PRIMARY KEY", "KEY"))); got != exp {
 			return fmt.Errorf("schema %s, expected %s", got, exp)
 		}
 	}
@@ -445,6 +445,25 @@ func checkSource(src *catalog.Source, want postSource) error {
 		return fmt.Errorf("value format %s, expected %s", src.Value.Name, want.ValueFormat)
 	}
 	return nil
+}
+
+// foldUnquoted turns what is not quoted into upper case, as identifiers are read.
+func foldUnquoted(s string) string {
+	out := []byte(s)
+	quote := byte(0)
+	for i, c := range out {
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '`' || c == '"':
+			quote = c
+		case c >= 'a' && c <= 'z':
+			out[i] = c - 'a' + 'A'
+		}
+	}
+	return string(out)
 }
 
 var intWord, varcharWord = regexp.MustCompile(`\bINT\b`), regexp.MustCompile(`\bVARCHAR\b`)

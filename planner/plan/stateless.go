@@ -49,8 +49,9 @@ func (*Flatten) Kind() string { return "flatten" }
 // internal topic, in a private binary form.
 type Repartition struct {
 	Topic string `json:"topic"`
-	// CoPartitionWith names the topics whose partition count the repartition
-	// topic takes (the largest of them); empty means the sub-plan's own inputs.
+	// CoPartitionWith names a source topic of the query whose key format decides
+	// the partition, so that rows meet those that others wrote there; empty when
+	// only repartition topics meet.
 	CoPartitionWith []string `json:"coPartitionWith,omitempty"`
 }
 
