@@ -134,11 +134,11 @@ func (w *world) run(t *testing.T, c script.Command) string {
 var queryName = regexp.MustCompile(`\$query\((\w+)\)`)
 
 // queryID matches the number in a query's id, which the output leaves out.
-var queryID = regexp.MustCompile(`\b(CSAS|CTAS|INSERTQUERY|CST)_(\w*?)_?\d+\b`)
+var queryID = regexp.MustCompile(`(CSAS|CTAS|INSERTQUERY|CST)_(\w*?)_?\d+\b`)
 
 func (w *world) exec(ctx context.Context, text string) (string, error) {
 	text = queryName.ReplaceAllStringFunc(text, func(m string) string {
-		name := queryName.FindStringSubmatch(m)[1]
+		name := strings.ToUpper(queryName.FindStringSubmatch(m)[1])
 		ids := w.engine.Catalog().WrittenBy(name)
 		if len(ids) == 0 {
 			return m
@@ -170,6 +170,10 @@ func (w *world) exec(ctx context.Context, text string) (string, error) {
 	} else {
 		b.WriteString("ok")
 	}
+	maps.DeleteFunc(w.seen, func(tp kafka.TopicPartition, _ kafka.Offset) bool {
+		_, exists := w.engine.cluster.Topic(tp.Topic)
+		return !exists
+	})
 	return queryID.ReplaceAllString(b.String(), "${1}_${2}_N"), err
 }
 
@@ -336,9 +340,6 @@ func (w *world) eachNew(ctx context.Context, topic string, f func(*kafka.Record)
 		first, stable, err := w.engine.cluster.Bounds(ctx, tp)
 		if err != nil {
 			return err
-		}
-		if w.seen[tp] > stable {
-			w.seen[tp] = 0 // the topic was deleted and created again
 		}
 		if err := eachRecord(w.engine.cluster, tp, max(first, w.seen[tp]), stable, f); err != nil {
 			return err
