@@ -457,3 +457,10 @@ func (w *world) topics() string {
 	}
 	return b.String()
 }
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
