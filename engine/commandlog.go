@@ -7,16 +7,17 @@ import (
 
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/planner"
 )
 
 // commandTopic is the partition that holds the command log.
 func (e *Engine) commandTopic() kafka.TopicPartition {
-	return kafka.TopicPartition{Topic: fmt.Sprintf("_millrace-%s-commands", e.cfg.ServiceID)}
+	return kafka.TopicPartition{Topic: fmt.Sprintf(planner.InternalPrefix+"%s-commands", e.cfg.ServiceID)}
 }
 
 // ProcessingLogTopic is the topic of the processing log.
 func (e *Engine) ProcessingLogTopic() string {
-	return fmt.Sprintf("_millrace-%s-processing-log", e.cfg.ServiceID)
+	return fmt.Sprintf(planner.InternalPrefix+"%s-processing-log", e.cfg.ServiceID)
 }
 
 func (e *Engine) processingLog() kafka.TopicPartition {

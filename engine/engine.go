@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/vfs"
+	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/catalog"
 	"github.com/millrace/millrace/planner/plan"
 )
@@ -56,6 +57,9 @@ type Engine struct {
 	// then nothing of the engine.
 	ddl sync.Mutex
 
+	stopPurge context.CancelFunc
+	purged    chan struct{} // closed when purge has ended
+
 	transient atomic.Int64 // numbers push queries
 	pushes    pushRegistry
 }
@@ -72,6 +76,7 @@ func Open(cfg Config) (_ *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
+	b.Protect([]string{planner.InternalPrefix}, []string{planner.InternalPrefix})
 	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b}
 	defer func() {
 		if err != nil {
@@ -122,6 +127,9 @@ func (e *Engine) start() error {
 			e.cfg.Logger.Error("query cannot be started", "query", q.ID, "err", err)
 		}
 	}
+	purgeCtx, stop := context.WithCancel(ctx)
+	e.stopPurge, e.purged = stop, make(chan struct{})
+	go e.purge(purgeCtx, e.purged) // ends with stopPurge, which Close calls
 	return nil
 }
 
@@ -141,6 +149,11 @@ func (e *Engine) Err() error { return e.cluster.Err() }
 // It is idempotent.
 func (e *Engine) Close(ctx context.Context) error {
 	e.pushes.closeAll()
+	if e.stopPurge != nil {
+		e.stopPurge()
+		<-e.purged
+		e.stopPurge = nil
+	}
 	var errs []error
 	if e.exec != nil {
 		errs = append(errs, e.exec.Close())
@@ -164,7 +177,7 @@ func (e *Engine) partitions(topic string) (int32, error) {
 
 // group names the consumer group of a query.
 func (e *Engine) group(queryID string) string {
-	return fmt.Sprintf("_millrace-%s-query_%s", e.cfg.ServiceID, queryID)
+	return fmt.Sprintf(planner.InternalPrefix+"%s-query_%s", e.cfg.ServiceID, queryID)
 }
 
 // sourceTopics returns the topics that a plan reads from outside, in order.
