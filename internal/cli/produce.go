@@ -20,6 +20,11 @@ import (
 // clientTimeout is how long a command waits for a broker that does not answer.
 const clientTimeout = 30 * time.Second
 
+// recordRetries bounds how often a record is sent again: about clientTimeout with
+// the client's back-off. kgo.RecordDeliveryTimeout is of no use here: it counts
+// from the record's own timestamp, which may lie years back.
+const recordRetries = 15
+
 // maxLineBytes bounds one line of input.
 const maxLineBytes = 16 << 20
 
@@ -67,7 +72,7 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 	if err := prepareTopic(ctx, topic, o); err != nil {
 		return err
 	}
-	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordDeliveryTimeout(clientTimeout),
+	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordRetries(recordRetries),
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return err
