@@ -130,6 +130,7 @@ func (t *task) keep(next func(i int) (kafka.Offset, error)) (verdict, error) {
 	now := t.q.cfg.Clock.Now()
 	t.lastTook, t.lastCommit = now.Sub(t.began), now
 	t.dirtySince, t.attempts = time.Time{}, 0
+	t.front.staged = false
 	t.phase = running
 	t.q.committed(t.pending)
 	return runAgain, nil
@@ -163,7 +164,7 @@ func (t *task) revert() (verdict, error) {
 	if err := t.seekAll(); err != nil {
 		return idle, err
 	}
-	t.dirtySince = time.Time{}
+	t.dirtySince, t.front.staged = time.Time{}, false
 	t.phase = running
 	return runAgain, nil
 }

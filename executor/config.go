@@ -39,8 +39,8 @@ type Config struct {
 	State *state.Backend
 	// Workers is the number of goroutines that run tasks, GOMAXPROCS by default.
 	Workers int
-	// MaxTaskSkew is how far ahead in event time a task may run of the slowest
-	// runnable task of its query.
+	// MaxTaskSkew is how far ahead in event time a task that feeds a repartition
+	// topic may run of what its peers have committed.
 	MaxTaskSkew time.Duration
 	// A task commits when its inputs are drained and the larger of
 	// CommitMinDelay and twice the last commit's duration has passed, at

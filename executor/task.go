@@ -68,6 +68,8 @@ type task struct {
 	attempts   int // commits aborted in a row
 
 	sched sched
+	peers *peers // nil when the task runs at its own pace
+	front front
 }
 
 // fatalError stops a query for good: doing the same again would fail again.
@@ -239,7 +241,7 @@ func (t *task) runStep(w *worker) (verdict, error) {
 		return idle, nil
 	}
 	c := t.context(w)
-	in, run, err := t.choose(&c.Context, w, c.Report)
+	in, run, why, err := t.choose(&c.Context, w, c.Report)
 	if err == nil {
 		err = t.strict
 	}
@@ -247,8 +249,9 @@ func (t *task) runStep(w *worker) (verdict, error) {
 		return idle, err
 	}
 	if in == nil {
-		return t.drained()
+		return t.drained(why)
 	}
+	t.front.staged = true
 	for _, s := range t.stores {
 		s.Lock()
 	}
@@ -298,8 +301,10 @@ func (t *task) context(w *worker) *op.Context {
 }
 
 // choose returns the input whose head row comes next and the number behind the
-// last row of its run. It returns nil when nothing can be chosen now.
-func (t *task) choose(c *expr.Context, w *worker, onBad func(op.Entry)) (*input, int, error) {
+// last row of its run. It returns nil and why when nothing can be chosen now:
+// inputs are at their ends, one is not known, or (ready) the row has to wait for
+// the task's peers.
+func (t *task) choose(c *expr.Context, w *worker, onBad func(op.Entry)) (*input, int, readiness, error) {
 	var best *input
 	waits := false
 	second := int64(math.MaxInt64) // smallest head time of the others
@@ -307,7 +312,7 @@ func (t *task) choose(c *expr.Context, w *worker, onBad func(op.Entry)) (*input,
 	for i, in := range t.inputs {
 		r, err := in.ask(c, w, &t.limits, onBad)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, unknown, err
 		}
 		switch r {
 		case unknown:
@@ -327,20 +332,30 @@ func (t *task) choose(c *expr.Context, w *worker, onBad func(op.Entry)) (*input,
 			second, secondAt = head, i
 		}
 	}
-	if best == nil || waits {
-		return nil, 0, nil
+	switch {
+	case waits:
+		return nil, 0, unknown, nil
+	case best == nil:
+		return nil, 0, ended, nil
 	}
 	t.sched.head = best.headTime()
-	rows := best.rows
+	limit, ok := t.peers.limit(t, t.sched.head)
+	if !ok {
+		return nil, 0, ready, nil
+	}
+	if bestAt > secondAt {
+		second-- // ties go by input order
+	}
+	rows, last := best.rows, min(second, limit)
 	to := best.cursor + 1
-	for to < rows.Rows && !t.oneByOne && (rows.Time[to] < second || rows.Time[to] == second && bestAt < secondAt) {
+	for to < rows.Rows && !t.oneByOne && rows.Time[to] <= last {
 		to++
 	}
 	// A change's two rows belong to one record and one run.
 	for to < rows.Rows && rows.Offset[to] == rows.Offset[to-1] {
 		to++
 	}
-	return best, to, nil
+	return best, to, ready, nil
 }
 
 // process runs the operators on the rows up to to.
@@ -367,8 +382,12 @@ func (t *task) process(c *op.Context, in *input, to int) error {
 	return err
 }
 
-// drained decides when what was done is committed, now that nothing is left.
-func (t *task) drained() (verdict, error) {
+// drained decides when what was done is committed, now that nothing is left or
+// what is left has to wait: then, and when a peer waits for the commit, at once.
+func (t *task) drained(why readiness) (verdict, error) {
+	if (why == ready || t.peers.drained(t, why == ended)) && t.uncommitted() {
+		return t.commit()
+	}
 	if t.q.plan.Transient {
 		if t.bounded() {
 			t.q.push.finish(nil)
@@ -378,6 +397,11 @@ func (t *task) drained() (verdict, error) {
 	if !t.uncommitted() {
 		return idle, nil
 	}
+	return t.commitLater()
+}
+
+// commitLater commits when the last commit is long enough ago.
+func (t *task) commitLater() (verdict, error) {
 	cfg := t.q.cfg
 	now := cfg.Clock.Now()
 	if t.dirtySince.IsZero() {
