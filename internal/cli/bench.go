@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/pprof"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,7 @@ import (
 
 type nexmarkOptions struct {
 	queries, data string
+	profile       string
 	events, rate  int64
 	partitions    int32
 	json          bool
@@ -45,9 +47,29 @@ line per query. Queries: ` + strings.Join(names, ", ") + ".",
 	n.Flags().Int32Var(&o.partitions, "partitions", 2, "partitions of each topic")
 	n.Flags().Int64Var(&o.rate, "event-rate", 10_000, "events per second of event time")
 	n.Flags().StringVar(&o.data, "data", "", "data directory, a temporary one by default")
+	n.Flags().StringVar(&o.profile, "cpuprofile", "", "file to write a CPU profile of the queries to (go tool pprof)")
 	n.Flags().BoolVar(&o.json, "json", true, "print JSON lines")
 	c.AddCommand(n, newLatencyBench(std), newStartupBench(std))
 	return c
+}
+
+// startProfile profiles the CPU into a file until stop is called; "" profiles
+// nothing.
+func startProfile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close() // a profile that is cut short does not open: pprof says so
+	}, nil
 }
 
 func newLatencyBench(std Stdio) *cobra.Command {
@@ -146,6 +168,11 @@ func runNexmark(ctx context.Context, std Stdio, o nexmarkOptions) error {
 		if err := nexmark.Load(ctx, e, o.events, o.rate, o.partitions); err != nil {
 			return err
 		}
+		stop, err := startProfile(o.profile)
+		if err != nil {
+			return err
+		}
+		defer stop()
 		for _, q := range queries {
 			r, err := nexmark.Run(ctx, e, clock.System, q)
 			if err != nil {
