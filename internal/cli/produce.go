@@ -25,6 +25,10 @@ const clientTimeout = 30 * time.Second
 // from the record's own timestamp, which may lie years back.
 const recordRetries = 15
 
+// produceRetries is how often a batch is tried again before the command gives up,
+// with pauses of up to 2.5 s between.
+const produceRetries = 5
+
 // maxLineBytes bounds one line of input.
 const maxLineBytes = 16 << 20
 
@@ -73,7 +77,7 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 		return err
 	}
 	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordRetries(recordRetries),
-		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.AllowIdempotentProduceCancellation(), kgo.RecordRetries(produceRetries), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return err
 	}
