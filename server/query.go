@@ -186,7 +186,7 @@ func (o *rowWriter) header(rows *engine.Rows) {
 	}
 	var head any = map[string]any{"queryId": rows.QueryID, "columnNames": names, "columnTypes": kinds}
 	if o.media == typeV1JSON {
-		head = map[string]any{"header": map[string]any{"queryId": rows.QueryID, "schema": strings.Join(schema, ", ")}}
+		head = map[string]any{"header": map[string]any{"queryId": rows.QueryID, "schema": strings.Join(schema, ", "), "queryType": rowsType(rows)}}
 	}
 	b, err := json.Marshal(head)
 	if err != nil {
@@ -201,6 +201,16 @@ func (o *rowWriter) header(rows *engine.Rows) {
 	}
 	o.flush()
 }
+
+// rowsType stands in the header beside ksqlDB's fields.
+func rowsType(rows *engine.Rows) string {
+	if rows.Push {
+		return typePush
+	}
+	return "PULL"
+}
+
+const typePush = "PUSH"
 
 // row writes one row. The delimited stream has no tombstones.
 func (o *rowWriter) row(r executor.Row) {
