@@ -163,6 +163,8 @@ func (s *rowStream) readRow() (executor.Row, error) {
 		switch {
 		case e.Error != nil:
 			return executor.Row{}, s.fail(e.Error)
+		case e.Message == "Query Completed": // another session ended it
+			return executor.Row{}, executor.ErrClosed
 		case e.Row != nil:
 			return s.row(e.Row.Columns, e.Row.Tombstone)
 		}

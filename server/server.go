@@ -29,11 +29,16 @@ type Server struct {
 	engine *engine.Engine
 	http   *http.Server
 	logger *slog.Logger
+
+	// stopping ends the streams that run; Close cancels it.
+	stopping context.Context
+	stop     context.CancelFunc
 }
 
 // New returns a server over an engine.
 func New(e *engine.Engine, logger *slog.Logger) *Server {
 	s := &Server{engine: e, logger: logger}
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /ksql", s.ksql)
 	mux.HandleFunc("POST /query", s.query)
@@ -41,6 +46,8 @@ func New(e *engine.Engine, logger *slog.Logger) *Server {
 	mux.HandleFunc("POST /close-query", s.closeQuery)
 	mux.HandleFunc("GET /info", s.info)
 	mux.HandleFunc("GET /healthcheck", s.health)
+	mux.HandleFunc("GET /status", s.statuses)
+	mux.HandleFunc("GET /status/{type}/{entity}/{action}", s.status)
 	mux.HandleFunc("GET /chc/ready", ok)
 	mux.HandleFunc("GET /chc/live", ok)
 	mux.HandleFunc("GET /v1/metadata", s.metadata)
@@ -66,8 +73,10 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Close stops taking requests and waits for those that run, until ctx ends.
+// Close stops taking requests, ends the streams and waits for what runs, until
+// ctx ends.
 func (s *Server) Close(ctx context.Context) error {
+	s.stop()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return s.http.Close()
 	}
