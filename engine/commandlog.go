@@ -24,6 +24,9 @@ func (e *Engine) processingLog() kafka.TopicPartition {
 	return kafka.TopicPartition{Topic: e.ProcessingLogTopic()}
 }
 
+// CommandSequence is the offset of the last command, -1 when there is none.
+func (e *Engine) CommandSequence() int64 { return e.nextID.Load() - 1 }
+
 // createSystemTopics makes the engine's own topics at the first start.
 func (e *Engine) createSystemTopics(ctx context.Context) error {
 	var missing []Topic

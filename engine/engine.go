@@ -119,6 +119,7 @@ func (e *Engine) start() error {
 	if err != nil {
 		return err
 	}
+	e.catalog.Store(e.withProcessingLog(nil))
 	if err := e.replay(ctx); err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ type (
 	}
 
 	// Lines is PRINT: text lines, which the caller reads and closes.
-	Lines struct{ lines *printer }
+	Lines struct{ lines lineSource }
 
 	// Script is RUN SCRIPT: the session goes on with the file.
 	Script struct{ File string }
@@ -191,6 +191,12 @@ type PartitionOffsets struct {
 // rowSource is where Rows come from.
 type rowSource interface {
 	next(ctx context.Context) ([]executor.Row, error)
+	close()
+}
+
+// lineSource is where Lines come from.
+type lineSource interface {
+	next(ctx context.Context) ([]string, error)
 	close()
 }
 

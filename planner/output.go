@@ -391,6 +391,12 @@ func (p *planner) selectQuery(s *sql.Select) Planned {
 		op.Value = append(op.Value, it.expr)
 		schema.Value = append(schema.Value, types.Column{Name: it.name, Type: it.expr.Type})
 		result.Columns = append(result.Columns, len(schema.Key)+i)
+		if c := it.expr.Column; it.expr.Op == plan.OpColumn && (c >= 0 && c < len(schema.Key) || c == plan.ColWindowStart || c == plan.ColWindowEnd) {
+			if result.KeyOf == nil {
+				result.KeyOf = map[int]int{}
+			}
+			result.KeyOf[i] = c
+		}
 	}
 	rel := b.push("project", op)
 	rel.schema = schema

@@ -62,17 +62,18 @@ type node struct {
 // startNode opens the engine and both listeners. anyPort replaces a taken port by
 // a free one.
 func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err error) {
-	httpListener, err := listen(o.http, anyPort)
+	// The engine comes first: who can connect may send statements at once.
+	e, err := engine.Open(engine.Config{Dir: o.data, Logger: logger})
 	if err != nil {
 		return nil, err
 	}
+	httpListener, err := listen(o.http, anyPort)
+	if err != nil {
+		return nil, errors.Join(err, e.Close(context.Background()))
+	}
 	kafkaListener, err := listen(o.kafka, anyPort)
 	if err != nil {
-		return nil, errors.Join(err, httpListener.Close())
-	}
-	e, err := engine.Open(engine.Config{Dir: o.data, Logger: logger})
-	if err != nil {
-		return nil, errors.Join(err, httpListener.Close(), kafkaListener.Close())
+		return nil, errors.Join(err, httpListener.Close(), e.Close(context.Background()))
 	}
 	n := &node{engine: e, http: server.New(e, logger), httpAddr: httpListener.Addr().String(), kafkaAddr: kafkaListener.Addr().String(), failed: make(chan error, 2)}
 	go func() { // ends with n.close
