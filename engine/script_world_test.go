@@ -312,12 +312,21 @@ func (w *world) drain(t *testing.T, ctx context.Context) string {
 	}
 	for _, name := range sinks {
 		src := cat.Source(name)
+		// Only the order of one key's records is defined: the keys of a partition
+		// may come from several tasks.
+		type line struct{ key, text string }
+		var lines []line
 		err := w.eachNew(ctx, src.Topic, func(r *kafka.Record) error {
-			fmt.Fprintln(&b, name, w.showKey(src, r.Key), PrintPayload(r.Value), "@"+w.showTime(int64(r.Timestamp)))
+			key := w.showKey(src, r.Key)
+			lines = append(lines, line{key, fmt.Sprintln(name, key, PrintPayload(r.Value), "@"+w.showTime(int64(r.Timestamp)))})
 			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+		slices.SortStableFunc(lines, func(a, b line) int { return strings.Compare(a.key, b.key) })
+		for _, l := range lines {
+			b.WriteString(l.text)
 		}
 	}
 	for _, reason := range failed {
