@@ -17,7 +17,6 @@ import (
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/catalog"
-	"github.com/millrace/millrace/planner/plan"
 )
 
 // Version is the version of this build, as /info and `version` print it.
@@ -179,17 +178,4 @@ func (e *Engine) partitions(topic string) (int32, error) {
 // group names the consumer group of a query.
 func (e *Engine) group(queryID string) string {
 	return fmt.Sprintf(planner.InternalPrefix+"%s-query_%s", e.cfg.ServiceID, queryID)
-}
-
-// sourceTopics returns the topics that a plan reads from outside, in order.
-func sourceTopics(q *plan.Query) []string {
-	var topics []string
-	for _, sub := range q.SubPlans {
-		for _, n := range sub.Nodes {
-			if s, ok := n.Op.(*plan.Source); ok {
-				topics = append(topics, s.Topic)
-			}
-		}
-	}
-	return topics
 }
