@@ -15,19 +15,26 @@ const maxCommitAttempts = 10
 // for the answer: state is real only when the outcome is known.
 func (t *task) commit() (verdict, error) {
 	for _, s := range t.stores {
-		if s.changelog.Topic == "" || s.Dirty() == 0 {
+		if s.changelog.Topic == "" {
+			continue
+		}
+		s.Lock()
+		if s.Dirty() == 0 {
+			s.Unlock()
 			continue
 		}
 		w := t.stage.Builder(s.changelog)
 		ts := kafka.Timestamp(t.q.cfg.Clock.Now().UnixMilli())
-		s.Lock()
-		s.Changes(func(key, value []byte) {
+		err := s.Changes(func(key, value []byte) {
 			w.Append(ts, key, value, nil)
 			if w.OpenBytes() >= maxChangelogBatch {
 				w.Finish()
 			}
 		})
 		s.Unlock()
+		if err != nil {
+			return idle, fmt.Errorf("store %s: %w", s.Name, err)
+		}
 	}
 	t.pending = t.pending[:0]
 	for _, in := range t.inputs {
@@ -120,6 +127,7 @@ func (t *task) keep(next func(i int) (kafka.Offset, error)) (verdict, error) {
 		s.Commit()
 		s.Unlock()
 	}
+	t.q.cfg.budget.Reclaim()
 	at := 0
 	for _, in := range t.inputs {
 		if at < len(t.pending) && t.pending[at].TP == in.tp {

@@ -131,6 +131,9 @@ func (t *task) tps() []kafka.TopicPartition {
 // openStep finds where to start, and opens the transaction and the restore.
 func (t *task) openStep() (verdict, error) {
 	ctx := t.q.ctx
+	for _, s := range t.stores {
+		s.Attach(t.q.cfg.budget, s.mirror)
+	}
 	if t.q.plan.Transient {
 		if err := t.resetOperators(); err != nil {
 			return idle, err
@@ -185,6 +188,7 @@ func (t *task) restoreStep(w *worker) (verdict, error) {
 		return idle, nil
 	}
 	done, blocked, err := t.restore.step(t, w)
+	t.q.cfg.budget.Reclaim()
 	switch {
 	case err != nil:
 		return idle, fmt.Errorf("restore: %w", err)
@@ -211,9 +215,24 @@ func (t *task) restoreStep(w *worker) (verdict, error) {
 }
 
 func (t *task) resetOperators() error {
+	for _, s := range t.stores {
+		s.Lock()
+		defer s.Unlock()
+	}
 	for _, reset := range t.resets {
 		if err := reset(); err != nil {
 			return &fatalError{err}
+		}
+	}
+	return t.storeErr()
+}
+
+// storeErr returns an error of the disk behind a store: what was computed since
+// then is worthless. The query restarts.
+func (t *task) storeErr() error {
+	for _, s := range t.stores {
+		if err := s.Err(); err != nil {
+			return fmt.Errorf("store %s: %w", s.Name, err)
 		}
 	}
 	return nil
@@ -263,11 +282,18 @@ func (t *task) runStep(w *worker) (verdict, error) {
 			s.Commit()
 		}
 	}
+	broken := t.storeErr()
 	for _, s := range t.stores {
 		s.Unlock()
 	}
+	if broken != nil {
+		return idle, broken
+	}
 	if err != nil {
 		return idle, &fatalError{err}
+	}
+	if t.q.plan.Transient {
+		t.q.cfg.budget.Reclaim()
 	}
 	if t.result != nil && t.result.Done() {
 		t.q.push.finish(nil)
@@ -448,6 +474,9 @@ func (t *task) close() {
 	if t.restore != nil {
 		t.restore.close()
 		t.restore = nil
+	}
+	for _, s := range t.stores {
+		s.Detach()
 	}
 	t.stage.drop()
 	if t.txn != nil {

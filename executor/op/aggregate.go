@@ -145,6 +145,9 @@ func (a *Aggregate) Process(c *Context, b *batch.Batch) error {
 			return fatal(a.id, err)
 		}
 	}
+	if a.window != nil && a.window.Kind == plan.Session {
+		a.store.SetOverhead(a.sessions.bytes)
+	}
 	return a.out.end()
 }
 

@@ -94,6 +94,7 @@ func (j *StreamStreamJoin) process(c *Context, b *batch.Batch, side int) error {
 			return fatal(j.id, err)
 		}
 	}
+	j.account()
 	return j.out.end()
 }
 
@@ -343,8 +344,18 @@ func (j *StreamStreamJoin) Reset() error {
 		}
 	}
 	heap.Init(&j.waiting)
+	j.account()
 	return nil
 }
+
+// account tells the left store of the list of waiting rows, which stays in memory
+// when the rows themselves are evicted.
+func (j *StreamStreamJoin) account() {
+	j.sides[0].store.SetOverhead(int64(len(j.waiting)) * (indexEntryBytes + waitingKeyBytes))
+}
+
+// waitingKeyBytes is the size that the key of a waiting row is taken for.
+const waitingKeyBytes = 32
 
 // waitingRow names the rows of one side, time and key that wait to be padded.
 type waitingRow struct {
