@@ -63,7 +63,7 @@ type node struct {
 // a free one.
 func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err error) {
 	// The engine comes first: who can connect may send statements at once.
-	e, err := engine.Open(engine.Config{Dir: o.data, Logger: logger})
+	e, err := openEngine(o.data, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +87,15 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 		}
 	}()
 	return n, nil
+}
+
+// openEngine opens the engine over a data directory.
+func openEngine(dir string, logger *slog.Logger) (*engine.Engine, error) {
+	e, err := engine.Open(engine.Config{Dir: dir, Logger: logger})
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) && strings.Contains(err.Error(), "in use") {
+		return nil, fmt.Errorf("data directory %s is in use by another process: send statements to it with --server URL, or give another --data", dir)
+	}
+	return e, err
 }
 
 // listen opens a listener. A port in use is an error that says what to do, or,
