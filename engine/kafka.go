@@ -317,7 +317,8 @@ func (c *kafkaCluster) Committed(ctx context.Context, group string, tps []kafka.
 		if err != nil {
 			return err
 		}
-		if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		// A group that never committed anything need not exist.
+		if err := kerr.ErrorForCode(resp.ErrorCode); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 			return err
 		}
 		at := map[kafka.TopicPartition]kafka.Offset{}

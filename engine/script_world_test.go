@@ -312,12 +312,23 @@ func (w *world) drain(t *testing.T, ctx context.Context) string {
 	}
 	for _, name := range sinks {
 		src := cat.Source(name)
+		type line struct{ key, text string }
+		var lines []line
 		err := w.eachNew(ctx, src.Topic, func(r *kafka.Record) error {
-			fmt.Fprintln(&b, name, w.showKey(src, r.Key), PrintPayload(r.Value), "@"+w.showTime(int64(r.Timestamp)))
+			key := w.showKey(src, r.Key)
+			lines = append(lines, line{key, fmt.Sprintln(name, key, PrintPayload(r.Value), "@"+w.showTime(int64(r.Timestamp)))})
 			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+		// Several tasks write a topic of several partitions: only the order of the
+		// records of a key is promised.
+		if topic, _ := w.engine.cluster.Topic(src.Topic); topic.Partitions > 1 {
+			slices.SortStableFunc(lines, func(x, y line) int { return strings.Compare(x.key, y.key) })
+		}
+		for _, l := range lines {
+			b.WriteString(l.text)
 		}
 	}
 	for _, reason := range failed {
