@@ -37,7 +37,12 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 				return err
 			}
 			if o.bootstrap != "" {
-				return fmt.Errorf("--bootstrap: running over an external Kafka cluster is not available yet")
+				for _, name := range []string{"data", "kafka"} {
+					if c.Flags().Changed(name) {
+						return fmt.Errorf("--%s has no meaning with --bootstrap: the cluster holds the topics and answers Kafka clients", name)
+					}
+				}
+				fmt.Fprintln(std.Err, "experimental: running over the Kafka cluster at "+o.bootstrap+"; one server per cluster")
 			}
 			return runServer(c.Context(), std, o)
 		},
@@ -66,6 +71,9 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 	if err != nil {
 		return nil, err
 	}
+	if o.bootstrap != "" {
+		return startOverCluster(o, httpListener, logger)
+	}
 	kafkaListener, err := listen(o.kafka, anyPort)
 	if err != nil {
 		return nil, errors.Join(err, httpListener.Close())
@@ -74,18 +82,34 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 	if err != nil {
 		return nil, errors.Join(err, httpListener.Close(), kafkaListener.Close())
 	}
-	n := &node{engine: e, http: server.New(e, logger), httpAddr: httpListener.Addr().String(), kafkaAddr: kafkaListener.Addr().String(), failed: make(chan error, 2)}
-	go func() { // ends with n.close
-		if err := n.http.Serve(httpListener); err != nil {
-			n.failed <- fmt.Errorf("HTTP listener: %w", err)
-		}
-	}()
+	n := newNode(e, httpListener, kafkaListener.Addr().String(), logger)
 	go func() { // ends with n.close
 		if err := e.Serve(kafkaListener); err != nil {
 			n.failed <- fmt.Errorf("Kafka listener: %w", err)
 		}
 	}()
 	return n, nil
+}
+
+// newNode starts the HTTP listener.
+func newNode(e *engine.Engine, httpListener net.Listener, kafkaAddr string, logger *slog.Logger) *node {
+	n := &node{engine: e, http: server.New(e, logger), httpAddr: httpListener.Addr().String(), kafkaAddr: kafkaAddr, failed: make(chan error, 2)}
+	go func() { // ends with n.close
+		if err := n.http.Serve(httpListener); err != nil {
+			n.failed <- fmt.Errorf("HTTP listener: %w", err)
+		}
+	}()
+	return n
+}
+
+// startOverCluster opens an engine over an external Kafka cluster, whose addresses
+// are the Kafka addresses of the node.
+func startOverCluster(o serverOptions, httpListener net.Listener, logger *slog.Logger) (*node, error) {
+	e, err := engine.Open(engine.Config{Bootstrap: strings.Split(o.bootstrap, ","), Logger: logger})
+	if err != nil {
+		return nil, errors.Join(err, httpListener.Close())
+	}
+	return newNode(e, httpListener, o.bootstrap, logger), nil
 }
 
 // listen opens a listener. A port in use is an error that says what to do, or,
