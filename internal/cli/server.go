@@ -22,7 +22,7 @@ import (
 const stopTimeout = 10 * time.Second
 
 type serverOptions struct {
-	data, http, kafka, bootstrap, config string
+	data, http, kafka, bootstrap, config, service string
 }
 
 func newServer(std Stdio) *cobra.Command {
@@ -42,7 +42,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 						return fmt.Errorf("--%s has no meaning with --bootstrap: the cluster holds the topics and answers Kafka clients", name)
 					}
 				}
-				fmt.Fprintln(std.Err, "experimental: running over the Kafka cluster at "+o.bootstrap+"; one server per cluster")
+				fmt.Fprintln(std.Err, "experimental: running over the Kafka cluster at "+o.bootstrap+"; one server per service ID")
 			}
 			return runServer(c.Context(), std, o)
 		},
@@ -51,6 +51,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	c.Flags().StringVar(&o.http, "http", DefaultHTTPAddr, "address of the HTTP listener; port 0 picks a free one")
 	c.Flags().StringVar(&o.kafka, "kafka", DefaultKafkaAddr, "address of the Kafka listener; port 0 picks a free one")
 	c.Flags().StringVar(&o.bootstrap, "bootstrap", "", "run over an external Kafka cluster (experimental): HOST:PORT,...")
+	c.Flags().StringVar(&o.service, "service-id", engine.DefaultServiceID, "name that internal topics and consumer groups carry")
 	c.Flags().StringVar(&o.config, "config", "", "file of flag=value lines; flags on the command line win")
 	return c
 }
@@ -78,7 +79,7 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 	if err != nil {
 		return nil, errors.Join(err, httpListener.Close())
 	}
-	e, err := engine.Open(engine.Config{Dir: o.data, Logger: logger})
+	e, err := engine.Open(engine.Config{Dir: o.data, ServiceID: o.service, Logger: logger})
 	if err != nil {
 		return nil, errors.Join(err, httpListener.Close(), kafkaListener.Close())
 	}
@@ -105,7 +106,7 @@ func newNode(e *engine.Engine, httpListener net.Listener, kafkaAddr string, logg
 // startOverCluster opens an engine over an external Kafka cluster, whose addresses
 // are the Kafka addresses of the node.
 func startOverCluster(o serverOptions, httpListener net.Listener, logger *slog.Logger) (*node, error) {
-	e, err := engine.Open(engine.Config{Bootstrap: strings.Split(o.bootstrap, ","), Logger: logger})
+	e, err := engine.Open(engine.Config{Bootstrap: strings.Split(o.bootstrap, ","), ServiceID: o.service, Logger: logger})
 	if err != nil {
 		return nil, errors.Join(err, httpListener.Close())
 	}
