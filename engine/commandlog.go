@@ -73,7 +73,13 @@ func eachRecord(log executor.Log, tp kafka.TopicPartition, from, until kafka.Off
 	if from >= until {
 		return nil
 	}
-	reader, err := log.OpenReader(tp, from, func() {})
+	wake := make(chan struct{}, 1)
+	reader, err := log.OpenReader(tp, from, func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", tp, err)
 	}
@@ -92,6 +98,9 @@ func eachRecord(log executor.Log, tp kafka.TopicPartition, from, until kafka.Off
 		}
 		if chunk.AtEnd && len(chunk.Batches) == 0 {
 			return nil
+		}
+		if len(chunk.Batches) == 0 && chunk.Next == from {
+			<-wake // the answer is on its way; it may be an error
 		}
 		from = chunk.Next
 	}

@@ -27,11 +27,14 @@ const DefaultServiceID = "default"
 
 // Config is what an engine is made of. Zero fields take their defaults.
 type Config struct {
-	// Dir is the data directory. Required.
-	Dir    string
-	FS     vfs.FS
-	Clock  clock.Clock
-	Logger *slog.Logger
+	// Dir is the data directory. Required without Bootstrap.
+	Dir string
+	// Bootstrap are addresses (host:port) of a Kafka-compatible cluster to run
+	// over instead of the embedded broker. Experimental: one engine per service.
+	Bootstrap []string
+	FS        vfs.FS
+	Clock     clock.Clock
+	Logger    *slog.Logger
 	// ServiceID names internal topics and consumer groups.
 	ServiceID string
 	// Workers is the number of goroutines that run queries.
@@ -69,6 +72,9 @@ type Engine struct {
 // is corrupt.
 func Open(cfg Config) (_ *Engine, err error) {
 	cfg = cfg.withDefaults()
+	if len(cfg.Bootstrap) > 0 {
+		return openOverKafka(cfg)
+	}
 	bc := cfg.Broker
 	bc.Dir, bc.FS, bc.Clock, bc.Logger = cfg.Dir, cfg.FS, cfg.Clock, cfg.Logger
 	b, err := broker.Open(bc)
@@ -77,6 +83,22 @@ func Open(cfg Config) (_ *Engine, err error) {
 	}
 	b.Protect([]string{planner.InternalPrefix}, []string{planner.InternalPrefix})
 	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close(context.Background()))
+		}
+	}()
+	return e, e.start()
+}
+
+// openOverKafka opens an engine whose log is a cluster. The first engine of a
+// service that was opened before can write no more.
+func openOverKafka(cfg Config) (_ *Engine, err error) {
+	c, err := openKafka(context.Background(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{cfg: cfg, cluster: c}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(context.Background()))
@@ -108,11 +130,15 @@ func (e *Engine) start() error {
 		return err
 	}
 	var err error
-	if e.state, err = state.OpenBackend(e.cfg.FS, e.cfg.FS.PathJoin(e.cfg.Dir, "state")); err != nil {
+	delay := executor.DefaultCommitMinDelay
+	if e.broker == nil {
+		delay = kafkaCommitMinDelay
+	} else if e.state, err = state.OpenBackend(e.cfg.FS, e.cfg.FS.PathJoin(e.cfg.Dir, "state")); err != nil {
 		return fmt.Errorf("open the state store: %w", err)
 	}
 	e.exec, err = executor.New(executor.Config{
-		Log: e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, Workers: e.cfg.Workers,
+		CommitMinDelay: delay,
+		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, Workers: e.cfg.Workers,
 		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger,
 	})
 	if err != nil {
@@ -133,8 +159,14 @@ func (e *Engine) start() error {
 	return nil
 }
 
-// Serve answers Kafka clients on l until the engine is closed.
-func (e *Engine) Serve(l net.Listener) error { return e.broker.Serve(l) }
+// Serve answers Kafka clients on l until the engine is closed. An engine over a
+// cluster has nothing to answer with.
+func (e *Engine) Serve(l net.Listener) error {
+	if e.broker == nil {
+		return errors.New("an engine over a Kafka cluster serves no Kafka clients: they go to the cluster")
+	}
+	return e.broker.Serve(l)
+}
 
 // Catalog returns the current catalog.
 func (e *Engine) Catalog() *catalog.Catalog { return e.catalog.Load() }

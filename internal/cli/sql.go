@@ -181,7 +181,7 @@ func openBackend(std Stdio, o sqlOptions) (repl.Backend, func() error, error) {
 		}
 		return remote, func() error { return nil }, remote.SetProperty("millrace.pull.wait", "inputs")
 	}
-	e, err := openEngine(o.data, quietLogger(std.Err))
+	e, err := openEngine(engine.Config{Dir: o.data, Logger: quietLogger(std.Err)})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -145,6 +145,28 @@ http() {
   contains "after kill -9, even" "$out" '[0,500,250500]'
 }
 
+# The engine over another server's broker, as over any Kafka cluster.
+cluster() {
+  local first=$server first_http=$http second line=
+  mkfifo "$work/cluster"
+  "$binary" server --bootstrap "$kafka" --service-id second --http 127.0.0.1:0 >"$work/cluster" 2>"$work/cluster.log" &
+  second=$!
+  read -r -t 20 line <"$work/cluster"
+  http=$(sed -n 's/.*http=\([^ ]*\).*/\1/p' <<<"$line")
+  contains "--bootstrap: says that it is experimental" "$(cat "$work/cluster.log")" experimental
+  request POST /ksql '{"ksql":"CREATE STREAM t (id STRING KEY, n INT) WITH (kafka_topic='"'t'"', value_format='"'JSON'"'); CREATE TABLE thirds AS SELECT n % 3 AS r, COUNT(*) AS c FROM t GROUP BY n % 3 EMIT CHANGES;","streamsProperties":{"auto.offset.reset":"earliest"}}'
+  contains "--bootstrap: statements" "$out" "200 OK"
+  request POST /query-stream '{"sql":"SELECT * FROM thirds WHERE r = 1;","properties":{"millrace.pull.wait":"inputs"}}'
+  contains "--bootstrap: aggregate" "$out" '[1,334]'
+  run "$binary" consume THIRDS --from-beginning --max 1000 --output json --bootstrap "$kafka"
+  equal "--bootstrap: every update once" "$(sed -n 's/.*"C":\([0-9]*\).*/\1/p' <<<"$out" | awk '{s += $1} END {print NR, s}')" "1000 $((334 * 335 / 2 + 2 * 333 * 334 / 2))"
+  kill -INT "$second"
+  wait "$second"
+  equal "--bootstrap: stops in good order" "$?" 0
+  server=$first http=$first_http
+  mistake "--bootstrap with --data" "no meaning" "$binary" server --bootstrap "$kafka" --data "$work/m"
+}
+
 mistakes() {
   mistake "unknown command" "did you mean" "$binary" servr
   mistake "unknown flag" "did you mean --data" "$binary" sql --dat x
@@ -167,6 +189,7 @@ quickstart
 if start_server "$work/data"; then
   topics
   http
+  cluster
   mistakes
   stop_server INT
   equal "server stops in good order" "$code" 0
