@@ -81,7 +81,8 @@ func Open(cfg Config) (_ *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Protect([]string{planner.InternalPrefix}, []string{planner.InternalPrefix})
+	own := []string{planner.InternalPrefix + cfg.ServiceID + "-"}
+	b.Protect(own, own)
 	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b}
 	defer func() {
 		if err != nil {
