@@ -172,7 +172,9 @@ func TestForeignKeyJoin(t *testing.T) {
 			7 C {"FK":"c","V":4,"W":13}
 			8 C -
 			9 A -
-			9 B -`,
+			9 B -
+			10 B -
+			12 A -`,
 		plan.Left: `
 			0 A {"FK":"a","V":1,"W":null}
 			1 A {"FK":"a","V":1,"W":10}
@@ -186,12 +188,18 @@ func TestForeignKeyJoin(t *testing.T) {
 			9 A {"FK":"a","V":2,"W":null}
 			9 B {"FK":"a","V":3,"W":null}
 			10 B -
-			11 D {"FK":null,"V":5,"W":null}`,
+			11 D {"FK":null,"V":5,"W":null}
+			12 A {"FK":"none","V":6,"W":null}
+			13 A {"FK":"none","V":7,"W":null}
+			14 A {"FK":null,"V":8,"W":null}
+			15 A -
+			16 D -`,
 	} {
 		got, _ := drive(t, foreignKey(kind), nil,
 			rec(t, 0, `L A {"FK":"a","V":1}`), rec(t, 1, `R a {"W":10}`), rec(t, 2, `R a {"W":11}`), rec(t, 3, `L A {"FK":"a","V":2}`),
 			rec(t, 4, `L B {"FK":"a","V":3}`), rec(t, 5, `R a {"W":12}`), rec(t, 6, `R c {"W":13}`), rec(t, 7, `L C {"FK":"c","V":4}`),
-			rec(t, 8, `L C -`), rec(t, 9, `R a -`), rec(t, 10, `L B -`), rec(t, 11, `L D {"V":5}`))
+			rec(t, 8, `L C -`), rec(t, 9, `R a -`), rec(t, 10, `L B -`), rec(t, 11, `L D {"V":5}`),
+			rec(t, 12, `L A {"FK":"none","V":6}`), rec(t, 13, `L A {"FK":"none","V":7}`), rec(t, 14, `L A {"V":8}`), rec(t, 15, `L A -`), rec(t, 16, `L D -`))
 		expect(t, got, want)
 	}
 }
