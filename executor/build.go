@@ -82,6 +82,9 @@ func (b *builder) output(i int) (op.Port, error) {
 	}
 	switch len(consumers) {
 	case 0:
+		if src, ok := b.sub.Nodes[i].Op.(*plan.Source); ok && src.Store != nil {
+			return op.Tee(nil), nil // a table that is only kept for pull queries
+		}
 		return nil, fmt.Errorf("plan node %s: nobody reads it", b.sub.Nodes[i].ID)
 	case 1:
 		return consumers[0], nil
