@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/executor/format"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql/types"
 )
@@ -145,6 +146,61 @@ func TestStreamStreamJoin(t *testing.T) {
 			got, _ := drive(t, c.q, nil, c.in...)
 			expect(t, got, c.want)
 		})
+	}
+}
+
+// windowedJoin gives both inputs and the output of a join windowed keys.
+func windowedJoin(q *plan.Query, w *plan.WindowInfo) *plan.Query {
+	for i := range q.SubPlans[0].Nodes {
+		q.SubPlans[0].Nodes[i].Windowed = w
+	}
+	return q
+}
+
+// TestWindowedKeysJoin joins rows whose key and window are the same.
+func TestWindowedKeysJoin(t *testing.T) {
+	for name, w := range map[string]*plan.WindowInfo{
+		"time": {Kind: plan.Tumbling, SizeMs: 10}, "session": {Kind: plan.Session},
+	} {
+		in := func(ts int64, topic string, start int64, value string) DriverRecord {
+			r := rec(t, ts, topic+" k -")
+			r.Key = format.AppendWindow(r.Key, w, start, start+10)
+			if value != "-" {
+				r.Value = fmt.Appendf(nil, `{"V":%q}`, value)
+			}
+			return r
+		}
+		input := []DriverRecord{in(0, "L", 0, "A"), in(1, "R", 10, "a"), in(2, "R", 0, "b"), in(3, "L", 10, "B"), in(4, "L", 20, "C"), in(5, "L", 0, "-"), in(40, "R", 30, "d")}
+		for kind, c := range map[string]struct {
+			q    *plan.Query
+			want string
+		}{
+			"table-table": {tableTable(plan.Full), `
+				0 k@[0,10) {"L":"A","R":null}
+				1 k@[10,20) {"L":null,"R":"a"}
+				2 k@[0,10) {"L":"A","R":"b"}
+				3 k@[10,20) {"L":"B","R":"a"}
+				4 k@[20,30) {"L":"C","R":null}
+				5 k@[0,10) {"L":null,"R":"b"}
+				40 k@[30,40) {"L":null,"R":"d"}`},
+			"stream-stream": {streamStream(plan.Left, 5, 5, 0, false), `
+				2 k@[0,10) {"L":"A","R":"b"}
+				3 k@[10,20) {"L":"B","R":"a"}
+				4 k@[20,30) {"L":"C","R":null}`},
+		} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				got, _ := drive(t, windowedJoin(c.q, w), w, input...)
+				expect(t, got, c.want)
+			})
+		}
+	}
+	q := windowedJoin(tableTable(plan.Inner), &plan.WindowInfo{Kind: plan.Session})
+	q.SubPlans[0].Nodes[1].Windowed = nil
+	if _, err := NewDriver(q, DriverConfig{}); err == nil || !strings.Contains(err.Error(), "do not join") {
+		t.Errorf("windowed and plain keys join: %v", err)
+	}
+	if _, err := NewDriver(windowedJoin(foreignKey(plan.Inner), &plan.WindowInfo{Kind: plan.Session}), DriverConfig{}); err == nil {
+		t.Error("a foreign-key join over windowed keys is accepted")
 	}
 }
 
