@@ -137,6 +137,57 @@ func BenchmarkQueries(b *testing.B) {
 	}
 }
 
+// cycleReader gives many batches in turn.
+type cycleReader struct {
+	batches [][]byte
+	next    kafka.Offset
+	n, at   int
+}
+
+func (r *cycleReader) Poll(int) (Chunk, error) {
+	raw := r.batches[r.at%len(r.batches)]
+	r.at++
+	b, _, err := kafka.NextBatch(raw)
+	if err != nil {
+		return Chunk{}, err
+	}
+	b.SetBaseOffset(r.next)
+	r.next += kafka.Offset(r.n)
+	return Chunk{Batches: raw, Next: r.next}, nil
+}
+
+func (r *cycleReader) Close() {}
+
+// BenchmarkCountManyKeys counts small rows by a key out of many, commits aside.
+func BenchmarkCountManyKeys(b *testing.B) {
+	for _, keys := range []int{1e4, 1e6} {
+		b.Run(fmt.Sprint(keys), func(b *testing.B) {
+			const n = 1000
+			tk, w := benchTask(b, benchQueries()["count"], 1)
+			r := &cycleReader{n: n}
+			x := uint64(1)
+			for range 2 * keys / n {
+				var w kafka.BatchBuilder
+				for i := range n {
+					x = x*6364136223846793005 + 1442695040888963407
+					w.Append(kafka.Timestamp(i), nil, fmt.Appendf(nil, `{"auction":%d}`, (x>>33)%uint64(keys)), nil)
+				}
+				w.Finish()
+				r.batches = append(r.batches, append([]byte(nil), w.Bytes()...))
+			}
+			tk.inputs[0].reader = r
+			for range r.batches {
+				turn(b, tk, w)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				turn(b, tk, w)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/row")
+		})
+	}
+}
+
 // maxAllocsPerBatch is what the pipeline may allocate for a batch of any size.
 const maxAllocsPerBatch = 8
 

@@ -83,7 +83,7 @@ func (b *builder) output(i int) (op.Port, error) {
 	switch len(consumers) {
 	case 0:
 		if src, ok := b.sub.Nodes[i].Op.(*plan.Source); ok && src.Store != nil {
-			return consumers, nil // kept for pull queries only
+			return op.Tee(nil), nil // a table that is only kept for pull queries
 		}
 		return nil, fmt.Errorf("plan node %s: nobody reads it", b.sub.Nodes[i].ID)
 	case 1:
@@ -306,32 +306,32 @@ func (b *builder) join(i int, n *plan.Node, next op.Port) error {
 	}
 	left, right := b.input(n, 0), b.input(n, 1)
 	ports := func(l, r op.Port) { b.ports[i] = []op.Port{l, r} }
-	_, streamTable := n.Op.(*plan.StreamTableJoin)
+	windowed := n.Windowed != nil
+	_, foreign := n.Op.(*plan.ForeignKeyJoin)
 	for _, k := range n.Inputs {
-		if b.sub.Nodes[k].Windowed != nil && !streamTable {
+		if b.sub.Nodes[k].Windowed != nil && foreign {
 			return fmt.Errorf("plan node %s: a %s over windowed keys is not supported", n.ID, n.Op.Kind())
+		}
+		if windowed != (b.sub.Nodes[k].Windowed != nil) {
+			return fmt.Errorf("plan node %s: windowed and plain keys do not join", n.ID)
 		}
 	}
 	switch o := n.Op.(type) {
 	case *plan.StreamStreamJoin:
-		j, err := op.NewStreamStreamJoin(n.ID, o, left, right, &n.Schema, b.store(&o.LeftStore), b.store(&o.RightStore), next)
+		j, err := op.NewStreamStreamJoin(n.ID, o, left, right, &n.Schema, b.store(&o.LeftStore), b.store(&o.RightStore), windowed, next)
 		if err != nil {
 			return err
 		}
 		b.p.resets = append(b.p.resets, j.Reset)
 		ports(j.Left(), j.Right())
 	case *plan.StreamTableJoin:
-		windowed := n.Windowed != nil
-		if windowed != (b.sub.Nodes[n.Inputs[0]].Windowed != nil) || windowed != (b.sub.Nodes[n.Inputs[1]].Windowed != nil) {
-			return fmt.Errorf("plan node %s: windowed and plain keys do not join", n.ID)
-		}
 		j, err := op.NewStreamTableJoin(n.ID, o, left, right, &n.Schema, b.store(&o.Store), windowed, next)
 		if err != nil {
 			return err
 		}
 		ports(j.Left(), j.Right())
 	case *plan.TableTableJoin:
-		j, err := op.NewTableTableJoin(n.ID, o, left, right, &n.Schema, b.store(&o.LeftStore), b.store(&o.RightStore), b.needsBefore(i), next)
+		j, err := op.NewTableTableJoin(n.ID, o, left, right, &n.Schema, b.store(&o.LeftStore), b.store(&o.RightStore), windowed, b.needsBefore(i), next)
 		if err != nil {
 			return err
 		}

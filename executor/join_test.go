@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/executor/format"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql/types"
 )
@@ -148,6 +149,61 @@ func TestStreamStreamJoin(t *testing.T) {
 	}
 }
 
+// windowedJoin gives both inputs and the output of a join windowed keys.
+func windowedJoin(q *plan.Query, w *plan.WindowInfo) *plan.Query {
+	for i := range q.SubPlans[0].Nodes {
+		q.SubPlans[0].Nodes[i].Windowed = w
+	}
+	return q
+}
+
+// TestWindowedKeysJoin joins rows whose key and window are the same.
+func TestWindowedKeysJoin(t *testing.T) {
+	for name, w := range map[string]*plan.WindowInfo{
+		"time": {Kind: plan.Tumbling, SizeMs: 10}, "session": {Kind: plan.Session},
+	} {
+		in := func(ts int64, topic string, start int64, value string) DriverRecord {
+			r := rec(t, ts, topic+" k -")
+			r.Key = format.AppendWindow(r.Key, w, start, start+10)
+			if value != "-" {
+				r.Value = fmt.Appendf(nil, `{"V":%q}`, value)
+			}
+			return r
+		}
+		input := []DriverRecord{in(0, "L", 0, "A"), in(1, "R", 10, "a"), in(2, "R", 0, "b"), in(3, "L", 10, "B"), in(4, "L", 20, "C"), in(5, "L", 0, "-"), in(40, "R", 30, "d")}
+		for kind, c := range map[string]struct {
+			q    *plan.Query
+			want string
+		}{
+			"table-table": {tableTable(plan.Full), `
+				0 k@[0,10) {"L":"A","R":null}
+				1 k@[10,20) {"L":null,"R":"a"}
+				2 k@[0,10) {"L":"A","R":"b"}
+				3 k@[10,20) {"L":"B","R":"a"}
+				4 k@[20,30) {"L":"C","R":null}
+				5 k@[0,10) {"L":null,"R":"b"}
+				40 k@[30,40) {"L":null,"R":"d"}`},
+			"stream-stream": {streamStream(plan.Left, 5, 5, 0, false), `
+				2 k@[0,10) {"L":"A","R":"b"}
+				3 k@[10,20) {"L":"B","R":"a"}
+				4 k@[20,30) {"L":"C","R":null}`},
+		} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				got, _ := drive(t, windowedJoin(c.q, w), w, input...)
+				expect(t, got, c.want)
+			})
+		}
+	}
+	q := windowedJoin(tableTable(plan.Inner), &plan.WindowInfo{Kind: plan.Session})
+	q.SubPlans[0].Nodes[1].Windowed = nil
+	if _, err := NewDriver(q, DriverConfig{}); err == nil || !strings.Contains(err.Error(), "do not join") {
+		t.Errorf("windowed and plain keys join: %v", err)
+	}
+	if _, err := NewDriver(windowedJoin(foreignKey(plan.Inner), &plan.WindowInfo{Kind: plan.Session}), DriverConfig{}); err == nil {
+		t.Error("a foreign-key join over windowed keys is accepted")
+	}
+}
+
 // foreignKey joins L(K, FK, V) with R(K, V) on FK = R.K.
 func foreignKey(kind plan.JoinKind) *plan.Query {
 	left := keyed(types.String, types.Column{Name: "FK", Type: types.String}, types.Column{Name: "V", Type: types.Bigint})
@@ -172,7 +228,9 @@ func TestForeignKeyJoin(t *testing.T) {
 			7 C {"FK":"c","V":4,"W":13}
 			8 C -
 			9 A -
-			9 B -`,
+			9 B -
+			10 B -
+			12 A -`,
 		plan.Left: `
 			0 A {"FK":"a","V":1,"W":null}
 			1 A {"FK":"a","V":1,"W":10}
@@ -186,12 +244,18 @@ func TestForeignKeyJoin(t *testing.T) {
 			9 A {"FK":"a","V":2,"W":null}
 			9 B {"FK":"a","V":3,"W":null}
 			10 B -
-			11 D {"FK":null,"V":5,"W":null}`,
+			11 D {"FK":null,"V":5,"W":null}
+			12 A {"FK":"none","V":6,"W":null}
+			13 A {"FK":"none","V":7,"W":null}
+			14 A {"FK":null,"V":8,"W":null}
+			15 A -
+			16 D -`,
 	} {
 		got, _ := drive(t, foreignKey(kind), nil,
 			rec(t, 0, `L A {"FK":"a","V":1}`), rec(t, 1, `R a {"W":10}`), rec(t, 2, `R a {"W":11}`), rec(t, 3, `L A {"FK":"a","V":2}`),
 			rec(t, 4, `L B {"FK":"a","V":3}`), rec(t, 5, `R a {"W":12}`), rec(t, 6, `R c {"W":13}`), rec(t, 7, `L C {"FK":"c","V":4}`),
-			rec(t, 8, `L C -`), rec(t, 9, `R a -`), rec(t, 10, `L B -`), rec(t, 11, `L D {"V":5}`))
+			rec(t, 8, `L C -`), rec(t, 9, `R a -`), rec(t, 10, `L B -`), rec(t, 11, `L D {"V":5}`),
+			rec(t, 12, `L A {"FK":"none","V":6}`), rec(t, 13, `L A {"FK":"none","V":7}`), rec(t, 14, `L A {"V":8}`), rec(t, 15, `L A -`), rec(t, 16, `L D -`))
 		expect(t, got, want)
 	}
 }

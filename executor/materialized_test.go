@@ -118,6 +118,40 @@ func TestMaterializedSink(t *testing.T) {
 	}
 }
 
+// TestSourceTableAlone keeps a table for pull queries and writes nothing; a second
+// executor has it again.
+func TestSourceTableAlone(t *testing.T) {
+	log := new(MemLog)
+	q := testQuery(sourceNode("s", true, true))
+	q.SubPlans[0].Nodes = q.SubPlans[0].Nodes[:1]
+	for round := range 2 {
+		e, err := New(Config{Log: log, Partitions: partitions4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		feed(t, log, round*40, 40)
+		if err := e.Start(q, StartOptions{Group: "g"}); err != nil {
+			t.Fatal(err)
+		}
+		rows, newest := 0, int64(0)
+		p := &plan.Pull{QueryID: "Q", Store: "s-store", Input: abSchema, Limit: -1, Columns: []*plan.Expr{column(abSchema, 1)}}
+		err = e.Pull(context.Background(), p, PullOptions{WaitInputs: true}, func(r Row) error {
+			rows, newest = rows+1, max(newest, r.Values[0].Int())
+			return nil
+		})
+		if err != nil || rows != 17 || newest != int64(round*40+39) {
+			t.Fatalf("round %d: %d rows up to %d, %v", round, rows, newest, err)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q.SubPlans[0].Nodes[0] = sourceNode("s", true, false)
+	if _, err := NewDriver(q, DriverConfig{}); err == nil {
+		t.Fatal("a source that nobody reads is accepted")
+	}
+}
+
 // maxIdleQueryBytes bounds the memory of an idle query of one partition.
 const maxIdleQueryBytes = 24 << 10
 

@@ -360,3 +360,11 @@ func TestJSONAllocatesNothing(t *testing.T) {
 		t.Fatalf("%v allocations per record", n)
 	}
 }
+
+func TestNullMapKey(t *testing.T) {
+	m := types.NewMap(&types.MapValue{Keys: []types.Value{types.NewString("a"), types.NullValue}, Values: []types.Value{types.NewBigint(1), types.NullValue}})
+	got, err := AppendJSON(nil, m, types.Map(types.String, types.Bigint))
+	if err != nil || string(got) != `{"a":1,"null":null}` {
+		t.Fatalf("got %s, %v", got, err)
+	}
+}

@@ -83,6 +83,7 @@ func appendJSONArray(dst []byte, v types.Value, t types.Type) (_ []byte, err err
 	return append(dst, ']'), nil
 }
 
+// appendJSONMap writes a NULL key, which JSON has no form for, as "null".
 func appendJSONMap(dst []byte, v types.Value, t types.Type) (_ []byte, err error) {
 	if t.Key.Kind != types.KindString {
 		return dst, fmt.Errorf("JSON maps have STRING keys, not %s", t.Key)
@@ -92,7 +93,11 @@ func appendJSONMap(dst []byte, v types.Value, t types.Type) (_ []byte, err error
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendJSONString(dst, []byte(k.Str())), ':')
+		if k.IsNull() {
+			dst = append(dst, `"null":`...)
+		} else {
+			dst = append(appendJSONString(dst, []byte(k.Str())), ':')
+		}
 		if dst, err = AppendJSON(dst, v.Map().Values[i], *t.Elem); err != nil {
 			return dst, err
 		}

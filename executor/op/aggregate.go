@@ -25,6 +25,7 @@ type Aggregate struct {
 	expireFirst bool
 	out         appender
 	buf         []byte
+	keys        keyBlock
 
 	sessions sessionIndex
 }
@@ -121,22 +122,27 @@ func (a *Aggregate) Process(c *Context, b *batch.Batch) error {
 	a.out.begin(c, b.Topic)
 	for k := 0; k < len(sel); k++ {
 		i := sel[k]
-		if noKey(b, i) {
+		if k == 0 || k >= a.keys.from+a.keys.n {
+			a.keys.fill(a.rows, b, sel, k)
+			a.touch(b, i)
+		}
+		key, hash, ok := a.keys.key(k)
+		if !ok {
 			continue
 		}
 		var err error
 		switch {
 		case a.window == nil && a.table && b.OpAt(i) == batch.UpdateBefore && k+1 < len(sel) && b.OpAt(sel[k+1]) == batch.UpdateAfter:
 			k++
-			err = a.change(b, sel[k], i, sel[k]) // one change within one group
+			err = a.change(key, hash, b, sel[k], i, sel[k]) // one change within one group
 		case a.window == nil && b.OpAt(i).Retracts():
-			err = a.change(b, i, i, -1)
+			err = a.change(key, hash, b, i, i, -1)
 		case a.window == nil:
-			err = a.change(b, i, -1, i)
+			err = a.change(key, hash, b, i, -1, i)
 		case a.window.Kind == plan.Session:
-			err = a.session(c, b, i)
+			err = a.session(c, key, b, i)
 		default:
-			err = a.windows(c, b, i)
+			err = a.windows(c, key, hash, b, i)
 		}
 		if err == nil {
 			err = a.out.flush()
@@ -151,19 +157,33 @@ func (a *Aggregate) Process(c *Context, b *batch.Batch) error {
 	return a.out.end()
 }
 
+// touch readies the memory of a block of keys. Rows are taken to fall in the
+// newest window of the first one, row i, as most do; it is a matter of speed only.
+func (a *Aggregate) touch(b *batch.Batch, i int32) {
+	segment := int64(0)
+	switch {
+	case a.window == nil || a.window.Kind == plan.Session:
+	case a.window.Kind == plan.Hopping:
+		segment = b.Time[i] / a.window.AdvanceMs * a.window.AdvanceMs
+	default:
+		segment = b.Time[i] / a.window.SizeMs * a.window.SizeMs
+	}
+	a.store.Touch(segment, a.keys.hashes[:a.keys.n])
+}
+
 // change folds rows into the group of row i: undo takes a row back, add adds
 // one, -1 for none.
-func (a *Aggregate) change(b *batch.Batch, i, undo, add int32) error {
-	return a.update(a.store.Plain(), a.rows.keyOf(b, i), b, i, undo, add, 0, 0, true)
+func (a *Aggregate) change(key []byte, hash uint64, b *batch.Batch, i, undo, add int32) error {
+	return a.update(a.store.Plain(), key, hash, b, i, undo, add, 0, 0, true)
 }
 
 // update changes the state of one key and window and emits the change unless
 // results wait for the window's end.
-func (a *Aggregate) update(t *state.Table, key []byte, b *batch.Batch, i, undo, add int32, start, end int64, emits bool) error {
+func (a *Aggregate) update(t *state.Table, key []byte, hash uint64, b *batch.Batch, i, undo, add int32, start, end int64, emits bool) error {
 	had, from := false, a.out.b.Keys
 	var old []byte
 	if a.before || a.calls.size < 0 {
-		old, had = t.Get(key)
+		old, had = t.GetHashed(key, hash)
 	}
 	if emits && a.before && had {
 		// Both rows of a change carry its time: a before row may become a delete.
@@ -174,7 +194,7 @@ func (a *Aggregate) update(t *state.Table, key []byte, b *batch.Batch, i, undo, 
 	}
 	var stored []byte
 	if a.calls.size >= 0 {
-		stored = t.Slot(key, 8+a.calls.size, true)
+		stored = t.SlotHashed(key, hash, 8+a.calls.size, true)
 		if undo >= 0 {
 			a.calls.addFixed(stored[8:], undo, true)
 		}

@@ -64,7 +64,7 @@ func encodeSessions(dst []byte, list []session) []byte {
 // session folds row i into the sessions of its key: those within the gap become
 // one. A tombstone goes out for each of them, with its end as row time, then the
 // merged session, as Kafka Streams does.
-func (a *Aggregate) session(c *Context, b *batch.Batch, i int32) error {
+func (a *Aggregate) session(c *Context, key []byte, b *batch.Batch, i int32) error {
 	w, ts := a.window, b.Time[i]
 	last := a.store.Int64Note(noteStreamTime, noTime)
 	now := max(last, ts)
@@ -74,7 +74,6 @@ func (a *Aggregate) session(c *Context, b *batch.Batch, i int32) error {
 			return err
 		}
 	}
-	key := a.rows.keyOf(b, i)
 	t := a.store.Plain()
 	stored, _ := t.Get(key)
 	// The list views bytes that the changes below move.

@@ -9,7 +9,7 @@ import (
 
 // windows folds row i into every tumbling or hopping window that it falls in,
 // ascending. A window is closed when its end + grace <= stream time.
-func (a *Aggregate) windows(c *Context, b *batch.Batch, i int32) error {
+func (a *Aggregate) windows(c *Context, key []byte, hash uint64, b *batch.Batch, i int32) error {
 	w, ts := a.window, b.Time[i]
 	last := a.store.Int64Note(noteStreamTime, noTime)
 	now := max(last, ts)
@@ -32,7 +32,7 @@ func (a *Aggregate) windows(c *Context, b *batch.Batch, i int32) error {
 			continue
 		}
 		taken, newest = true, start
-		if err := a.update(a.store.Open(start), a.rows.keyOf(b, i), b, i, -1, i, start, start+w.SizeMs, !a.final); err != nil {
+		if err := a.update(a.store.Open(start), key, hash, b, i, -1, i, start, start+w.SizeMs, !a.final); err != nil {
 			return err
 		}
 		if err := a.out.flush(); err != nil {

@@ -104,7 +104,26 @@ func (j *ForeignKeyJoin) leftChange(b *batch.Batch, i int32, foreign *batch.Vect
 			return err
 		}
 	}
-	return j.emit(b, i, key, old, now)
+	if old.exists(j.kind) || now.exists(j.kind) || len(oldForeign) == 0 {
+		return j.emit(b, i, key, old, now)
+	}
+	if now.left == nil || len(newForeign) > 0 && string(oldForeign) != string(newForeign) {
+		return j.unset(b, i, key)
+	}
+	return nil
+}
+
+// unset emits a tombstone for a left key without a result. Kafka Streams does so
+// where an inner join's row that refers to something is deleted, or comes to refer
+// to what is not there: the side of the foreign key, which answers, does not know
+// whether a result stands. There is no old row that one could take back.
+func (j *ForeignKeyJoin) unset(b *batch.Batch, i int32, key []byte) error {
+	o := j.out.row(b, i, b.Time[i], batch.Delete)
+	if err := j.out.left.key.Decode(j.out.b.Cols[:j.out.b.Keys], o, key); err != nil {
+		return err
+	}
+	j.out.b.SetValueNull(o)
+	return j.out.flush()
 }
 
 // splitForeign parts a stored left row from its foreign key.

@@ -55,8 +55,10 @@ const (
 // bucketsPerBound is the number of buckets that a join's time bound spans.
 const bucketsPerBound = 8
 
-// NewStreamStreamJoin returns the join; its ports are Left and Right.
-func NewStreamStreamJoin(id string, p *plan.StreamStreamJoin, leftIn, rightIn, out *types.Schema, left, right *state.Store, next Port) (*StreamStreamJoin, error) {
+// NewStreamStreamJoin returns the join; its ports are Left and Right. Windowed keys
+// join where their windows are the same; both bounds stand behind the stored key
+// then.
+func NewStreamStreamJoin(id string, p *plan.StreamStreamJoin, leftIn, rightIn, out *types.Schema, left, right *state.Store, windowed bool, next Port) (*StreamStreamJoin, error) {
 	if err := checkJoinKind(p.Join, plan.Inner, plan.Left, plan.Right, plan.Full); err != nil {
 		return nil, fatal(id, err)
 	}
@@ -67,6 +69,7 @@ func NewStreamStreamJoin(id string, p *plan.StreamStreamJoin, leftIn, rightIn, o
 	if err != nil {
 		return nil, fatal(id, err)
 	}
+	o.windowed = windowed
 	j := &StreamStreamJoin{id: id, p: *p, out: o, keep: p.BeforeMs + p.AfterMs + p.GraceMs}
 	j.bucket = max(1, (p.BeforeMs+p.AfterMs)/bucketsPerBound)
 	j.sides[0] = joinSide{left, o.left, p.Join == plan.Left || p.Join == plan.Full, p.BeforeMs, p.AfterMs}
@@ -111,7 +114,7 @@ func (j *StreamStreamJoin) join(c *Context, b *batch.Batch, i int32, side int) e
 		return err
 	}
 	j.expire(own, newest)
-	key := append([]byte(nil), own.rows.keyOf(b, i)...)
+	key := append([]byte(nil), windowedKeyBoth(own.rows.keyOf(b, i), b, i)...)
 	row := own.rows.valueOf(b, i, ts)
 	matched, err := j.matches(b, i, side, key, row)
 	if err != nil {
@@ -219,6 +222,7 @@ func (j *StreamStreamJoin) matches(b *batch.Batch, i int32, side int, key, row [
 func (j *StreamStreamJoin) emit(b *batch.Batch, i int32, side int, time int64, own, other []byte) error {
 	o := j.out.row(b, i, time, batch.Insert)
 	j.out.copyKey(o, b, i)
+	j.out.copyWindow(o, b, i)
 	return j.finish(o, side, own, other)
 }
 
@@ -302,7 +306,7 @@ func (j *StreamStreamJoin) pad(b *batch.Batch, i int32, w waitingRow) error {
 	}
 	for _, r := range rows {
 		o := j.out.row(b, i, w.time, batch.Insert)
-		if err := s.rows.key.Decode(j.out.b.Cols[:j.out.b.Keys], o, key); err != nil {
+		if err := j.storedKey(s, o, key); err != nil {
 			return err
 		}
 		if err := j.finish(o, w.side, r.row, nil); err != nil {
@@ -310,6 +314,19 @@ func (j *StreamStreamJoin) pad(b *batch.Batch, i int32, w waitingRow) error {
 		}
 	}
 	return nil
+}
+
+// storedKey sets the key, and the window, of output row o to a stored key.
+func (j *StreamStreamJoin) storedKey(s *joinSide, o int32, key []byte) error {
+	if j.out.windowed {
+		base, start, end, err := splitWindowedKeyBoth(key)
+		if err != nil {
+			return err
+		}
+		j.out.window(o, start, end)
+		key = base
+	}
+	return s.rows.key.Decode(j.out.b.Cols[:j.out.b.Keys], o, key)
 }
 
 // expire drops the buckets of a side that nobody can see any more.

@@ -16,8 +16,9 @@ type TableTableJoin struct {
 	out         *joinOutput
 }
 
-// NewTableTableJoin returns the join; its ports are Left and Right.
-func NewTableTableJoin(id string, p *plan.TableTableJoin, leftIn, rightIn, out *types.Schema, left, right *state.Store, before bool, next Port) (*TableTableJoin, error) {
+// NewTableTableJoin returns the join; its ports are Left and Right. Windowed keys
+// join where their windows are the same.
+func NewTableTableJoin(id string, p *plan.TableTableJoin, leftIn, rightIn, out *types.Schema, left, right *state.Store, windowed, before bool, next Port) (*TableTableJoin, error) {
 	if err := checkJoinKind(p.Join, plan.Inner, plan.Left, plan.Right, plan.Full); err != nil {
 		return nil, fatal(id, err)
 	}
@@ -25,6 +26,7 @@ func NewTableTableJoin(id string, p *plan.TableTableJoin, leftIn, rightIn, out *
 	if err != nil {
 		return nil, fatal(id, err)
 	}
+	o.windowed = windowed
 	return &TableTableJoin{id: id, kind: p.Join, left: left, right: right, out: o}, nil
 }
 
@@ -49,7 +51,7 @@ func (j *TableTableJoin) process(c *Context, b *batch.Batch, isLeft bool) error 
 		if op == batch.UpdateBefore || b.KeyNull.Get(i) {
 			continue
 		}
-		key := rows.keyOf(b, i)
+		key := windowedKeyBoth(rows.keyOf(b, i), b, i)
 		theirs, _ := other.Get(key)
 		mine, _ := own.Get(key)
 		mine = append([]byte(nil), mine...) // the change below moves it
@@ -71,7 +73,11 @@ func (j *TableTableJoin) process(c *Context, b *batch.Batch, isLeft bool) error 
 		if !isLeft {
 			before, after = pair{theirs, mine}, pair{theirs, now}
 		}
-		err := j.out.change(j.kind, b, i, time, before, after, func(o int32) error { j.out.copyKey(o, b, i); return nil })
+		err := j.out.change(j.kind, b, i, time, before, after, func(o int32) error {
+			j.out.copyKey(o, b, i)
+			j.out.copyWindow(o, b, i)
+			return nil
+		})
 		if err == nil {
 			err = j.out.flush()
 		}

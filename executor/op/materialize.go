@@ -228,3 +228,12 @@ func windowedKeyBoth(key []byte, b *batch.Batch, i int32) []byte {
 	key = binary.BigEndian.AppendUint64(key, uint64(b.WindowStart[i]))
 	return binary.BigEndian.AppendUint64(key, uint64(b.WindowEnd[i]))
 }
+
+// splitWindowedKeyBoth parts a key from the bounds of its window.
+func splitWindowedKeyBoth(key []byte) (base []byte, start, end int64, err error) {
+	n := len(key) - 16
+	if n < 0 {
+		return nil, 0, 0, errBadRow
+	}
+	return key[:n], int64(binary.BigEndian.Uint64(key[n:])), int64(binary.BigEndian.Uint64(key[n+8:])), nil
+}

@@ -167,12 +167,53 @@ func BenchmarkCountPerKey(b *testing.B) {
 		b.Run(fmt.Sprint(keys), func(b *testing.B) {
 			var tab Table
 			var k [17]byte
+			for i := range uint64(keys) {
+				binary.BigEndian.PutUint64(k[8:], i)
+				tab.Slot(k[:], 8, true)
+			}
+			tab.Commit()
 			n, x := 0, uint64(1)
 			b.ReportAllocs()
 			for b.Loop() {
 				x = x*6364136223846793005 + 1442695040888963407
 				binary.BigEndian.PutUint64(k[8:], (x>>33)%uint64(keys))
 				v := tab.Slot(k[:], 8, true)
+				binary.LittleEndian.PutUint64(v, binary.LittleEndian.Uint64(v)+1)
+				if n++; n == 100_000 {
+					tab.EachDirty(func(_, _ []byte, _ bool) {})
+					tab.Commit()
+					n = 0
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCountPerKeyInBlocks is BenchmarkCountPerKey with keys hashed and
+// touched a block at a time.
+func BenchmarkCountPerKeyInBlocks(b *testing.B) {
+	for _, keys := range []int{1e4, 1e6} {
+		b.Run(fmt.Sprint(keys), func(b *testing.B) {
+			var tab Table
+			var ks [BlockRows][17]byte
+			var hashes [BlockRows]uint64
+			for i := range uint64(keys) {
+				binary.BigEndian.PutUint64(ks[0][8:], i)
+				tab.Slot(ks[0][:], 8, true)
+			}
+			tab.Commit()
+			n, x := 0, uint64(1)
+			for b.Loop() {
+				at := n % BlockRows
+				if at == 0 {
+					for i := range ks {
+						x = x*6364136223846793005 + 1442695040888963407
+						binary.BigEndian.PutUint64(ks[i][8:], (x>>33)%uint64(keys))
+						hashes[i] = Hash(ks[i][:])
+					}
+					tab.Touch(hashes[:])
+				}
+				v := tab.SlotHashed(ks[at][:], hashes[at], 8, true)
 				binary.LittleEndian.PutUint64(v, binary.LittleEndian.Uint64(v)+1)
 				if n++; n == 100_000 {
 					tab.EachDirty(func(_, _ []byte, _ bool) {})

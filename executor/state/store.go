@@ -127,6 +127,13 @@ func (s *Store) Find(segment int64) *Table {
 	return t
 }
 
+// Touch is Table.Touch for a segment, if there is one.
+func (s *Store) Touch(segment int64, hashes []uint64) {
+	if t := s.segments[segment]; t != nil {
+		t.Touch(hashes)
+	}
+}
+
 // Segments returns the segments in ascending order. The caller must not keep it
 // across changes.
 func (s *Store) Segments() []int64 { return s.order }

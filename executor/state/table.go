@@ -136,7 +136,12 @@ func (s *sub) find(key []byte, hash uint64) *slot {
 
 // Get returns a key's value, a view that dies with the next change.
 func (t *Table) Get(key []byte) ([]byte, bool) {
-	s, sl := t.lookup(key, hashOf(key))
+	return t.GetHashed(key, hashOf(key))
+}
+
+// GetHashed is Get for a key whose hash is known.
+func (t *Table) GetHashed(key []byte, hash uint64) ([]byte, bool) {
+	s, sl := t.lookup(key, hash)
 	if sl.off == 0 || s.deleted(sl) {
 		return nil, false
 	}
@@ -184,7 +189,11 @@ func (t *Table) Put(key, value []byte) {
 // the old value is in the undo log then. With keep the old content stays (new
 // bytes are zero), else it is undefined. It dies with the next change.
 func (t *Table) Slot(key []byte, size int, keep bool) []byte {
-	hash := hashOf(key)
+	return t.SlotHashed(key, hashOf(key), size, keep)
+}
+
+// SlotHashed is Slot for a key whose hash is known.
+func (t *Table) SlotHashed(key []byte, hash uint64, size int, keep bool) []byte {
 	s, sl := t.reserve(key, hash)
 	if sl.off == 0 && t.disk != nil && t.fetch(key, hash) {
 		s, sl = t.reserve(key, hash)
@@ -419,7 +428,8 @@ func (t *Table) Dirty() int { return len(t.undo.recs) }
 // EachDirty calls f for every key changed since the last commit with its value
 // of now, in the order of first change.
 func (t *Table) EachDirty(f func(key, value []byte, deleted bool)) {
-	for _, r := range t.undo.recs {
+	for i, r := range t.undo.recs {
+		t.touchUndo(i)
 		key := t.undo.key(r)
 		s := t.sub(r.hash)
 		sl := s.find(key, r.hash)
@@ -434,7 +444,8 @@ func (t *Table) EachDirty(f func(key, value []byte, deleted bool)) {
 
 // Commit makes the changes committed ones.
 func (t *Table) Commit() {
-	for _, r := range t.undo.recs {
+	for i, r := range t.undo.recs {
+		t.touchUndo(i)
 		s := t.sub(r.hash)
 		s.find(t.undo.key(r), r.hash).clean()
 	}
