@@ -92,7 +92,7 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 // openEngine opens the engine over a data directory.
 func openEngine(dir string, logger *slog.Logger) (*engine.Engine, error) {
 	e, err := engine.Open(engine.Config{Dir: dir, Logger: logger})
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) && strings.Contains(err.Error(), "in use") {
+	if err != nil && strings.Contains(err.Error(), "in use by another process") {
 		return nil, fmt.Errorf("data directory %s is in use by another process: send statements to it with --server URL, or give another --data", dir)
 	}
 	return e, err
