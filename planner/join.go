@@ -164,6 +164,9 @@ func (b *builder) checkWindows(left, right *side, j sql.Join) {
 	if l != nil && (l.Kind == plan.Session) != (r.Kind == plan.Session) {
 		fail(sql.CodeJoin, j.On.Pos(), "Incompatible windowed sources: %s and %s", l.Kind, r.Kind)
 	}
+	if l != nil && l.SizeMs != r.SizeMs {
+		fail(sql.CodeJoin, j.On.Pos(), "Implicit repartitioning of windowed sources is not supported: windows of %d ms and %d ms have no common key", l.SizeMs, r.SizeMs)
+	}
 }
 
 // keyed reports whether the side's rows are already keyed by an expression.

@@ -3,6 +3,7 @@ package repl
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -47,9 +48,21 @@ type console struct {
 	held    bool   // a line end was handed out: nothing more until Setup
 	last    byte   // the last key handed out
 	stop    <-chan struct{}
+
+	// history returns the line that an arrow key asks for. go-prompt's own history
+	// holds lines, not statements.
+	history func(older bool) (line string, ok bool)
 }
 
 func newConsole(in, out *os.File, stop <-chan struct{}) (*console, error) {
+	// go-prompt opens the controlling terminal, and panics when there is none.
+	tty, err := os.Open("/dev/tty")
+	if err != nil {
+		return nil, fmt.Errorf("the REPL needs a controlling terminal (statements can come from a pipe, too): %w", err)
+	}
+	if err := tty.Close(); err != nil {
+		return nil, err
+	}
 	state, err := term.GetState(int(in.Fd()))
 	if err != nil {
 		return nil, err
@@ -100,6 +113,15 @@ func (c *console) Read() ([]byte, error) {
 		c.last = keyCtrlC
 		return c.Read()
 	}
+	if older, ok := historyKey(piece); ok && !c.pasting && c.history != nil {
+		line, ok := c.history(older)
+		if !ok {
+			return nil, syscall.EAGAIN
+		}
+		// Clear the line, then type the entry.
+		c.pending = append([]byte("\x05\x15"+line), c.pending...)
+		return c.Read()
+	}
 	if c.last != keyCtrlC || piece[0] != 0x05 && piece[0] != 0x15 && piece[0] != '\r' {
 		c.last = piece[0]
 	}
@@ -108,6 +130,17 @@ func (c *console) Read() ([]byte, error) {
 		return []byte{'\r'}, nil
 	}
 	return piece, nil
+}
+
+// historyKey reports whether a key walks through the history, and which way.
+func historyKey(key []byte) (older, ok bool) {
+	switch string(key) {
+	case "\x1b[A", "\x1bOA", "\x10": // up, Ctrl-P
+		return true, true
+	case "\x1b[B", "\x1bOB", "\x0e": // down, Ctrl-N
+		return false, true
+	}
+	return false, false
 }
 
 // fill reads what the terminal has.

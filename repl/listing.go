@@ -89,7 +89,7 @@ func queryListing(r *engine.QueryList) *listing {
 		if q.Push {
 			kind = "PUSH"
 		}
-		cells := []any{q.ID, kind, string(q.Status.State), q.SinkName, q.SinkTopic, strings.Join(strings.Fields(q.Text), " ")}
+		cells := []any{q.ID, kind, string(q.Status.State), q.SinkName, q.SinkTopic, oneLineOr(q.Text)}
 		if r.Extended {
 			st := q.Status
 			cells = append(cells, st.RowsIn, st.RowsOut, st.Late, st.Errors, st.Restarts, st.Reason)
@@ -97,6 +97,14 @@ func queryListing(r *engine.QueryList) *listing {
 		l.add(cells...)
 	}
 	return l
+}
+
+// oneLineOr returns a statement on one line, or as it stands.
+func oneLineOr(statement string) string {
+	if s := oneLine(statement); s != "" {
+		return s
+	}
+	return statement
 }
 
 // descriptionListing has a row per column of one source, or a row per source.

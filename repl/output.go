@@ -113,7 +113,16 @@ func (o *Output) listing(l *listing) error {
 	for i, row := range l.rows {
 		rows[i] = texts(row)
 	}
-	t := newTable(headings, make([]bool, len(headings)), rows, o.width())
+	numeric := make([]bool, len(headings))
+	if len(l.rows) > 0 {
+		for i, v := range l.rows[0] {
+			switch v.(type) {
+			case int, int32, int64:
+				numeric[i] = true
+			}
+		}
+	}
+	t := newTable(headings, numeric, rows, o.width())
 	var b strings.Builder
 	b.WriteString(t.header())
 	for _, row := range rows {

@@ -101,7 +101,7 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 // locked.
 func openEngine(cfg engine.Config) (*engine.Engine, error) {
 	e, err := engine.Open(cfg)
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) && strings.Contains(err.Error(), "in use") {
+	if err != nil && strings.Contains(err.Error(), "in use by another process") {
 		return nil, fmt.Errorf("data directory %s is in use by another process: send statements to it with --server URL, or give another --data", cfg.Dir)
 	}
 	return e, err
