@@ -24,7 +24,7 @@ const recordHeadersMax = 100_000
 // Kafka's order, so that no producer can poison a partition for its readers. It
 // may rewrite the largest timestamp, which clients get wrong, in place. Errors
 // are Kafka's; record is the index of the record that is to blame, or -1.
-func checkBatch(records []byte, set settings, internal bool, maxDecompressed int, now kafka.Timestamp) (c checkedBatch, record int, err error) {
+func checkBatch(records []byte, set settings, maxDecompressed int, now kafka.Timestamp) (c checkedBatch, record int, err error) {
 	if len(records) > set.maxMessageBytes {
 		return c, -1, fmt.Errorf("%w: batch of %d bytes, max.message.bytes is %d", kerr.MessageTooLarge, len(records), set.maxMessageBytes)
 	}

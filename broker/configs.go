@@ -22,9 +22,9 @@ const (
 	configBool
 )
 
-// topicConfig describes one known topic configuration. honoured is false for
-// those that have no effect on a single node that never flushes late: they may
-// be set to any legal value, as tools do, and their doc says so.
+// topicConfig describes one known topic configuration. Some have no effect on a
+// single node that never flushes late; tools set them all the same, so they may
+// have any legal value, and their doc says so.
 type topicConfig struct {
 	name     string
 	fallback string

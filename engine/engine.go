@@ -12,10 +12,11 @@ import (
 
 	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/vfs"
+	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/catalog"
-	"github.com/millrace/millrace/planner/plan"
 )
 
 // Version is the version of this build, as /info and `version` print it.
@@ -49,6 +50,7 @@ type Engine struct {
 	cluster cluster
 	broker  *broker.Broker // nil over an external cluster
 	exec    *executor.Executor
+	state   *state.Backend
 
 	catalog atomic.Pointer[catalog.Catalog]
 	nextID  atomic.Int64 // of queries: the next offset of the command log
@@ -56,6 +58,9 @@ type Engine struct {
 	// ddl is held while a statement changes the catalog. Lock order: ddl first,
 	// then nothing of the engine.
 	ddl sync.Mutex
+
+	stopPurge context.CancelFunc
+	purged    chan struct{} // closed when purge has ended
 
 	transient atomic.Int64 // numbers push queries
 	pushes    pushRegistry
@@ -76,6 +81,8 @@ func Open(cfg Config) (_ *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
+	own := []string{planner.InternalPrefix + cfg.ServiceID + "-"}
+	b.Protect(own, own)
 	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b}
 	defer func() {
 		if err != nil {
@@ -127,15 +134,18 @@ func (e *Engine) start() error {
 	delay := executor.DefaultCommitMinDelay
 	if e.broker == nil {
 		delay = kafkaCommitMinDelay
+	} else if e.state, err = state.OpenBackend(e.cfg.FS, e.cfg.FS.PathJoin(e.cfg.Dir, "state")); err != nil {
+		return fmt.Errorf("open the state store: %w", err)
 	}
 	e.exec, err = executor.New(executor.Config{
 		CommitMinDelay: delay,
-		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, Workers: e.cfg.Workers,
+		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, Workers: e.cfg.Workers,
 		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger,
 	})
 	if err != nil {
 		return err
 	}
+	e.catalog.Store(e.withProcessingLog(nil))
 	if err := e.replay(ctx); err != nil {
 		return err
 	}
@@ -144,6 +154,9 @@ func (e *Engine) start() error {
 			e.cfg.Logger.Error("query cannot be started", "query", q.ID, "err", err)
 		}
 	}
+	purgeCtx, stop := context.WithCancel(ctx)
+	e.stopPurge, e.purged = stop, make(chan struct{})
+	go e.purge(purgeCtx, e.purged) // ends with stopPurge, which Close calls
 	return nil
 }
 
@@ -169,10 +182,19 @@ func (e *Engine) Err() error { return e.cluster.Err() }
 // It is idempotent.
 func (e *Engine) Close(ctx context.Context) error {
 	e.pushes.closeAll()
+	if e.stopPurge != nil {
+		e.stopPurge()
+		<-e.purged
+		e.stopPurge = nil
+	}
 	var errs []error
 	if e.exec != nil {
 		errs = append(errs, e.exec.Close())
 		e.exec = nil
+	}
+	if e.state != nil {
+		errs = append(errs, e.state.Close())
+		e.state = nil
 	}
 	return errors.Join(append(errs, e.cluster.Close(ctx))...)
 }
@@ -188,18 +210,5 @@ func (e *Engine) partitions(topic string) (int32, error) {
 
 // group names the consumer group of a query.
 func (e *Engine) group(queryID string) string {
-	return fmt.Sprintf("_millrace-%s-query_%s", e.cfg.ServiceID, queryID)
-}
-
-// sourceTopics returns the topics that a plan reads from outside, in order.
-func sourceTopics(q *plan.Query) []string {
-	var topics []string
-	for _, sub := range q.SubPlans {
-		for _, n := range sub.Nodes {
-			if s, ok := n.Op.(*plan.Source); ok {
-				topics = append(topics, s.Topic)
-			}
-		}
-	}
-	return topics
+	return fmt.Sprintf(planner.InternalPrefix+"%s-query_%s", e.cfg.ServiceID, queryID)
 }

@@ -173,3 +173,17 @@ func (c *kafkaCluster) Append(ctx context.Context, tp kafka.TopicPartition, batc
 	}
 	return bases[0], nil
 }
+
+// DeleteRecords asks the cluster to drop what lies below an offset.
+func (c *kafkaCluster) DeleteRecords(ctx context.Context, tp kafka.TopicPartition, before kafka.Offset) error {
+	var offsets kadm.Offsets
+	offsets.AddOffset(tp.Topic, tp.Partition, int64(before), -1)
+	answers, err := c.admin.DeleteRecords(ctx, offsets)
+	if err == nil {
+		err = answers.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("delete records of %s below %d: %w", tp, before, err)
+	}
+	return nil
+}

@@ -39,7 +39,7 @@ func (s *Session) push(ctx context.Context, q *plan.Query) (Result, error) {
 	}
 	out := &Rows{QueryID: q.ID, Push: true, Columns: resultColumns(q)}
 	if !earliest {
-		out.Hint = "the query shows what arrives from now on; SET 'auto.offset.reset'='earliest' shows what is there already"
+		out.Hint = LatestHint
 	}
 	running := &pushRows{engine: s.engine, query: q, push: p}
 	out.rows = running

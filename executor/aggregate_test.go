@@ -260,16 +260,26 @@ func TestBatchBoundariesAreInvisible(t *testing.T) {
 					}
 				}
 				// One record at a time, undisturbed and with restarts.
-				steady := live(rt, q, recs, false, nil)
-				if got := live(rt, q, recs, true, nil); got != steady {
+				steady := live(rt, q, recs, false, nil, 0)
+				if got := live(rt, q, recs, true, nil, 0); got != steady {
 					rt.Fatalf("restarts give\n%s\nwant\n%s", got, steady)
 				}
 				disk, err := state.OpenBackend(vfs.NewMem(), "state")
 				if err != nil {
 					rt.Fatal(err)
 				}
-				if got := live(rt, q, recs, true, disk); got != steady {
+				if got := live(rt, q, recs, true, disk, 0); got != steady {
 					rt.Fatalf("restarts from disk give\n%s\nwant\n%s", got, steady)
+				}
+				if err := disk.Close(); err != nil {
+					rt.Fatal(err)
+				}
+				// With next to no memory for state, and restarts.
+				if disk, err = state.OpenBackend(vfs.NewMem(), "state"); err != nil {
+					rt.Fatal(err)
+				}
+				if got := live(rt, q, recs, rapid.Bool().Draw(rt, "restarts"), disk, 1); got != steady {
+					rt.Fatalf("evicted state gives\n%s\nwant\n%s", got, steady)
 				}
 				if err := disk.Close(); err != nil {
 					rt.Fatal(err)
@@ -282,9 +292,9 @@ func TestBatchBoundariesAreInvisible(t *testing.T) {
 // live feeds records one at a time, restarting after every third one. With a
 // state store on disk every other restart happens without it, so that its mirrors
 // fall behind their changelogs.
-func live(t *rapid.T, q *plan.Query, recs []DriverRecord, restart bool, disk *state.Backend) string {
+func live(t *rapid.T, q *plan.Query, recs []DriverRecord, restart bool, disk *state.Backend, memory int64) string {
 	var out strings.Builder
-	cfg := DriverConfig{Log: new(MemLog), State: disk}
+	cfg := DriverConfig{Log: new(MemLog), State: disk, StateMemory: memory}
 	d, err := NewDriver(q, cfg)
 	for i, r := range recs {
 		if err == nil && restart && i%3 == 2 {

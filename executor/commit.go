@@ -15,19 +15,26 @@ const maxCommitAttempts = 10
 // for the answer: state is real only when the outcome is known.
 func (t *task) commit() (verdict, error) {
 	for _, s := range t.stores {
-		if s.changelog.Topic == "" || s.Dirty() == 0 {
+		if s.changelog.Topic == "" {
+			continue
+		}
+		s.Lock()
+		if s.Dirty() == 0 {
+			s.Unlock()
 			continue
 		}
 		w := t.stage.Builder(s.changelog)
 		ts := kafka.Timestamp(t.q.cfg.Clock.Now().UnixMilli())
-		s.Lock()
-		s.Changes(func(key, value []byte) {
+		err := s.Changes(func(key, value []byte) {
 			w.Append(ts, key, value, nil)
 			if w.OpenBytes() >= maxChangelogBatch {
 				w.Finish()
 			}
 		})
 		s.Unlock()
+		if err != nil {
+			return idle, fmt.Errorf("store %s: %w", s.Name, err)
+		}
 	}
 	t.pending = t.pending[:0]
 	for _, in := range t.inputs {
@@ -120,6 +127,7 @@ func (t *task) keep(next func(i int) (kafka.Offset, error)) (verdict, error) {
 		s.Commit()
 		s.Unlock()
 	}
+	t.q.cfg.budget.Reclaim()
 	at := 0
 	for _, in := range t.inputs {
 		if at < len(t.pending) && t.pending[at].TP == in.tp {
@@ -130,6 +138,7 @@ func (t *task) keep(next func(i int) (kafka.Offset, error)) (verdict, error) {
 	now := t.q.cfg.Clock.Now()
 	t.lastTook, t.lastCommit = now.Sub(t.began), now
 	t.dirtySince, t.attempts = time.Time{}, 0
+	t.front.staged = false
 	t.phase = running
 	t.q.committed(t.pending)
 	return runAgain, nil
@@ -163,7 +172,7 @@ func (t *task) revert() (verdict, error) {
 	if err := t.seekAll(); err != nil {
 		return idle, err
 	}
-	t.dirtySince = time.Time{}
+	t.dirtySince, t.front.staged = time.Time{}, false
 	t.phase = running
 	return runAgain, nil
 }

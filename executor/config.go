@@ -23,6 +23,7 @@ const (
 	DefaultPushBuffer     = 4096
 	DefaultPushMaxLag     = 30 * time.Second // push.max.lag
 	DefaultFetchBytes     = 1 << 20
+	DefaultStateMemory    = 1 << 30 // state.memory.max.bytes
 )
 
 // Config is what an executor is made of. Zero fields take their defaults.
@@ -37,10 +38,15 @@ type Config struct {
 	// State is the process's state store on disk. Restarts read it and the tail
 	// of the changelogs; without it they read the changelogs whole.
 	State *state.Backend
+	// StateMemory is the memory, in bytes, that the stores of all queries may
+	// take. Above it they evict what State holds as well; stores without a place
+	// there (of push queries, and of tables that restore from their own topic)
+	// count but stay. Without State nothing is evicted.
+	StateMemory int64
 	// Workers is the number of goroutines that run tasks, GOMAXPROCS by default.
 	Workers int
-	// MaxTaskSkew is how far ahead in event time a task may run of the slowest
-	// runnable task of its query.
+	// MaxTaskSkew is how far ahead in event time a task that feeds a repartition
+	// topic may run of what its peers have committed.
 	MaxTaskSkew time.Duration
 	// A task commits when its inputs are drained and the larger of
 	// CommitMinDelay and twice the last commit's duration has passed, at
@@ -68,6 +74,7 @@ type Config struct {
 
 	batchRows int            // rows per decoded batch
 	onEntry   func(LogEntry) // takes the entries of the processing log as well
+	budget    *state.Budget
 }
 
 // withDefaults checks the configuration and fills what is not set.
@@ -91,6 +98,8 @@ func (c Config) withDefaults() (*Config, error) {
 	setDefault(&c.PushMaxLag, DefaultPushMaxLag)
 	setDefault(&c.FetchBytes, DefaultFetchBytes)
 	setDefault(&c.batchRows, batch.MaxRows)
+	setDefault(&c.StateMemory, DefaultStateMemory)
+	c.budget = state.NewBudget(c.StateMemory)
 	return &c, nil
 }
 

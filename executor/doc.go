@@ -11,7 +11,7 @@
 //	config.go executor.go status.go   what callers see; push.go pull.go result.go proclog.go
 //	build.go                          plan -> operators, one program per task
 //	query.go                          the tasks of one query, pause, failure, restart
-//	pool.go worker.go                 who runs next, and with which scratch memory
+//	pool.go worker.go peers.go        who runs next, with which scratch memory, how far
 //	task.go input.go stage.go         choice of input, runs, staged output
 //	commit.go restore.go              the four outcomes, rollback, state from changelogs
 //	driver.go memlog.go               one query by hand, a log in memory

@@ -23,6 +23,8 @@ type DriverConfig struct {
 	Log *MemLog
 	// State is a state store on disk, nil for none.
 	State *state.Backend
+	// StateMemory bounds the stores' memory; 0 for the executor's default.
+	StateMemory int64
 }
 
 // DriverRecord is a record pushed into or written by a Driver.
@@ -72,6 +74,7 @@ func NewDriver(p *plan.Query, cfg DriverConfig) (*Driver, error) {
 		PushBuffer:     1 << 30,
 		batchRows:      cfg.BatchRows,
 		State:          cfg.State,
+		StateMemory:    cfg.StateMemory,
 		onEntry:        func(e LogEntry) { d.entries = append(d.entries, e) },
 	}.withDefaults()
 	if err != nil {

@@ -259,3 +259,66 @@ func TestStatefulRestartUnderFaults(t *testing.T) {
 		}
 	}
 }
+
+func TestStrictProperties(t *testing.T) {
+	for property, bad := range map[string]DriverRecord{
+		"ksql.fail.on.deserialization.error": rec(t, 1, `s a {`),
+		"ksql.timestamp.throw.on.invalid":    rec(t, -1, `s a {"A":1}`),
+	} {
+		for _, on := range []bool{false, true} {
+			q := testQuery(sourceNode("s", false, false))
+			q.Properties = map[string]string{property: fmt.Sprint(on)}
+			d, err := NewDriver(q, DriverConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Push(bad); (err != nil) != on || on && !isFatal(err) {
+				t.Errorf("%s=%v: error is %v", property, on, err)
+			}
+		}
+	}
+}
+
+// TestSchedule checks whose turn it is, without workers: queries take turns and
+// the lowest event time goes first.
+func TestSchedule(t *testing.T) {
+	cfg, err := Config{Log: new(MemLog), Partitions: partitions4}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(0, cfg)
+	a, b := &query{cfg: cfg}, &query{cfg: cfg}
+	ready := func(q *query, head int64) *task {
+		tk := &task{q: q}
+		tk.sched.queuedHead, tk.sched.head = head, head
+		p.wake(tk)
+		p.wake(tk) // twice is once
+		return tk
+	}
+	a100, a5, b7 := ready(a, 100), ready(a, 5), ready(b, 7)
+	if got := p.next(); got != a5 {
+		t.Fatal("the lowest event time of the first query does not go first")
+	}
+	if got := p.next(); got != b7 {
+		t.Fatal("the second query does not get its turn")
+	}
+	p.wake(a5) // while it works
+	if len(p.turns) != 1 || p.turns[0] != a {
+		t.Fatal("the first query lost its turn")
+	}
+	b9 := ready(b, 9)
+	if got := p.next(); got != a100 {
+		t.Fatal("the queries do not take turns")
+	}
+	if got := p.next(); got != b9 {
+		t.Fatal("the second query lost its turn")
+	}
+	a5.sched.head = 95
+	p.done(a5, idle)
+	if a5.sched.state != queued {
+		t.Fatal("a task that was woken while it worked is not queued")
+	}
+	if got := p.next(); got != a5 {
+		t.Fatal("a task that was woken while it worked does not run")
+	}
+}

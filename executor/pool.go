@@ -2,7 +2,6 @@ package executor
 
 import (
 	"container/heap"
-	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -38,20 +37,19 @@ type sched struct {
 }
 
 // pool runs tasks on workers. Queries with ready tasks take turns; within a
-// query the task with the lowest event time goes first, and none runs further
-// ahead of a working one than the skew allows. An idle task costs nothing here.
+// query the task with the lowest event time goes first (how far one may run
+// ahead: peers.go). An idle task costs nothing here.
 type pool struct {
 	mu     sync.Mutex // leaf: nothing is locked under it
 	cond   *sync.Cond
 	turns  []*query // queries with ready tasks, each once
 	closed bool
 	wg     sync.WaitGroup
-	skewMs int64
 	after  func(time.Duration, func()) *time.Timer
 }
 
 func newPool(workers int, cfg *Config) *pool {
-	p := &pool{skewMs: cfg.MaxTaskSkew.Milliseconds(), after: cfg.Clock.AfterFunc}
+	p := &pool{after: cfg.Clock.AfterFunc}
 	p.cond = sync.NewCond(&p.mu)
 	p.wg.Add(workers)
 	for range workers {
@@ -110,20 +108,12 @@ func (p *pool) next() *task {
 		if p.closed {
 			return nil
 		}
-		for range len(p.turns) {
+		if len(p.turns) > 0 {
 			q := p.turns[0]
 			p.turns = p.turns[1:]
-			q.queued = false
-			t := q.ready[0]
-			if t.sched.queuedHead > q.slowest()+p.skewMs {
-				// Too far ahead: the query gets a turn when a working task is done.
-				continue
-			}
-			heap.Pop(&q.ready)
+			t := heap.Pop(&q.ready).(*task)
 			t.sched.state = working
-			q.working = append(q.working, t)
-			if len(q.ready) > 0 {
-				q.queued = true
+			if q.queued = len(q.ready) > 0; q.queued {
 				p.turns = append(p.turns, q)
 			}
 			return t
@@ -132,35 +122,14 @@ func (p *pool) next() *task {
 	}
 }
 
-// slowest returns the lowest event time of the working tasks, less a margin
-// against overflow.
-func (q *query) slowest() int64 {
-	low := int64(math.MaxInt64 / 2)
-	for _, t := range q.working {
-		low = min(low, t.sched.queuedHead)
-	}
-	return low
-}
-
 // done puts a task back after a step.
 func (p *pool) done(t *task, v verdict) {
 	p.mu.Lock()
-	q := t.q
-	for i, w := range q.working {
-		if w == t {
-			q.working = append(q.working[:i], q.working[i+1:]...)
-			break
-		}
-	}
 	t.sched.queuedHead = t.sched.head
 	again := v.again || t.sched.state == rewoken
 	t.sched.state = parked
 	if again {
 		p.enqueue(t)
-	} else if len(q.ready) > 0 && !q.queued {
-		q.queued = true
-		p.turns = append(p.turns, q)
-		p.cond.Signal()
 	}
 	arm := !again && v.after > 0 && !t.sched.armed
 	t.sched.armed = t.sched.armed || arm

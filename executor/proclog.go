@@ -1,6 +1,8 @@
 package executor
 
 import (
+	"strings"
+
 	"github.com/millrace/millrace/executor/format"
 	"github.com/millrace/millrace/executor/op"
 	"github.com/millrace/millrace/internal/kafka"
@@ -72,4 +74,17 @@ func (q *query) report(out *stage, e op.Entry) {
 		return
 	}
 	out.Builder(q.cfg.ProcessingLog).Append(kafka.Timestamp(q.cfg.Clock.Now().UnixMilli()), nil, value, nil)
+}
+
+// strictProperties are the properties that make bad rows of a kind stop the
+// query instead of leaving them out.
+var strictProperties = map[string]string{
+	op.KindDeserialization: "ksql.fail.on.deserialization.error",
+	op.KindTimestamp:       "ksql.timestamp.throw.on.invalid",
+}
+
+// strict reports whether a bad row of a kind stops the query.
+func (q *query) strict(kind string) bool {
+	name, ok := strictProperties[kind]
+	return ok && strings.EqualFold(q.plan.Properties[name], "true")
 }

@@ -36,10 +36,9 @@ type query struct {
 
 	rowsIn, rowsOut, late, errs atomic.Int64
 
-	// ready, working and queued are guarded by pool.mu.
-	ready   readyTasks
-	working []*task
-	queued  bool
+	// ready and queued are guarded by pool.mu.
+	ready  readyTasks
+	queued bool
 
 	mu        sync.Mutex // guards what follows; before pool.mu
 	tasks     []*task
@@ -88,6 +87,7 @@ func (q *query) build() error {
 		if err != nil {
 			return err
 		}
+		first := len(tasks)
 		for _, p := range partitions {
 			prog, err := buildProgram(q.plan, sub, p, q.cfg.Partitions, give)
 			if err != nil {
@@ -112,6 +112,7 @@ func (q *query) build() error {
 			t.sched.head = minTime
 			tasks = append(tasks, t)
 		}
+		newPeers(sub, tasks[first:len(tasks):len(tasks)], q.cfg.MaxTaskSkew.Milliseconds())
 	}
 	if q.plan.Transient && len(tasks) != 1 {
 		return fmt.Errorf("a push query runs as one task, the plan has %d", len(tasks))

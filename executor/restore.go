@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/executor/batch"
 	"github.com/millrace/millrace/executor/expr"
+	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
@@ -90,15 +91,20 @@ func (s *restoreSource) fromMirror(first, stable kafka.Offset) error {
 	return s.store.mirror.Clear()
 }
 
-// loadMirror takes a piece of the mirror.
-func (s *restoreSource) loadMirror() error {
+// loadMirror takes a piece of the mirror, and leaves the rest on disk when the
+// budget is used up.
+func (s *restoreSource) loadMirror(budget *state.Budget) error {
 	s.store.Lock()
 	defer s.store.Unlock()
 	err := s.store.mirror.Load(loadStep, s.store.Restore)
 	s.store.Commit()
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
 		s.load = false
 		return nil
+	case err == nil && budget.Exceeded():
+		s.load = false
+		return s.store.LoadPartly()
 	}
 	return err
 }
@@ -110,7 +116,7 @@ func (r *restoration) step(t *task, w *worker) (done, blocked bool, err error) {
 	}
 	s := r.sources[0]
 	if s.load {
-		return false, false, s.loadMirror()
+		return false, false, s.loadMirror(t.q.cfg.budget)
 	}
 	if s.next >= s.stop {
 		s.reader.Close()

@@ -52,6 +52,7 @@ type task struct {
 	phase   phase
 	stage   stage
 	entries []op.Entry // of the present run
+	strict  error      // a bad row that stops the query by its properties
 	limits  limits
 	restore *restoration
 
@@ -67,6 +68,8 @@ type task struct {
 	attempts   int // commits aborted in a row
 
 	sched sched
+	peers *peers // nil when the task runs at its own pace
+	front front
 }
 
 // fatalError stops a query for good: doing the same again would fail again.
@@ -128,6 +131,9 @@ func (t *task) tps() []kafka.TopicPartition {
 // openStep finds where to start, and opens the transaction and the restore.
 func (t *task) openStep() (verdict, error) {
 	ctx := t.q.ctx
+	for _, s := range t.stores {
+		s.Attach(t.q.cfg.budget, s.mirror)
+	}
 	if t.q.plan.Transient {
 		if err := t.resetOperators(); err != nil {
 			return idle, err
@@ -182,6 +188,7 @@ func (t *task) restoreStep(w *worker) (verdict, error) {
 		return idle, nil
 	}
 	done, blocked, err := t.restore.step(t, w)
+	t.q.cfg.budget.Reclaim()
 	switch {
 	case err != nil:
 		return idle, fmt.Errorf("restore: %w", err)
@@ -208,9 +215,24 @@ func (t *task) restoreStep(w *worker) (verdict, error) {
 }
 
 func (t *task) resetOperators() error {
+	for _, s := range t.stores {
+		s.Lock()
+		defer s.Unlock()
+	}
 	for _, reset := range t.resets {
 		if err := reset(); err != nil {
 			return &fatalError{err}
+		}
+	}
+	return t.storeErr()
+}
+
+// storeErr returns an error of the disk behind a store: what was computed since
+// then is worthless. The query restarts.
+func (t *task) storeErr() error {
+	for _, s := range t.stores {
+		if err := s.Err(); err != nil {
+			return fmt.Errorf("store %s: %w", s.Name, err)
 		}
 	}
 	return nil
@@ -238,27 +260,40 @@ func (t *task) runStep(w *worker) (verdict, error) {
 		return idle, nil
 	}
 	c := t.context(w)
-	in, run, err := t.choose(&c.Context, w, c.Report)
+	in, run, why, err := t.choose(&c.Context, w, c.Report)
+	if err == nil {
+		err = t.strict
+	}
 	if err != nil {
 		return idle, err
 	}
 	if in == nil {
-		return t.drained()
+		return t.drained(why)
 	}
+	t.front.staged = true
 	for _, s := range t.stores {
 		s.Lock()
 	}
-	err = t.process(c, in, run)
+	if err = t.process(c, in, run); err == nil {
+		err = t.strict
+	}
 	if t.q.plan.Transient && err == nil {
 		for _, s := range t.stores {
 			s.Commit()
 		}
 	}
+	broken := t.storeErr()
 	for _, s := range t.stores {
 		s.Unlock()
 	}
+	if broken != nil {
+		return idle, broken
+	}
 	if err != nil {
 		return idle, &fatalError{err}
+	}
+	if t.q.plan.Transient {
+		t.q.cfg.budget.Reclaim()
 	}
 	if t.result != nil && t.result.Done() {
 		t.q.push.finish(nil)
@@ -282,13 +317,20 @@ func (t *task) context(w *worker) *op.Context {
 		Context: expr.Context{Scratch: &w.scratch, NowMs: q.cfg.Clock.Now().UnixMilli(), Random: q.random},
 		Out:     &t.stage,
 		Late:    &t.sched.late,
-		Report:  func(e op.Entry) { q.report(&t.stage, e) },
+		Report: func(e op.Entry) {
+			q.report(&t.stage, e)
+			if t.strict == nil && q.strict(e.Kind) {
+				t.strict = &fatalError{fmt.Errorf("%s-%d offset %d: %s: %w", e.Topic, e.Partition, e.Offset, e.Kind, e.Cause)}
+			}
+		},
 	}
 }
 
 // choose returns the input whose head row comes next and the number behind the
-// last row of its run. It returns nil when nothing can be chosen now.
-func (t *task) choose(c *expr.Context, w *worker, onBad func(op.Entry)) (*input, int, error) {
+// last row of its run. It returns nil and why when nothing can be chosen now:
+// inputs are at their ends, one is not known, or (ready) the row has to wait for
+// the task's peers.
+func (t *task) choose(c *expr.Context, w *worker, onBad func(op.Entry)) (*input, int, readiness, error) {
 	var best *input
 	waits := false
 	second := int64(math.MaxInt64) // smallest head time of the others
@@ -296,7 +338,7 @@ func (t *task) choose(c *expr.Context, w *worker, onBad func(op.Entry)) (*input,
 	for i, in := range t.inputs {
 		r, err := in.ask(c, w, &t.limits, onBad)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, unknown, err
 		}
 		switch r {
 		case unknown:
@@ -316,20 +358,30 @@ func (t *task) choose(c *expr.Context, w *worker, onBad func(op.Entry)) (*input,
 			second, secondAt = head, i
 		}
 	}
-	if best == nil || waits {
-		return nil, 0, nil
+	switch {
+	case waits:
+		return nil, 0, unknown, nil
+	case best == nil:
+		return nil, 0, ended, nil
 	}
 	t.sched.head = best.headTime()
-	rows := best.rows
+	limit, ok := t.peers.limit(t, t.sched.head)
+	if !ok {
+		return nil, 0, ready, nil
+	}
+	if bestAt > secondAt {
+		second-- // ties go by input order
+	}
+	rows, last := best.rows, min(second, limit)
 	to := best.cursor + 1
-	for to < rows.Rows && !t.oneByOne && (rows.Time[to] < second || rows.Time[to] == second && bestAt < secondAt) {
+	for to < rows.Rows && !t.oneByOne && rows.Time[to] <= last {
 		to++
 	}
 	// A change's two rows belong to one record and one run.
 	for to < rows.Rows && rows.Offset[to] == rows.Offset[to-1] {
 		to++
 	}
-	return best, to, nil
+	return best, to, ready, nil
 }
 
 // process runs the operators on the rows up to to.
@@ -356,8 +408,12 @@ func (t *task) process(c *op.Context, in *input, to int) error {
 	return err
 }
 
-// drained decides when what was done is committed, now that nothing is left.
-func (t *task) drained() (verdict, error) {
+// drained decides when what was done is committed, now that nothing is left or
+// what is left has to wait: then, and when a peer waits for the commit, at once.
+func (t *task) drained(why readiness) (verdict, error) {
+	if (why == ready || t.peers.drained(t, why == ended)) && t.uncommitted() {
+		return t.commit()
+	}
 	if t.q.plan.Transient {
 		if t.bounded() {
 			t.q.push.finish(nil)
@@ -367,6 +423,11 @@ func (t *task) drained() (verdict, error) {
 	if !t.uncommitted() {
 		return idle, nil
 	}
+	return t.commitLater()
+}
+
+// commitLater commits when the last commit is long enough ago.
+func (t *task) commitLater() (verdict, error) {
 	cfg := t.q.cfg
 	now := cfg.Clock.Now()
 	if t.dirtySince.IsZero() {
@@ -413,6 +474,9 @@ func (t *task) close() {
 	if t.restore != nil {
 		t.restore.close()
 		t.restore = nil
+	}
+	for _, s := range t.stores {
+		s.Detach()
 	}
 	t.stage.drop()
 	if t.txn != nil {

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -398,7 +399,10 @@ func find(after, before *side, e *plan.Expr) int {
 // nameSyntheticKey binds the key that no source has: ROWKEY, or ROWKEY_1... when
 // a column has that name.
 func (b *builder) nameSyntheticKey(out *side) {
-	name := b.uniqueName("ROWKEY")
+	name := "ROWKEY"
+	for i := 1; slices.ContainsFunc(out.scope.columns, func(c binding) bool { return c.source != "" && c.name == name }); i++ {
+		name = fmt.Sprintf("ROWKEY_%d", i)
+	}
 	out.rel.schema.Key = []types.Column{{Name: name, Type: out.rel.schema.Key[0].Type}}
 	key := binding{name: name, expr: column(0, out.rel.schema.Key[0].Type)}
 	out.scope.columns = append([]binding{key}, out.scope.columns...)

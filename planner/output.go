@@ -28,12 +28,14 @@ func (b *builder) project(items []item) {
 		}
 		keyOf[i] = k
 	}
-	schema := types.Schema{}
+	schema := types.Schema{Key: make([]types.Column, len(key))}
 	op := &plan.Project{}
+	for k := range key {
+		op.Key = append(op.Key, k)
+	}
 	for i, it := range items {
 		if k := keyOf[i]; k >= 0 {
-			op.Key = append(op.Key, k)
-			schema.Key = append(schema.Key, types.Column{Name: it.name, Type: key[k].Type})
+			schema.Key[k] = types.Column{Name: it.name, Type: key[k].Type}
 			continue
 		}
 		for j, k := range keyOf {
@@ -169,6 +171,7 @@ func (b *builder) sink(name string, s *sql.CreateAs) (*catalog.Source, []TopicSp
 	if src.Topic == "" {
 		fail(sql.CodeInvalidProperty, w.span("KAFKA_TOPIC"), "Invalid topic name: it is empty")
 	}
+	refuseInternal(src.Topic, s.Name.Span)
 	topics := b.sinkTopic(src, w)
 	b.push("sink", &plan.Sink{Name: name, Topic: src.Topic, Key: src.Key, Value: src.Value, Timestamp: src.Timestamp})
 	return src, topics
@@ -304,6 +307,7 @@ func (p *planner) insertSelect(s *sql.InsertSelect) Planned {
 	case target.HasHeaders():
 		fail(sql.CodeInsert, s.Target.Span, "Cannot insert into %s because it has header columns", target.Name)
 	}
+	refuseInternal(target.Topic, s.Target.Span)
 	if s.Query.Limit >= 0 {
 		fail(sql.CodeUnsupported, s.Query.LimitSpan, "INSERT INTO query does not support LIMIT clause")
 	}
@@ -387,6 +391,12 @@ func (p *planner) selectQuery(s *sql.Select) Planned {
 		op.Value = append(op.Value, it.expr)
 		schema.Value = append(schema.Value, types.Column{Name: it.name, Type: it.expr.Type})
 		result.Columns = append(result.Columns, len(schema.Key)+i)
+		if c := it.expr.Column; it.expr.Op == plan.OpColumn && (c >= 0 && c < len(schema.Key) || c == plan.ColWindowStart || c == plan.ColWindowEnd) {
+			if result.KeyOf == nil {
+				result.KeyOf = map[int]int{}
+			}
+			result.KeyOf[i] = c
+		}
 	}
 	rel := b.push("project", op)
 	rel.schema = schema

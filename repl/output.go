@@ -163,7 +163,7 @@ func (o *Output) rows(ctx context.Context, r *engine.Rows) error {
 	for {
 		list, err := r.Next(ctx)
 		switch {
-		case errors.Is(err, io.EOF), err != nil && ctx.Err() != nil:
+		case errors.Is(err, io.EOF), errors.Is(err, executor.ErrClosed), err != nil && ctx.Err() != nil:
 			if endErr := w.end(); endErr != nil {
 				return endErr
 			}

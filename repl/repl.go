@@ -21,7 +21,8 @@ type Config struct {
 	In      *os.File
 	Out     *Output
 	Backend Backend
-	// Names returns the names that completion offers beside keywords.
+	// Names returns the names that completion offers beside keywords; it is asked
+	// after every statement.
 	Names func() []string
 	// ReadScript reads the file of RUN SCRIPT.
 	ReadScript func(name string) (string, error)

@@ -296,6 +296,7 @@ func (g *group) cancelSyncs(err error) {
 		if m.sync != nil {
 			m.sync(SyncResponse{Err: err})
 			m.sync = nil
+			g.touch(m) // its session stood still while it waited
 		}
 	}
 }

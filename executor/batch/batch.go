@@ -82,20 +82,6 @@ func (b *Batch) Value(c int, i int32) types.Value { return b.Cols[c].Value(i) }
 // SelectAll selects all rows.
 func (b *Batch) SelectAll() { b.Sel = Range(0, b.Rows) }
 
-// SetOp sets the operation of row i.
-func (b *Batch) SetOp(i int32, o Op) {
-	if b.Op == nil {
-		if o == Insert {
-			return
-		}
-		b.Op = make([]Op, 0, MaxRows+1)
-	}
-	for len(b.Op) <= int(i) {
-		b.Op = append(b.Op, Insert)
-	}
-	b.Op[i] = o
-}
-
 // identity is 0, 1, 2, ...: every unbroken selection is a slice of it.
 var identity = func() []int32 {
 	s := make([]int32, 8*MaxRows)

@@ -138,19 +138,6 @@ func (a Int128) FitsDigits(digits int) bool {
 	return ok && !u.Neg() && u.Cmp(limit) < 0
 }
 
-// Float64 returns the nearest float64.
-func (a Int128) Float64() float64 {
-	if v, ok := a.Int64(); ok {
-		return float64(v)
-	}
-	u := a.abs()
-	f := math.Ldexp(float64(uint64(u.Hi)), 64) + float64(u.Lo)
-	if a.Neg() {
-		return -f
-	}
-	return f
-}
-
 // Big returns a as a big integer.
 func (a Int128) Big() *big.Int {
 	u := a.abs()

@@ -50,9 +50,6 @@ type View struct {
 
 const arenaBit = 1 << 31
 
-// MaxViewBytes is the length that a STRING or BYTES value can have.
-const MaxViewBytes = arenaBit - 1
-
 // Vector is one column.
 type Vector struct {
 	Type types.Type
@@ -379,7 +376,10 @@ func FromApd(d *apd.Decimal, scale int32) (Int128, bool) {
 	if d.Negative {
 		a = a.Negate()
 	}
-	shift := int(d.Exponent + scale)
+	shift := int(d.Exponent) + int(scale)
+	if a.IsZero() || shift < -MaxInt128Digits {
+		return Int128{}, a.IsZero()
+	}
 	if shift >= 0 {
 		return a.Scale10(shift)
 	}

@@ -73,7 +73,7 @@ func (n *call) eval(c *Context, b *batch.Batch, sel []int32) *batch.Vector {
 			err = fmt.Errorf("result of %s does not fit %s", n.f.ID, n.typ)
 		}
 		if err != nil {
-			c.fail(i, err)
+			c.note(i, err)
 			out.SetNull(i)
 		}
 	}
@@ -125,7 +125,12 @@ func rowCall(e *plan.Expr, in *types.Schema) (rowFunc, error) {
 			}
 			vs[k] = v
 		}
-		return f.Call(&env, vs)
+		v, err := f.Call(&env, vs)
+		if err != nil {
+			r.c.note(r.i, err)
+			return types.NullValue, nil
+		}
+		return v, nil
 	}, nil
 }
 

@@ -21,15 +21,24 @@ type Context struct {
 	failures []Failure
 }
 
-// Failure is a row whose expression could not be evaluated, and why.
+// Failure is a row whose expression could not be evaluated, and why. A function
+// call that failed is NULL and the expression goes on (ksql.nested.error.set.null):
+// such a failure is only noted.
 type Failure struct {
-	Row int32
-	Err error
+	Row   int32
+	Err   error
+	Noted bool
 }
 
 var errNullCondition = errors.New("condition is NULL")
 
-func (c *Context) fail(row int32, err error) { c.failures = append(c.failures, Failure{row, err}) }
+func (c *Context) fail(row int32, err error) {
+	c.failures = append(c.failures, Failure{Row: row, Err: err})
+}
+
+func (c *Context) note(row int32, err error) {
+	c.failures = append(c.failures, Failure{Row: row, Err: err, Noted: true})
+}
 
 // Expr is a compiled expression. It holds no data between evaluations but may
 // hold scratch of its own, so it belongs to one task.
@@ -66,17 +75,18 @@ func CompileAll(es []*plan.Expr, in *types.Schema) ([]*Expr, error) {
 	return out, nil
 }
 
-// Eval returns the values at sel; they are NULL in the failed rows, which are
-// listed once each in ascending order. Both results live until the scratch is
+// Eval returns the values at sel and the failed rows, listed once each in
+// ascending order. Values are NULL where a failure is not only noted. Both results live until the scratch is
 // released or the next call.
 func (e *Expr) Eval(c *Context, b *batch.Batch, sel []int32) (*batch.Vector, []Failure) {
 	c.failures = c.failures[:0]
 	v := e.root.eval(c, b, sel)
-	failed := c.takeFailures()
-	for _, f := range failed {
-		v.SetNull(f.Row)
+	for _, f := range c.failures {
+		if !f.Noted {
+			v.SetNull(f.Row)
+		}
 	}
-	return v, failed
+	return v, c.takeFailures()
 }
 
 // takeFailures returns the failures so far, the first one of each row.
@@ -102,7 +112,9 @@ func (e *Expr) Filter(c *Context, b *batch.Batch, sel []int32) (kept []int32, fa
 	c.failures = c.failures[:0]
 	v := e.root.eval(c, b, sel)
 	for _, f := range c.failures {
-		v.Bits.Clear(f.Row)
+		if !f.Noted {
+			v.Bits.Clear(f.Row)
+		}
 	}
 	kept = c.Scratch.Sel(len(sel))
 	if v.Valid == nil {

@@ -114,7 +114,7 @@ func (n *caseOf) copy(c *Context, b *batch.Batch, out *batch.Vector, arg node, s
 // failedRow reports whether row i is among some failures, which are few.
 func failedRow(fs []Failure, i int32) bool {
 	for _, f := range fs {
-		if f.Row == i {
+		if f.Row == i && !f.Noted {
 			return true
 		}
 	}

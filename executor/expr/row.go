@@ -337,5 +337,10 @@ func Evaluate(e *plan.Expr, nowMs int64, random func() uint64) (types.Value, err
 	if err != nil {
 		return types.NullValue, err
 	}
-	return f(&row{c: &Context{NowMs: nowMs, Random: random}})
+	c := &Context{NowMs: nowMs, Random: random}
+	v, err := f(&row{c: c})
+	if err == nil && len(c.failures) > 0 {
+		err = c.failures[0].Err
+	}
+	return v, err
 }

@@ -250,7 +250,7 @@ func intValue(x int64, k types.Kind) types.Value {
 
 func readDecimal(b []byte) (types.Value, []byte, error) {
 	exp, n := binary.Varint(b)
-	if n <= 0 || len(b) <= n || exp < math.MinInt32 || exp > math.MaxInt32 {
+	if n <= 0 || len(b) <= n || exp < -maxExponent || exp > maxExponent {
 		return types.NullValue, nil, errShort
 	}
 	negative := b[n] != 0

@@ -186,6 +186,7 @@ func (d *delimited) Append(dst []byte, cols []*batch.Vector, i int32) ([]byte, b
 		if v.IsNull(i) {
 			continue
 		}
+		field := len(out)
 		switch v.Rep {
 		case batch.RepInt64:
 			out = strconv.AppendInt(out, v.I64[i], 10)
@@ -206,6 +207,10 @@ func (d *delimited) Append(dst []byte, cols []*batch.Vector, i int32) ([]byte, b
 			if out, err = appendDecimal(out, v.Boxed[i].Decimal(), v.Type); err != nil {
 				return dst, false, within(d.cols[k].Name, err)
 			}
+		}
+		if k == 0 && out[field] == '-' { // a negative number
+			number := string(out[field:])
+			out = append(append(append(out[:field], '"'), number...), '"')
 		}
 	}
 	return out, false, nil

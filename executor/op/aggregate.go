@@ -121,7 +121,7 @@ func (a *Aggregate) Process(c *Context, b *batch.Batch) error {
 	a.out.begin(c, b.Topic)
 	for k := 0; k < len(sel); k++ {
 		i := sel[k]
-		if b.KeyNull.Get(i) {
+		if noKey(b, i) {
 			continue
 		}
 		var err error
@@ -144,6 +144,9 @@ func (a *Aggregate) Process(c *Context, b *batch.Batch) error {
 		if err != nil {
 			return fatal(a.id, err)
 		}
+	}
+	if a.window != nil && a.window.Kind == plan.Session {
+		a.store.SetOverhead(a.sessions.bytes)
 	}
 	return a.out.end()
 }

@@ -227,10 +227,17 @@ func sign(d int64) int {
 
 // sessionIndex finds the keys whose sessions end. It holds one live entry per
 // key, at or before its first deadline; others are passed over.
+//
+// The index stays in memory when the sessions themselves are evicted: about
+// indexEntryBytes a key, which the store accounts for.
 type sessionIndex struct {
 	heap  sessionHeap
 	first map[string]int64 // deadline of the live entry
+	bytes int64            // of all entries, about
 }
+
+// indexEntryBytes is what an index entry takes beside its key.
+const indexEntryBytes = 96
 
 type sessionEntry struct {
 	deadline int64
@@ -259,11 +266,13 @@ func (x *sessionIndex) add(key []byte, deadline int64) {
 	k := string(key)
 	x.first[k] = deadline
 	heap.Push(&x.heap, sessionEntry{deadline, k})
+	x.bytes += int64(len(k)) + indexEntryBytes
 }
 
 // pop takes the key whose deadline comes first.
 func (x *sessionIndex) pop() string {
 	e := heap.Pop(&x.heap).(sessionEntry)
+	x.bytes -= int64(len(e.key)) + indexEntryBytes
 	if x.first[e.key] == e.deadline {
 		delete(x.first, e.key)
 	}
@@ -283,5 +292,6 @@ func (a *Aggregate) resetSessions() error {
 		a.sessions.add(key, a.deadline(list))
 		return true
 	})
+	a.store.SetOverhead(a.sessions.bytes)
 	return failed
 }

@@ -47,7 +47,7 @@ func (a *Aggregate) windows(c *Context, b *batch.Batch, i int32) error {
 	}
 	if newest > a.store.Int64Note(noteNewestStart, noTime) {
 		a.store.SetInt64Note(noteNewestStart, newest)
-		a.expire(newest)
+		a.expire(newest - 1) // a window exactly as old as the retention stays
 	}
 	if now == last {
 		return nil
@@ -73,13 +73,13 @@ func (a *Aggregate) advance(b *batch.Batch, i int32, last, now int64) error {
 		return nil
 	}
 	length := a.window.SizeMs + a.window.GraceMs
-	for _, start := range slices.Clone(a.store.Segments()) {
-		if start+length > now {
-			break
-		}
-		if last != noTime && start+length <= last {
-			continue // emitted before
-		}
+	starts := a.store.Segments()
+	from := 0
+	if last != noTime { // windows closed by then were emitted then
+		from, _ = slices.BinarySearch(starts, last-length+1)
+	}
+	to, _ := slices.BinarySearch(starts, now-length+1)
+	for _, start := range slices.Clone(starts[from:max(from, to)]) {
 		t := a.store.Find(start)
 		var keys []string
 		t.Each(func(k, _ []byte) bool {

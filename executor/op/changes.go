@@ -66,3 +66,17 @@ func (x *changes) pair(before, after int32, keep func(i int32) bool, same func(b
 func (x *changes) apply(b *batch.Batch) {
 	b.Op, b.ValueNull, b.Sel = x.ops, x.nulls, x.sel
 }
+
+// noKey reports whether row i has no key to group or join by: a null key, or one
+// with a NULL column.
+func noKey(b *batch.Batch, i int32) bool {
+	if b.KeyNull.Get(i) {
+		return true
+	}
+	for _, v := range b.Cols[:b.Keys] {
+		if v.IsNull(i) {
+			return true
+		}
+	}
+	return false
+}

@@ -87,13 +87,14 @@ func (j *StreamStreamJoin) Right() Port {
 func (j *StreamStreamJoin) process(c *Context, b *batch.Batch, side int) error {
 	j.out.begin(c, b.Topic)
 	for _, i := range b.Sel {
-		if b.KeyNull.Get(i) || b.ValueNull.Get(i) {
+		if noKey(b, i) || b.ValueNull.Get(i) {
 			continue
 		}
 		if err := j.join(c, b, i, side); err != nil {
 			return fatal(j.id, err)
 		}
 	}
+	j.account()
 	return j.out.end()
 }
 
@@ -343,8 +344,18 @@ func (j *StreamStreamJoin) Reset() error {
 		}
 	}
 	heap.Init(&j.waiting)
+	j.account()
 	return nil
 }
+
+// account tells the left store of the list of waiting rows, which stays in memory
+// when the rows themselves are evicted.
+func (j *StreamStreamJoin) account() {
+	j.sides[0].store.SetOverhead(int64(len(j.waiting)) * (indexEntryBytes + waitingKeyBytes))
+}
+
+// waitingKeyBytes is the size that the key of a waiting row is taken for.
+const waitingKeyBytes = 32
 
 // waitingRow names the rows of one side, time and key that wait to be padded.
 type waitingRow struct {

@@ -131,7 +131,7 @@ func (j *StreamTableJoin) Left() Port {
 		j.out.begin(c, b.Topic)
 		from := j.out.b.Keys
 		for _, i := range b.Sel {
-			if b.KeyNull.Get(i) || b.ValueNull.Get(i) {
+			if noKey(b, i) || b.ValueNull.Get(i) {
 				continue
 			}
 			stored, ok := t.Get(windowedKeyBoth(j.out.left.keyOf(b, i), b, i))

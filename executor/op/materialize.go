@@ -2,6 +2,7 @@ package op
 
 import (
 	"encoding/binary"
+	"errors"
 
 	"github.com/millrace/millrace/executor/batch"
 	"github.com/millrace/millrace/executor/state"
@@ -144,8 +145,11 @@ func (v *View) Get(key []types.Value, first, last int64, yield func(Stored) bool
 	base := v.rows.key.AppendRow(nil, key)
 	if v.sessions {
 		var copied []byte
-		v.Store.Get(base, 0, 0, func(_ int64, stored []byte) { copied = append([]byte(nil), stored...) })
-		_, err := v.eachSession(base, copied, first, last, yield)
+		err := v.Store.Get(base, 0, 0, func(_ int64, stored []byte) { copied = append([]byte(nil), stored...) })
+		if err != nil {
+			return err
+		}
+		_, err = v.eachSession(base, copied, first, last, yield)
 		return err
 	}
 	if v.windowed && v.sizeMs == 0 {
@@ -153,7 +157,7 @@ func (v *View) Get(key []types.Value, first, last int64, yield func(Stored) bool
 	}
 	var failed error
 	more := true
-	v.Store.Get(base, first, last, func(segment int64, stored []byte) {
+	err := v.Store.Get(base, first, last, func(segment int64, stored []byte) {
 		if !more || failed != nil {
 			return
 		}
@@ -162,7 +166,7 @@ func (v *View) Get(key []types.Value, first, last int64, yield func(Stored) bool
 			more = yield(r)
 		}
 	})
-	return failed
+	return errors.Join(failed, err)
 }
 
 // Scan yields all rows with a window start from first to last until yield
@@ -174,13 +178,13 @@ func (v *View) Scan(first, last int64, yield func(Stored) bool) error {
 func (v *View) scan(first, last int64, yield func(Stored) bool, only []byte) error {
 	var failed error
 	if v.sessions {
-		v.Store.Scan(0, 0, func(_ int64, key, stored []byte) (more bool) {
+		err := v.Store.Scan(0, 0, func(_ int64, key, stored []byte) (more bool) {
 			more, failed = v.eachSession(key, stored, first, last, yield)
 			return more && failed == nil
 		})
-		return failed
+		return errors.Join(failed, err)
 	}
-	v.Store.Scan(first, last, func(segment int64, key, stored []byte) bool {
+	err := v.Store.Scan(first, last, func(segment int64, key, stored []byte) bool {
 		base, end, err := v.split(key, segment)
 		if err != nil {
 			failed = err
@@ -195,7 +199,7 @@ func (v *View) scan(first, last int64, yield func(Stored) bool, only []byte) err
 		}
 		return yield(r)
 	})
-	return failed
+	return errors.Join(failed, err)
 }
 
 // eachSession yields the sessions of one stored value.

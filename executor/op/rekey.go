@@ -19,6 +19,7 @@ var errNullKey = errors.New("key expression is NULL")
 type Rekey struct {
 	id         string
 	key, value []*expr.Expr
+	ofKey      []bool // per key expression: made of key columns only
 	dropNull   bool
 	table      bool
 	codec      *format.Sortable
@@ -46,7 +47,15 @@ func NewRekey(id string, p *plan.Rekey, in, out *types.Schema, table bool, next 
 	if err != nil {
 		return nil, fatal(id, err)
 	}
-	return &Rekey{id: id, key: key, value: value, dropNull: p.DropNull, table: table, codec: codec, next: next}, nil
+	ofKey := make([]bool, len(key))
+	for k, e := range p.Key {
+		ofKey[k] = true
+		e.Walk(func(x *plan.Expr) bool {
+			ofKey[k] = ofKey[k] && (x.Op != plan.OpColumn || x.Column >= 0 && x.Column < len(in.Key))
+			return true
+		})
+	}
+	return &Rekey{id: id, key: key, value: value, ofKey: ofKey, dropNull: p.DropNull, table: table, codec: codec, next: next}, nil
 }
 
 // Process evaluates the key, then the value of the rows that stay.
@@ -58,7 +67,7 @@ func (r *Rekey) Process(c *Context, b *batch.Batch) error {
 	d := c.Scratch.Derive(b)
 	d.Cols, d.Keys = d.Cols[:0], len(r.key)
 	r.kept = bitmapOf(r.kept, b.Rows, sel)
-	for _, e := range r.key {
+	for k, e := range r.key {
 		v, failed := e.Eval(&c.Context, b, sel)
 		for _, x := range failed {
 			if !b.OpAt(x.Row).Retracts() {
@@ -67,6 +76,8 @@ func (r *Rekey) Process(c *Context, b *batch.Batch) error {
 		}
 		if r.dropNull {
 			r.dropNulls(c, b, v, sel, failed)
+		} else if !r.ofKey[k] {
+			v = nullWithoutValue(c, b, v, sel)
 		}
 		d.Cols = append(d.Cols, v)
 	}
@@ -91,6 +102,27 @@ func (r *Rekey) Process(c *Context, b *batch.Batch) error {
 		r.dropUnknown(d)
 	}
 	return emit(c, r.next, d)
+}
+
+// nullWithoutValue makes a key component NULL in rows without a value: there is
+// nothing to compute it from. It copies a column of the batch before it changes
+// it.
+func nullWithoutValue(c *Context, b *batch.Batch, v *batch.Vector, sel []int32) *batch.Vector {
+	copied := false
+	for _, i := range sel {
+		if !b.ValueNull.Get(i) || v.IsNull(i) {
+			continue
+		}
+		if !copied {
+			w := c.Scratch.Vector(v.Type, b.Rows)
+			for _, j := range sel {
+				w.Copy(j, v, j)
+			}
+			v, copied = w, true
+		}
+		v.SetNull(i)
+	}
+	return v
 }
 
 // dropNulls takes the rows out whose key component is NULL; a failed one was

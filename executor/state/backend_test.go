@@ -26,7 +26,7 @@ func load(t *testing.T, m *Mirror, most int) map[string]string {
 
 func apply(t *testing.T, m *Mirror, next int64, pairs ...string) {
 	t.Helper()
-	err := m.Apply(next, func(f func(k, v []byte)) {
+	err := m.Apply(next, func(f func(k, v []byte)) error {
 		for i := 0; i < len(pairs); i += 2 {
 			v := []byte(pairs[i+1])
 			if pairs[i+1] == "-" {
@@ -34,6 +34,7 @@ func apply(t *testing.T, m *Mirror, next int64, pairs ...string) {
 			}
 			f([]byte(pairs[i]), v)
 		}
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)

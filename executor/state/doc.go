@@ -13,6 +13,21 @@
 // belongs to one task, which locks it for the time of a run; pull queries lock
 // it for one lookup or one sub-table.
 //
+// # Memory and disk
+//
+// A Backend holds a Mirror of every changelog: each committed change is applied
+// to it before it becomes a clean entry of a Table, so the disk is exactly the
+// committed state. A Budget bounds the memory of all stores. While it is exceeded
+// stores evict clean entries, cold ones first (evict.go); a table that evicted, or
+// was not loaded whole at a restart, looks misses up on disk, and walks merge
+// memory over disk. A table that never evicted knows it and skips the lookup.
+//
+// What stays in memory, and counts: stores without a mirror (push queries, tables
+// that restore from their own topic, processes without a Backend), notes, and what
+// operators keep beside their stores (the deadlines of sessions, the waiting rows
+// of outer stream joins). A transaction may exceed the budget while it lasts: its
+// changes cannot be evicted, nor what it reads.
+//
 // # Changelog record
 //
 //	+--------+---------------------------+------------------+

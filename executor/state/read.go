@@ -1,7 +1,6 @@
 package state
 
 import (
-	"encoding/binary"
 	"slices"
 )
 
@@ -9,8 +8,9 @@ import (
 // briefly, and see committed values only.
 
 // Get calls f with a key's committed value in every segment from first to last
-// where it has one, in ascending order. The value dies with the call.
-func (s *Store) Get(key []byte, first, last int64, f func(segment int64, value []byte)) {
+// where it has one, in ascending order. The value dies with the call. Errors are
+// those of the disk.
+func (s *Store) Get(key []byte, first, last int64, f func(segment int64, value []byte)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range s.committedSegments() {
@@ -21,42 +21,89 @@ func (s *Store) Get(key []byte, first, last int64, f func(segment int64, value [
 			f(id, v)
 		}
 	}
+	return s.err
 }
 
 // Scan calls f with every committed key in segments from first to last, until it
 // answers false. It holds the lock for one sub-table at a time, so that a task
 // is never kept waiting for a scan; f runs without it. Keys and values are the
-// callee's to keep.
-func (s *Store) Scan(first, last int64, f func(segment int64, key, value []byte) bool) {
+// callee's to keep. Errors are those of the disk.
+func (s *Store) Scan(first, last int64, f func(segment int64, key, value []byte) bool) error {
 	s.mu.Lock()
 	ids := append([]int64(nil), s.committedSegments()...)
 	s.mu.Unlock()
-	type pair struct{ key, value []byte }
-	var pairs []pair
 	for _, id := range ids {
 		if id < first || id > last {
 			continue
 		}
-		for pos, more := uint64(0), true; more; {
-			pairs = pairs[:0]
-			s.mu.Lock()
-			t := s.committedTable(id)
-			if t == nil {
-				s.mu.Unlock()
-				break
-			}
-			pos, more = t.EachCommitted(pos, func(k, v []byte) {
-				pairs = append(pairs, pair{append([]byte(nil), k...), append([]byte{}, v...)})
-			})
+		if more, err := s.scanSegment(id, f); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanSegment scans one segment: in memory while all of it is there, and from
+// where entries were evicted on disk, which holds exactly what is committed.
+func (s *Store) scanSegment(id int64, f func(segment int64, key, value []byte) bool) (bool, error) {
+	type pair struct{ key, value []byte }
+	var pairs []pair
+	for pos, more := uint64(0), true; more; {
+		pairs = pairs[:0]
+		s.mu.Lock()
+		t := s.committedTable(id)
+		if t == nil {
 			s.mu.Unlock()
-			for _, p := range pairs {
-				if !f(id, p.key, p.value) {
-					return
-				}
+			break
+		}
+		if t.disk != nil {
+			s.mu.Unlock()
+			return s.scanDisk(id, pos, f)
+		}
+		pos, more = t.EachCommitted(pos, func(k, v []byte) {
+			pairs = append(pairs, pair{append([]byte(nil), k...), append([]byte{}, v...)})
+		})
+		s.mu.Unlock()
+		for _, p := range pairs {
+			if !f(id, p.key, p.value) {
+				return false, nil
 			}
 		}
 	}
+	return true, nil
 }
+
+// scanDisk gives the keys of a segment whose hash position is at least pos: the
+// others were given from memory.
+func (s *Store) scanDisk(id int64, pos uint64, f func(segment int64, key, value []byte) bool) (more bool, err error) {
+	more = true
+	var from []byte
+	for more {
+		n := 0
+		var again bool
+		again, err = s.mirror.walk(id, from, func(key, value []byte) bool {
+			if from != nil && string(from) == string(key) {
+				return true
+			}
+			if n++; n > scanPiece {
+				return false
+			}
+			from = append([]byte{}, key...)
+			if hashOf(key) >= pos {
+				more = f(id, append([]byte(nil), key...), append([]byte{}, value...))
+			}
+			return more
+		})
+		if err != nil || !again {
+			break
+		}
+	}
+	return more && err == nil, err
+}
+
+// scanPiece is the number of keys that a scan reads from disk at a time: what it
+// holds there must not be kept from the store for as long as a slow reader takes.
+const scanPiece = 1000
 
 // committedSegments returns the segments that may hold committed keys.
 func (s *Store) committedSegments() []int64 {
@@ -78,15 +125,4 @@ func (s *Store) committedTable(id int64) *Table {
 		return t
 	}
 	return s.segments[id]
-}
-
-// CommittedNote returns the committed number in a note.
-func (s *Store) CommittedNote(name string, absent int64) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v, ok := s.notes.Committed([]byte(name))
-	if !ok || len(v) != 8 {
-		return absent
-	}
-	return int64(binary.BigEndian.Uint64(v))
 }

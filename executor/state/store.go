@@ -31,15 +31,25 @@ type Store struct {
 	// dropped are the segments that expired since the last commit.
 	dropped map[int64]*Table
 	notes   Table
-	// last and lastID are the segment used last.
+	// touched are the segments used since the last commit: the only ones that
+	// can have changes.
+	touched map[int64]struct{}
+	// last and lastID are the segment used last, which is touched.
 	last   *Table
 	lastID int64
 	keyBuf []byte
+
+	// Of budget.go: what the store holds beyond memory, and how much in it.
+	mirror   *Mirror
+	budget   *Budget
+	charged  int64
+	overhead int64
+	err      error // of the disk
 }
 
 // NewStore returns an empty store.
 func NewStore(name string, backed bool) *Store {
-	return &Store{Name: name, Backed: backed, segments: map[int64]*Table{}, dropped: map[int64]*Table{}}
+	return &Store{Name: name, Backed: backed, segments: map[int64]*Table{}, dropped: map[int64]*Table{}, touched: map[int64]struct{}{}}
 }
 
 // Lock takes the store for a run of its task.
@@ -70,8 +80,25 @@ func (s *Store) Open(segment int64) *Table {
 		}
 		s.add(segment, t)
 	}
-	s.last, s.lastID = t, segment
+	s.touch(segment, t)
 	return t
+}
+
+func (s *Store) touch(segment int64, t *Table) {
+	s.last, s.lastID = t, segment
+	s.touched[segment] = struct{}{}
+}
+
+// changed returns the touched segments that exist, ascending.
+func (s *Store) changed() []int64 {
+	ids := make([]int64, 0, len(s.touched))
+	for id := range s.touched {
+		if s.segments[id] != nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 func (s *Store) add(segment int64, t *Table) {
@@ -95,7 +122,7 @@ func (s *Store) Find(segment int64) *Table {
 	}
 	t := s.segments[segment]
 	if t != nil {
-		s.last, s.lastID = t, segment
+		s.touch(segment, t)
 	}
 	return t
 }
@@ -118,6 +145,10 @@ func (s *Store) Drop(segment int64) {
 }
 
 func (s *Store) remove(segment int64) {
+	if t := s.segments[segment]; t != nil {
+		s.charge(-t.charged)
+		t.charged = 0
+	}
 	delete(s.segments, segment)
 	if at, ok := slices.BinarySearch(s.order, segment); ok {
 		s.order = slices.Delete(s.order, at, at+1)
@@ -147,27 +178,19 @@ func (s *Store) SetInt64Note(name string, v int64) {
 	binary.BigEndian.PutUint64(s.notes.Slot([]byte(name), 8, false), uint64(v))
 }
 
-// Len returns the number of keys in all segments.
-func (s *Store) Len() (n int) {
-	for _, t := range s.segments {
-		n += t.Len()
-	}
-	return n
-}
-
 // Changes calls f for every changelog record of the changes since the last
 // commit: one per dirty key, in a fixed order; a nil value deletes. Key and
-// value die with the call.
-func (s *Store) Changes(f func(key, value []byte)) {
+// value die with the call. An error is the disk's: changes are missing then.
+func (s *Store) Changes(f func(key, value []byte)) error {
 	gone := make([]int64, 0, len(s.dropped))
 	for id := range s.dropped {
 		gone = append(gone, id)
 	}
 	slices.Sort(gone)
 	for _, id := range gone {
-		eachCommitted(s.dropped[id], func(key, _ []byte) { f(s.changeKey(id, key), nil) })
+		s.eachCommitted(id, s.dropped[id], func(key, _ []byte) { f(s.changeKey(id, key), nil) })
 	}
-	for _, id := range s.order {
+	for _, id := range s.changed() {
 		s.segments[id].EachDirty(func(key, value []byte, deleted bool) {
 			if deleted {
 				f(s.changeKey(id, key), nil)
@@ -180,6 +203,7 @@ func (s *Store) Changes(f func(key, value []byte)) {
 		s.keyBuf = append(append(s.keyBuf[:0], tagNote), key...)
 		f(s.keyBuf, notNil(value))
 	})
+	return s.err
 }
 
 // notNil keeps an empty value apart from none.
@@ -190,22 +214,31 @@ func notNil(v []byte) []byte {
 	return v
 }
 
-// eachCommitted walks the committed keys of a table.
-func eachCommitted(t *Table, f func(key, value []byte)) {
+// eachCommitted walks the committed keys of a segment's table.
+func (s *Store) eachCommitted(id int64, t *Table, f func(key, value []byte)) {
+	if t.disk != nil {
+		// The disk holds what is committed, no more and no less.
+		_, err := s.mirror.walk(id, nil, func(key, value []byte) bool { f(key, value); return true })
+		s.note(err)
+		return
+	}
 	for pos, more := uint64(0), true; more; {
 		pos, more = t.EachCommitted(pos, f)
 	}
 }
 
 func (s *Store) changeKey(segment int64, key []byte) []byte {
-	if segment == 0 {
-		s.keyBuf = append(s.keyBuf[:0], tagPlain)
-	} else {
-		s.keyBuf = append(s.keyBuf[:0], tagSegment)
-		s.keyBuf = binary.BigEndian.AppendUint64(s.keyBuf, uint64(segment)^1<<63)
-	}
-	s.keyBuf = append(s.keyBuf, key...)
+	s.keyBuf = appendChangeKey(s.keyBuf[:0], segment, key)
 	return s.keyBuf
+}
+
+// appendChangeKey appends the changelog key of a key in a segment.
+func appendChangeKey(dst []byte, segment int64, key []byte) []byte {
+	if segment == 0 {
+		return append(append(dst, tagPlain), key...)
+	}
+	dst = binary.BigEndian.AppendUint64(append(dst, tagSegment), uint64(segment)^1<<63)
+	return append(dst, key...)
 }
 
 // Restore applies one changelog record; a nil value deletes.
@@ -235,13 +268,16 @@ func (s *Store) Restore(key, value []byte) error {
 	return nil
 }
 
-// Dirty returns the number of keys changed since the last commit.
+// Dirty returns the number of keys changed since the last commit, about, and 0
+// when there is none.
 func (s *Store) Dirty() (n int) {
-	for _, t := range s.segments {
-		n += t.Dirty()
+	for id := range s.touched {
+		if t := s.segments[id]; t != nil {
+			n += t.Dirty()
+		}
 	}
 	for _, t := range s.dropped {
-		n += t.Len()
+		n += max(1, t.Len())
 	}
 	return n + s.notes.Dirty()
 }
@@ -249,13 +285,33 @@ func (s *Store) Dirty() (n int) {
 // Commit makes the changes since the last one committed.
 func (s *Store) Commit() {
 	clear(s.dropped)
-	for id, t := range s.segments {
-		t.Commit()
-		if t.Len() == 0 && id != 0 {
-			s.remove(id)
+	for id := range s.touched {
+		t := s.segments[id]
+		if t == nil {
+			continue
 		}
+		t.Commit()
+		s.settle(id, t)
 	}
+	clear(s.touched)
+	s.last = nil
 	s.notes.Commit()
+}
+
+// settle accounts for a touched table and removes an empty one.
+func (s *Store) settle(id int64, t *Table) {
+	if t.Len() == 0 && id != 0 && (t.disk == nil || s.emptyOnDisk(id)) {
+		s.remove(id)
+		return
+	}
+	s.measure(t)
+}
+
+func (s *Store) emptyOnDisk(id int64) bool {
+	empty := true
+	_, err := s.mirror.walk(id, nil, func(_, _ []byte) bool { empty = false; return false })
+	s.note(err)
+	return empty && err == nil
 }
 
 // Rollback takes the changes since the last commit back.
@@ -263,20 +319,27 @@ func (s *Store) Rollback() {
 	for id, t := range s.dropped {
 		if s.segments[id] == nil {
 			s.add(id, t)
+			s.measure(t)
 		}
 	}
 	clear(s.dropped)
-	s.last = nil
-	for id, t := range s.segments {
-		t.Rollback()
-		if t.Len() == 0 && id != 0 {
-			s.remove(id)
+	for id := range s.touched {
+		t := s.segments[id]
+		if t == nil {
+			continue
 		}
+		t.Rollback()
+		s.settle(id, t)
 	}
+	clear(s.touched)
+	s.last = nil
 	s.notes.Rollback()
 }
 
 // Clear forgets everything, for a restore from the start.
 func (s *Store) Clear() {
+	s.charge(-s.charged)
+	s.overhead, s.err = 0, nil
 	s.segments, s.order, s.dropped, s.notes, s.last = map[int64]*Table{}, nil, map[int64]*Table{}, Table{}, nil
+	clear(s.touched)
 }

@@ -15,12 +15,26 @@ const (
 )
 
 // slot points to an entry. off is its place in the sub-table's arena plus 1, 0
-// for a free slot; dirty is its number in the undo log plus 1, 0 when clean.
+// for a free slot; mark holds its number in the undo log plus 1, 0 when clean,
+// and above it used, which the eviction hand takes away.
 type slot struct {
-	hash  uint64
-	off   uint32
-	dirty uint32
+	hash uint64
+	off  uint32
+	mark uint32
 }
+
+// used says that an entry was used since the eviction hand passed it.
+const used = 1 << 31
+
+func (sl *slot) dirty() uint32 { return sl.mark &^ used }
+
+func (sl *slot) use() {
+	if sl.mark&used == 0 {
+		sl.mark |= used
+	}
+}
+
+func (sl *slot) clean() { sl.mark &= used }
 
 // An entry in an arena is key length, value length and value capacity as
 // uint32, the key, the value.
@@ -48,6 +62,12 @@ type Table struct {
 	depth uint
 	live  int
 	undo  undoLog
+	bytes int64 // of all sub-tables
+	// disk holds the keys that are not in memory; nil when all of them are.
+	disk *segmentDisk
+	hand uint64 // hash position of the eviction hand
+	// charged is what the store's budget knows of the table's size.
+	charged int64
 }
 
 // undoLog lists the keys changed since the last commit.
@@ -72,12 +92,13 @@ func (u *undoLog) old(r undoRec) ([]byte, bool) {
 	return u.buf[r.key+r.keyLen : r.key+r.keyLen+r.oldLen], true
 }
 
-// Hash returns the hash that the table uses for a key.
-func Hash(key []byte) uint64 { return xxh3.Hash(key) }
+// hashOf returns the hash of a key.
+func hashOf(key []byte) uint64 { return xxh3.Hash(key) }
 
 func (t *Table) sub(hash uint64) *sub {
 	if t.dir == nil {
 		t.dir = []*sub{{slots: make([]slot, subMinSlots)}}
+		t.bytes += t.dir[0].size()
 	}
 	return t.dir[hash>>(64-t.depth)] // a shift by 64 gives 0
 }
@@ -115,37 +136,43 @@ func (s *sub) find(key []byte, hash uint64) *slot {
 
 // Get returns a key's value, a view that dies with the next change.
 func (t *Table) Get(key []byte) ([]byte, bool) {
-	hash := Hash(key)
-	s := t.sub(hash)
-	sl := s.find(key, hash)
+	s, sl := t.lookup(key, hashOf(key))
 	if sl.off == 0 || s.deleted(sl) {
 		return nil, false
 	}
+	sl.use()
 	_, v := s.entry(sl)
 	return v, true
 }
 
+// lookup finds a key's slot and brings its entry back when it was evicted.
+func (t *Table) lookup(key []byte, hash uint64) (*sub, *slot) {
+	s := t.sub(hash)
+	sl := s.find(key, hash)
+	if sl.off == 0 && t.disk != nil && t.fetch(key, hash) {
+		s = t.sub(hash)
+		sl = s.find(key, hash)
+	}
+	return s, sl
+}
+
 // Committed returns the value that a key had at the last commit.
 func (t *Table) Committed(key []byte) ([]byte, bool) {
-	hash := Hash(key)
+	hash := hashOf(key)
 	s := t.sub(hash)
 	sl := s.find(key, hash)
 	switch {
+	case sl.off == 0 && t.disk != nil:
+		return t.disk.get(key)
 	case sl.off == 0:
 		return nil, false
-	case sl.dirty != 0:
-		return t.undo.old(t.undo.recs[sl.dirty-1])
+	case sl.dirty() != 0:
+		return t.undo.old(t.undo.recs[sl.dirty()-1])
 	case s.deleted(sl):
 		return nil, false
 	}
 	_, v := s.entry(sl)
 	return v, true
-}
-
-// Touch brings a key's slot into the cache ahead of its use.
-func (t *Table) Touch(hash uint64) uint64 {
-	s := t.sub(hash)
-	return s.slots[hash&uint64(len(s.slots)-1)].hash
 }
 
 // Put sets a key's value, copying both.
@@ -157,9 +184,12 @@ func (t *Table) Put(key, value []byte) {
 // the old value is in the undo log then. With keep the old content stays (new
 // bytes are zero), else it is undefined. It dies with the next change.
 func (t *Table) Slot(key []byte, size int, keep bool) []byte {
-	hash := Hash(key)
+	hash := hashOf(key)
 	s, sl := t.reserve(key, hash)
-	fresh := sl.off == 0
+	if sl.off == 0 && t.disk != nil && t.fetch(key, hash) {
+		s, sl = t.reserve(key, hash)
+	}
+	fresh, before := sl.off == 0, cap(s.arena)
 	if fresh {
 		s.insert(sl, key, hash, size)
 	}
@@ -186,14 +216,14 @@ func (t *Table) Slot(key []byte, size int, keep bool) []byte {
 	if keep && int(old) < size {
 		clear(v[old:])
 	}
+	t.bytes += int64(cap(s.arena) - before)
 	return v
 }
 
 // Delete removes a key and reports whether it was there.
 func (t *Table) Delete(key []byte) bool {
-	hash := Hash(key)
-	s := t.sub(hash)
-	sl := s.find(key, hash)
+	hash := hashOf(key)
+	s, sl := t.lookup(key, hash)
 	if sl.off == 0 || s.deleted(sl) {
 		return false
 	}
@@ -206,7 +236,7 @@ func (t *Table) Delete(key []byte) bool {
 
 // log notes the key's value before its first change since the commit.
 func (t *Table) log(s *sub, sl *slot, key []byte, hash uint64, wasAbsent bool) {
-	if sl.dirty != 0 {
+	if sl.dirty() != 0 {
 		return
 	}
 	r := undoRec{hash, uint32(len(t.undo.buf)), uint32(len(key)), absent}
@@ -217,7 +247,7 @@ func (t *Table) log(s *sub, sl *slot, key []byte, hash uint64, wasAbsent bool) {
 		t.undo.buf = append(t.undo.buf, old...)
 	}
 	t.undo.recs = append(t.undo.recs, r)
-	sl.dirty = uint32(len(t.undo.recs))
+	sl.mark = uint32(len(t.undo.recs)) | used
 }
 
 // reserve finds a key's slot after making sure that a new key finds room.
@@ -228,11 +258,11 @@ func (t *Table) reserve(key []byte, hash uint64) (*sub, *slot) {
 		if sl.off != 0 || (s.used+1)*4 <= len(s.slots)*3 {
 			return s, sl
 		}
-		if s.gone > s.used/2 && s.rebuild(len(s.slots)) {
+		if s.gone > s.used/2 && t.rebuild(s, len(s.slots), false) {
 			continue // room was made by forgetting deleted keys
 		}
 		if len(s.slots) < subMaxSlots || s.depth >= maxDepth {
-			s.rebuild(2 * len(s.slots))
+			t.rebuild(s, 2*len(s.slots), false)
 		} else {
 			t.split(s)
 		}
@@ -256,6 +286,13 @@ func appendEntry(arena, key []byte, length uint32, size int) []byte {
 		arena = append(arena, 0)
 	}
 	return arena
+}
+
+// setValue fills the value of an entry that was made for it.
+func (s *sub) setValue(sl *slot, value []byte) {
+	e := s.arena[sl.off-1:]
+	binary.LittleEndian.PutUint32(e[4:], uint32(len(value)))
+	copy(e[entryHeader+binary.LittleEndian.Uint32(e):], value)
 }
 
 // move gives an entry a new place with twice the room, and tidies the arena
@@ -306,17 +343,25 @@ func (s *sub) place(sl slot) *slot {
 	}
 }
 
-// rebuild gives the sub-table n slots and reports whether it shrank. Clean
-// deleted keys are left behind.
-func (s *sub) rebuild(n int) bool {
-	slots, arena, used := s.slots, s.arena, s.used
-	s.slots, s.arena, s.used, s.dead, s.gone = make([]slot, n), make([]byte, 0, len(arena)-s.dead), 0, 0, 0
+// rebuild gives a sub-table n slots and reports whether it shrank. Clean deleted
+// keys are left behind, and with cold the clean ones that are not marked used.
+func (t *Table) rebuild(s *sub, n int, cold bool) bool {
+	slots, arena, taken := s.slots, s.arena, s.used
+	t.bytes -= s.size()
+	room := len(arena) - s.dead
+	if cold {
+		room = 0
+	}
+	s.slots, s.arena, s.used, s.dead, s.gone = make([]slot, n), make([]byte, 0, room), 0, 0, 0
 	for _, sl := range slots {
 		if sl.off == 0 {
 			continue
 		}
 		deleted := binary.LittleEndian.Uint32(arena[sl.off+3:]) == absent
-		if deleted && sl.dirty == 0 {
+		if sl.dirty() == 0 && (deleted || cold && sl.mark == 0) {
+			if !deleted {
+				t.live--
+			}
 			continue
 		}
 		if deleted {
@@ -324,7 +369,8 @@ func (s *sub) rebuild(n int) bool {
 		}
 		s.adopt(s.place(sl), arena)
 	}
-	return s.used < used
+	t.bytes += s.size()
+	return s.used < taken
 }
 
 // split parts a full sub-table by its next hash bit and doubles the directory
@@ -341,7 +387,7 @@ func (t *Table) split(s *sub) {
 	low := &sub{slots: make([]slot, subMaxSlots), depth: s.depth + 1, pos: s.pos}
 	high := &sub{slots: make([]slot, subMaxSlots), depth: s.depth + 1, pos: s.pos | bit}
 	for _, sl := range s.slots {
-		if sl.off == 0 || sl.dirty == 0 && s.deleted(&sl) {
+		if sl.off == 0 || sl.dirty() == 0 && s.deleted(&sl) {
 			continue
 		}
 		to := low
@@ -353,6 +399,7 @@ func (t *Table) split(s *sub) {
 		}
 		to.adopt(to.place(sl), s.arena)
 	}
+	t.bytes += low.size() + high.size() - s.size()
 	from, n := s.pos>>(64-t.depth), uint64(1)<<(t.depth-s.depth)
 	for i := range n {
 		if i < n/2 {
@@ -363,7 +410,7 @@ func (t *Table) split(s *sub) {
 	}
 }
 
-// Len returns the number of keys.
+// Len returns the number of keys in memory.
 func (t *Table) Len() int { return t.live }
 
 // Dirty returns the number of keys changed since the last commit.
@@ -389,7 +436,7 @@ func (t *Table) EachDirty(f func(key, value []byte, deleted bool)) {
 func (t *Table) Commit() {
 	for _, r := range t.undo.recs {
 		s := t.sub(r.hash)
-		s.find(t.undo.key(r), r.hash).dirty = 0
+		s.find(t.undo.key(r), r.hash).clean()
 	}
 	t.clearUndo()
 }
@@ -401,7 +448,7 @@ func (t *Table) Rollback() {
 	for _, r := range log.recs {
 		key := log.key(r)
 		s := t.sub(r.hash)
-		s.find(key, r.hash).dirty = 0
+		s.find(key, r.hash).clean()
 		if old, ok := log.old(r); ok {
 			t.Put(key, old)
 		} else {
@@ -410,7 +457,7 @@ func (t *Table) Rollback() {
 	}
 	for _, r := range t.undo.recs {
 		s := t.sub(r.hash)
-		s.find(t.undo.key(r), r.hash).dirty = 0
+		s.find(t.undo.key(r), r.hash).clean()
 	}
 	t.clearUndo()
 }
@@ -425,8 +472,27 @@ func (t *Table) clearUndo() {
 	t.undo.recs, t.undo.buf = t.undo.recs[:0], t.undo.buf[:0]
 }
 
-// Each calls f for every key in hash order until it answers false.
+// Each calls f for every key until it answers false: those in memory in hash
+// order, then the others in theirs.
 func (t *Table) Each(f func(key, value []byte) bool) {
+	more := true
+	t.eachInMemory(func(key, value []byte) bool {
+		more = f(key, value)
+		return more
+	})
+	if !more || t.disk == nil {
+		return
+	}
+	t.disk.each(func(key, value []byte) bool {
+		hash := hashOf(key)
+		if s := t.sub(hash); s.find(key, hash).off != 0 {
+			return true // changed or deleted since, or seen above
+		}
+		return f(key, value)
+	})
+}
+
+func (t *Table) eachInMemory(f func(key, value []byte) bool) {
 	for pos, more := uint64(0), true; more; {
 		var s *sub
 		if s, pos, more = t.at(pos); s == nil {
@@ -444,7 +510,7 @@ func (t *Table) Each(f func(key, value []byte) bool) {
 
 // EachCommitted calls f for every committed key of the sub-table at pos and
 // returns the next position and whether there is one. Splits between two calls
-// neither repeat nor lose a key.
+// neither repeat nor lose a key. It knows only what is in memory.
 func (t *Table) EachCommitted(pos uint64, f func(key, value []byte)) (next uint64, more bool) {
 	s, next, more := t.at(pos)
 	if s == nil {
@@ -456,8 +522,8 @@ func (t *Table) EachCommitted(pos uint64, f func(key, value []byte)) (next uint6
 			continue
 		}
 		key, v := s.entry(sl)
-		if sl.dirty != 0 {
-			old, ok := t.undo.old(t.undo.recs[sl.dirty-1])
+		if sl.dirty() != 0 {
+			old, ok := t.undo.old(t.undo.recs[sl.dirty()-1])
 			if ok {
 				f(key, old)
 			}

@@ -10,20 +10,22 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/internal/clock"
 )
 
 // clientTimeout is how long a command waits for a broker that does not answer.
 const clientTimeout = 30 * time.Second
 
-// recordRetries bounds how often a record is sent again: about clientTimeout with
-// the client's back-off. kgo.RecordDeliveryTimeout is of no use here: it counts
-// from the record's own timestamp, which may lie years back.
-const recordRetries = 15
+// produceRetries is how often a batch is tried again before the command gives up,
+// with pauses of up to 2.5 s between.
+const produceRetries = 5
 
 // maxLineBytes bounds one line of input.
 const maxLineBytes = 16 << 20
@@ -40,7 +42,7 @@ func newProduce(std Stdio) *cobra.Command {
 		Long: `Write JSON lines from a file or standard input to a topic: one record per line, in
 order, acknowledged by the log (acks=all, idempotent). A line that is not a JSON
 object stops the command.`,
-		Example: "  millrace produce orders --file orders.jsonl --key-field id --timestamp-field ts --create",
+		Example: "  echo '{\"id\":\"a\",\"total\":9.5}' | millrace produce orders --key-field id\n  millrace produce orders --file orders.jsonl --key-field id --timestamp-field ts --create",
 		RunE: func(c *cobra.Command, args []string) error {
 			return produce(c.Context(), std, args[0], o)
 		},
@@ -72,14 +74,24 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 	if err := prepareTopic(ctx, topic, o); err != nil {
 		return err
 	}
-	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordRetries(recordRetries),
+	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordRetries(produceRetries), kgo.AllowIdempotentProduceCancellation(),
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
 	p := &producer{client: cl, options: o, progress: newProgress(std.Err, size)}
+	// A delivery timeout of the client's counts from the record's timestamp, which
+	// may lie anywhere in the past.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := clock.System.AfterFunc(clientTimeout, func() { p.checkProgress(cancel) })
+	defer watch.Stop()
+	p.watch = watch
 	if err := p.run(ctx, in); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
 		return unreachable(o.addr, err)
 	}
 	p.progress.done()
@@ -114,9 +126,26 @@ type producer struct {
 	options  produceOptions
 	progress *progress
 	records  int64
+	watch    *time.Timer // runs checkProgress
+
+	waiting atomic.Int64 // records sent and not acknowledged
+	acked   atomic.Int64
+	seen    int64 // acked at the last check; checkProgress only
 
 	mu     sync.Mutex // guards failed
 	failed error
+}
+
+// checkProgress gives up when records wait and none was acknowledged since the
+// last check.
+func (p *producer) checkProgress(cancel context.CancelCauseFunc) {
+	acked := p.acked.Load()
+	if p.waiting.Load() > 0 && acked == p.seen {
+		cancel(fmt.Errorf("the broker has acknowledged nothing for %s: %d records were written, %d wait", clientTimeout, acked, p.waiting.Load()))
+		return
+	}
+	p.seen = acked
+	p.watch.Reset(clientTimeout)
 }
 
 func (p *producer) run(ctx context.Context, in io.Reader) error {
@@ -136,6 +165,7 @@ func (p *producer) run(ctx context.Context, in io.Reader) error {
 			lineErr = fmt.Errorf("line %d: %w", number, err)
 			break
 		}
+		p.waiting.Add(1)
 		p.client.Produce(ctx, rec, p.acknowledged)
 		p.records++
 		if p.failure() != nil {
@@ -155,7 +185,9 @@ func (p *producer) run(ctx context.Context, in io.Reader) error {
 }
 
 func (p *producer) acknowledged(_ *kgo.Record, err error) {
+	p.waiting.Add(-1)
 	if err == nil {
+		p.acked.Add(1)
 		return
 	}
 	p.mu.Lock()
@@ -174,6 +206,9 @@ func (p *producer) failure() error {
 // record makes a record of a line.
 func (p *producer) record(line []byte) (*kgo.Record, error) {
 	var fields map[string]json.RawMessage
+	if len(line) == 0 || line[0] != '{' {
+		return nil, fmt.Errorf("not a JSON object: %.60q", line)
+	}
 	if err := json.Unmarshal(line, &fields); err != nil {
 		return nil, fmt.Errorf("not a JSON object: %w", err)
 	}

@@ -68,20 +68,25 @@ type node struct {
 // startNode opens the engine and both listeners. anyPort replaces a taken port by
 // a free one.
 func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err error) {
-	httpListener, err := listen(o.http, anyPort)
+	// The engine comes first: who can connect may send statements at once.
+	cfg := engine.Config{Dir: o.data, ServiceID: o.service, Logger: logger}
+	if o.bootstrap != "" {
+		cfg.Dir, cfg.Bootstrap = "", strings.Split(o.bootstrap, ",")
+	}
+	e, err := openEngine(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if o.bootstrap != "" {
-		return startOverCluster(o, httpListener, logger)
+	httpListener, err := listen(o.http, anyPort)
+	if err != nil {
+		return nil, errors.Join(err, e.Close(context.Background()))
+	}
+	if o.bootstrap != "" { // Kafka clients go to the cluster itself
+		return newNode(e, httpListener, o.bootstrap, logger), nil
 	}
 	kafkaListener, err := listen(o.kafka, anyPort)
 	if err != nil {
-		return nil, errors.Join(err, httpListener.Close())
-	}
-	e, err := engine.Open(engine.Config{Dir: o.data, ServiceID: o.service, Logger: logger})
-	if err != nil {
-		return nil, errors.Join(err, httpListener.Close(), kafkaListener.Close())
+		return nil, errors.Join(err, httpListener.Close(), e.Close(context.Background()))
 	}
 	n := newNode(e, httpListener, kafkaListener.Addr().String(), logger)
 	go func() { // ends with n.close
@@ -90,6 +95,16 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 		}
 	}()
 	return n, nil
+}
+
+// openEngine opens the engine and says what to do when its data directory is
+// locked.
+func openEngine(cfg engine.Config) (*engine.Engine, error) {
+	e, err := engine.Open(cfg)
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) && strings.Contains(err.Error(), "in use") {
+		return nil, fmt.Errorf("data directory %s is in use by another process: send statements to it with --server URL, or give another --data", cfg.Dir)
+	}
+	return e, err
 }
 
 // newNode starts the HTTP listener.
@@ -101,16 +116,6 @@ func newNode(e *engine.Engine, httpListener net.Listener, kafkaAddr string, logg
 		}
 	}()
 	return n
-}
-
-// startOverCluster opens an engine over an external Kafka cluster, whose addresses
-// are the Kafka addresses of the node.
-func startOverCluster(o serverOptions, httpListener net.Listener, logger *slog.Logger) (*node, error) {
-	e, err := engine.Open(engine.Config{Bootstrap: strings.Split(o.bootstrap, ","), ServiceID: o.service, Logger: logger})
-	if err != nil {
-		return nil, errors.Join(err, httpListener.Close())
-	}
-	return newNode(e, httpListener, o.bootstrap, logger), nil
 }
 
 // listen opens a listener. A port in use is an error that says what to do, or,
