@@ -141,6 +141,44 @@ func TestKill(t *testing.T) {
 	p.stop(t)
 }
 
+// TestKillOverCluster kills a server that runs over the broker of another one, and
+// that one too.
+func TestKillOverCluster(t *testing.T) {
+	n := *rounds
+	if testing.Short() {
+		n = min(n, 2)
+	}
+	t.Logf("replay: go test ./internal/chaos -chaos.seed=%d -chaos.rounds=%d", *seed, n)
+	rng := rand.New(rand.NewPCG(*seed, 1))
+	cluster := newProcess(t)
+	cluster.start(t)
+	p := cluster.over(t)
+	p.start(t)
+	p.statements(t, statements)
+	l := startLoad(t, p.kafka)
+	for round := range n {
+		ctx, cancel := context.WithTimeout(context.Background(), roundTimeout)
+		if err := l.waitFor(ctx, 1+rng.IntN(killAfterMax)); err != nil {
+			t.Fatalf("round %d: %v\n%s", round, err, p.log())
+		}
+		cancel()
+		victim := p
+		if rng.IntN(2) == 0 {
+			victim = cluster
+		}
+		victim.kill(t)
+		victim.start(t)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), roundTimeout)
+	defer cancel()
+	if err := l.stop(ctx); err != nil {
+		t.Fatalf("flush: %v", err)
+	}
+	check(t, ctx, p, l)
+	p.stop(t)
+	cluster.stop(t)
+}
+
 // check compares the topics, as a client sees them from outside, with what the
 // load was told.
 func check(t *testing.T, ctx context.Context, p *process, l *load) {
