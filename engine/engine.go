@@ -136,6 +136,8 @@ func (e *Engine) start() error {
 		delay = kafkaCommitMinDelay
 	} else if e.state, err = e.openState(); err != nil {
 		return fmt.Errorf("open the state store: %w", err)
+	} else if e.state.Discarded != nil {
+		e.cfg.Logger.Warn("state store was damaged and is built again from the changelogs", "err", e.state.Discarded)
 	}
 	e.exec, err = executor.New(executor.Config{
 		CommitMinDelay: delay,
