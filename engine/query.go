@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"sync"
 
@@ -25,7 +26,7 @@ func (s *Session) query(ctx context.Context, st statement, stmt *sql.Select) (Re
 	case *planner.PushQuery:
 		return s.push(ctx, p.Query)
 	case *planner.PullQuery:
-		return s.pull(ctx, v.catalog, stmt.Query.From.Source.Name.Name, p.Pull)
+		return s.pull(ctx, v.catalog, fmt.Sprintf("query_%d", v.nextID), stmt.Query.From.Source.Name.Name, p.Pull)
 	}
 	return nil, st.fail(sql.CodeInternal, stmt.Span, "", "unexpected plan %T", planned)
 }
@@ -126,7 +127,7 @@ func (e *Engine) ClosePush(id string) bool {
 const pullBufferRows = 1024
 
 // pull starts a pull query on a source; its rows come through a bounded channel.
-func (s *Session) pull(ctx context.Context, cat *catalog.Catalog, source string, p *plan.Pull) (Result, error) {
+func (s *Session) pull(ctx context.Context, cat *catalog.Catalog, id, source string, p *plan.Pull) (Result, error) {
 	if s.property("millrace.pull.wait") == "inputs" {
 		if err := s.engine.waitFor(ctx, cat, source); err != nil {
 			return nil, err
@@ -153,7 +154,7 @@ func (s *Session) pull(ctx context.Context, cat *catalog.Catalog, source string,
 			rows.failed <- err
 		}
 	}()
-	return &Rows{Columns: p.Names, Key: p.KeyColumns, rows: rows}, nil
+	return &Rows{QueryID: id, Columns: p.Names, Key: p.KeyColumns, rows: rows}, nil
 }
 
 // pullRows are the rows of a pull query.
