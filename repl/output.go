@@ -123,15 +123,29 @@ func (o *Output) listing(l *listing) error {
 			}
 		}
 	}
-	t := newTable(headings, numeric, rows, o.width())
+	text := drawListing(newTable(headings, numeric, rows, o.width()), rows)
+	if l.plain {
+		text = ""
+	}
+	_, err := io.WriteString(o.Out, text+l.note)
+	return err
+}
+
+// drawListing draws a table, or its rows as records when the columns are too many
+// for the terminal.
+func drawListing(t *table, rows [][]string) string {
 	var b strings.Builder
+	if t.crowded(rows) {
+		for i, row := range rows {
+			b.WriteString(t.record(i, row))
+		}
+		return b.String()
+	}
 	b.WriteString(t.header())
 	for _, row := range rows {
 		b.WriteString(t.row(row))
 	}
-	b.WriteString(t.rule() + l.note)
-	_, err := io.WriteString(o.Out, b.String())
-	return err
+	return b.String() + t.rule()
 }
 
 func texts(row []any) []string {

@@ -127,6 +127,34 @@ func TestListings(t *testing.T) {
 	}
 }
 
+// TestRecords draws a table of many columns whose long cells do not fit.
+func TestRecords(t *testing.T) {
+	q := engine.QueryInfo{ID: "CTAS_N_1", Text: "CREATE TABLE n AS\n  SELECT id, COUNT(*) AS c FROM orders GROUP BY id;", SinkName: "N", SinkTopic: "n",
+		Status: executor.Status{State: executor.Running, RowsIn: 7}}
+	out, _ := write(t, TableFormat, 60, &engine.QueryList{Extended: true, Queries: []engine.QueryInfo{q}})
+	want := `-[ 1 ]---------
+Id           | CTAS_N_1
+Query Type   | PERSISTENT
+State        | RUNNING
+Sink         | N
+Sink Topic   | n
+Query String | CREATE TABLE n AS SELECT id, COUNT(*) AS c FROM orders GROUP BY id;
+Rows In      | 7
+Rows Out     | 0
+Late         | 0
+Errors       | 0
+Restarts     | 0
+Reason       | 
+`
+	if out != want {
+		t.Errorf("%s\nexpected\n%s", out, want)
+	}
+	out, _ = write(t, TableFormat, 60, &engine.Explanation{Query: engine.QueryInfo{ID: "Q", SinkName: "N", Sources: []string{"A", "B"}}, Plan: " > sink\n\n"})
+	if want := "A, B -> N\n > sink\n"; out != want {
+		t.Errorf("explanation %q, expected %q", out, want)
+	}
+}
+
 func TestSuggestions(t *testing.T) {
 	var texts []string
 	for _, s := range suggestions("ord", []string{"ORDERS", "order id", "TOTAL"}) {
