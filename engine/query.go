@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/millrace/millrace/executor"
@@ -110,6 +111,21 @@ func (r *pushRegistry) closeAll() {
 	for _, p := range r.snapshot() {
 		p.close()
 	}
+}
+
+// endsPush returns the push query that a statement ends: TERMINATE of its id, in
+// any case.
+func (e *Engine) endsPush(stmt sql.Statement) (id string, ok bool) {
+	control, ok := stmt.(*sql.QueryControl)
+	if !ok || control.All || control.Action != sql.Terminate {
+		return "", false
+	}
+	for _, p := range e.pushes.snapshot() {
+		if strings.EqualFold(p.query.ID, control.QueryID.Name) {
+			return p.query.ID, true
+		}
+	}
+	return "", false
 }
 
 // ClosePush ends the push query of an id and reports whether there was one.
