@@ -24,6 +24,8 @@ type (
 		// Command describes a command of the command log, nil for statements that
 		// have none (SET, INSERT VALUES).
 		Command *CommandStatus
+		// Terminated is the push query that was ended, or "".
+		Terminated string
 		// Warning says that nothing needed to be done.
 		Warning bool
 	}

@@ -80,11 +80,23 @@ func appendDouble(dst []byte, f float64) []byte {
 
 // appendText appends a JSON string.
 func appendText(dst []byte, s string) []byte {
-	b, err := json.Marshal(s)
+	b, err := MarshalJSON(s)
 	if err != nil { // cannot happen: every string marshals
 		return append(dst, `""`...)
 	}
 	return append(dst, b...)
+}
+
+// MarshalJSON is json.Marshal without the escapes that HTML needs: statements and
+// types hold < and >.
+func MarshalJSON(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
 // ParseJSON reads a value of a type as AppendJSON writes it. Errors: text that is

@@ -17,6 +17,8 @@ import (
 const (
 	keyCtrlC  = 0x03
 	keyCtrlD  = 0x04
+	keyCtrlE  = 0x05 // end of line
+	keyCtrlU  = 0x15 // delete to the start of the line
 	keyEscape = 0x1b
 )
 
@@ -48,6 +50,7 @@ type console struct {
 	held    bool   // a line end was handed out: nothing more until Setup
 	last    byte   // the last key handed out
 	stop    <-chan struct{}
+	stopped bool // stop was seen
 
 	// history returns the line that an arrow key asks for. go-prompt's own history
 	// holds lines, not statements.
@@ -92,11 +95,12 @@ func (c *console) Read() ([]byte, error) {
 	}
 	select {
 	case <-c.stop:
-		c.held, c.last = true, keyCtrlD
-		return []byte{keyCtrlD}, nil
+		if !c.stopped { // clear the line, on which Ctrl-D would delete, and leave
+			c.stopped, c.pasting, c.pending = true, false, []byte{keyCtrlE, keyCtrlU, keyCtrlD}
+		}
 	default:
 	}
-	if len(c.pending) == 0 {
+	if len(c.pending) == 0 && !c.stopped {
 		c.fill()
 	}
 	if len(c.pending) == 0 {
@@ -109,7 +113,7 @@ func (c *console) Read() ([]byte, error) {
 	if piece[0] == keyCtrlC && !c.pasting {
 		// Clear the line, then end it: the loop sees the key and drops the
 		// statement.
-		c.pending = append([]byte{0x05, 0x15, '\r'}, c.pending...)
+		c.pending = append([]byte{keyCtrlE, keyCtrlU, '\r'}, c.pending...)
 		c.last = keyCtrlC
 		return c.Read()
 	}
@@ -119,10 +123,10 @@ func (c *console) Read() ([]byte, error) {
 			return nil, syscall.EAGAIN
 		}
 		// Clear the line, then type the entry.
-		c.pending = append([]byte("\x05\x15"+line), c.pending...)
+		c.pending = append(append([]byte{keyCtrlE, keyCtrlU}, line...), c.pending...)
 		return c.Read()
 	}
-	if c.last != keyCtrlC || piece[0] != 0x05 && piece[0] != 0x15 && piece[0] != '\r' {
+	if c.last != keyCtrlC || piece[0] != keyCtrlE && piece[0] != keyCtrlU && piece[0] != '\r' {
 		c.last = piece[0]
 	}
 	if piece[0] == '\r' || piece[0] == '\n' {

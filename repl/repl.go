@@ -84,6 +84,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	r := &repl{Config: cfg, console: c, history: openHistory(cfg.HistoryFile), width: func() int { return terminalWidth(out) }}
 	c.history = r.history.step
+	r.Out.Interactive = true
 	r.refresh()
 	r.prompt = prompt.New(func(string) {}, r.complete,
 		prompt.OptionParser(c), prompt.OptionPrefix(firstPrompt), prompt.OptionLivePrefix(r.prefix),

@@ -1,6 +1,8 @@
 package repl
 
 import (
+	"fmt"
+	"math"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -73,6 +75,42 @@ func (t *table) narrow(floor []int) bool {
 	}
 	t.widths[widest]--
 	return true
+}
+
+// Limits that make a table crowded.
+const (
+	crowdedColumns = 7  // at least so many columns
+	crowdedWidth   = 24 // and a long cell has less than this
+)
+
+// crowded reports whether long cells of a table of many columns would stand in
+// narrow ones.
+func (t *table) crowded(rows [][]string) bool {
+	if len(t.headings) < crowdedColumns {
+		return false
+	}
+	for _, row := range rows {
+		for i, cell := range row {
+			if t.widths[i] < crowdedWidth && textWidth(cell) > t.widths[i] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// record draws one row with a line per column.
+func (t *table) record(i int, cells []string) string {
+	name := 0
+	for _, h := range t.headings {
+		name = max(name, textWidth(h))
+	}
+	head := fmt.Sprintf("-[ %d ]", i+1)
+	b := head + strings.Repeat("-", max(name+3-len(head), 0)) + "\n"
+	for k, h := range t.headings {
+		b += h + strings.Repeat(" ", name-textWidth(h)) + " | " + strings.Join(wrap(cells[k], math.MaxInt), "") + "\n"
+	}
+	return b
 }
 
 func (t *table) rule() string {

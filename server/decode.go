@@ -21,6 +21,7 @@ type entityJSON struct {
 	StatementText string `json:"statementText"`
 	Message       string `json:"message"`
 	CommandID     string `json:"commandId"`
+	QueryID       string `json:"queryId"`
 	Sequence      int64  `json:"commandSequenceNumber"`
 	Status        struct {
 		Message string `json:"message"`
@@ -227,6 +228,8 @@ func DecodeEntity(text []byte) (engine.Result, error) {
 	switch e.Type {
 	case "currentStatus":
 		return &engine.Done{Msg: e.Status.Message, Text: e.StatementText, Command: &engine.CommandStatus{ID: e.CommandID, Sequence: e.Sequence, QueryID: e.Status.QueryID}}, nil
+	case "terminate_query":
+		return &engine.Done{Msg: "Query terminated.", Terminated: e.QueryID}, nil
 	case "warning_entity":
 		return &engine.Done{Msg: e.Message, Warning: true}, nil
 	case "streams":

@@ -157,6 +157,8 @@ func entity(result engine.Result) object {
 
 func doneEntity(r *engine.Done) object {
 	switch {
+	case r.Terminated != "":
+		return withType("terminate_query", object{"queryId": r.Terminated, "wasTerminated": true})
 	case r.Warning:
 		return withType("warning_entity", object{"message": r.Msg})
 	case r.Command == nil:

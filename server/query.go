@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -207,7 +206,7 @@ func (o *rowWriter) header(rows *engine.Rows) {
 	if o.media == typeV1JSON {
 		head = map[string]any{"header": map[string]any{"queryId": rows.QueryID, "schema": strings.Join(schema, ", "), "queryType": rowsType(rows)}}
 	}
-	b, err := json.Marshal(head)
+	b, err := engine.MarshalJSON(head)
 	if err != nil {
 		panic(err) // strings and maps of them marshal
 	}
@@ -282,7 +281,7 @@ func (o *rowWriter) end(push, limited bool) {
 
 // fail ends a stream that has started with an error.
 func (o *rowWriter) fail(body errorBody) {
-	b, err := json.Marshal(body)
+	b, err := engine.MarshalJSON(body)
 	if err != nil {
 		return
 	}

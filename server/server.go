@@ -135,7 +135,7 @@ func detailOf(st *engine.StatementError) *errorDetail {
 func writeError(w http.ResponseWriter, status int, body errorBody) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	b, err := json.Marshal(body)
+	b, err := engine.MarshalJSON(body)
 	if err != nil {
 		return
 	}
@@ -189,7 +189,7 @@ func (s *Server) session(w http.ResponseWriter, properties map[string]any, varia
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	b, err := json.Marshal(v)
+	b, err := engine.MarshalJSON(v)
 	if err != nil {
 		writeError(w, http.StatusInternalServerError, errorBody{Type: "generic_error", Code: 50000, Message: err.Error()})
 		return

@@ -382,6 +382,25 @@ func TestCloseQuery(t *testing.T) {
 	}
 }
 
+func TestTerminatePush(t *testing.T) {
+	s := start(t)
+	s.ksql(createOrders)
+	resp := s.request(t.Context(), "POST", "/query-stream", typeV1JSON, sqlBody("SELECT id FROM orders EMIT CHANGES;"))
+	defer resp.Body.Close()
+	id := s.running()[0]
+	got := s.ksql("TERMINATE " + id + ";")
+	if len(got) != 1 || got[0]["@type"] != "terminate_query" || got[0]["queryId"] != id || got[0]["wasTerminated"] != true {
+		t.Errorf("TERMINATE: %v", got)
+	}
+	rest, err := io.ReadAll(resp.Body)
+	if err != nil || !bytes.HasSuffix(rest, []byte(",\n{\"finalMessage\":\"Query Completed\"}]\n")) {
+		t.Errorf("after TERMINATE: %s %v", rest, err)
+	}
+	if status, body := s.call("POST", "/ksql", "", ksqlBody("TERMINATE "+id+";")); status != 400 || !strings.Contains(body, "Unknown queryId") {
+		t.Errorf("again: %d %s", status, body)
+	}
+}
+
 func TestHTTP2Cleartext(t *testing.T) {
 	s := start(t)
 	protocols := new(http.Protocols)

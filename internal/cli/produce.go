@@ -85,9 +85,9 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 	// may lie anywhere in the past.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watch := clock.System.AfterFunc(clientTimeout, func() { p.checkProgress(cancel) })
-	defer watch.Stop()
-	p.watch = watch
+	watched := make(chan struct{})
+	defer close(watched)
+	go p.watchProgress(watched, cancel) // ends with produce
 	if err := p.run(ctx, in); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
@@ -126,26 +126,33 @@ type producer struct {
 	options  produceOptions
 	progress *progress
 	records  int64
-	watch    *time.Timer // runs checkProgress
 
 	waiting atomic.Int64 // records sent and not acknowledged
 	acked   atomic.Int64
-	seen    int64 // acked at the last check; checkProgress only
 
 	mu     sync.Mutex // guards failed
 	failed error
 }
 
-// checkProgress gives up when records wait and none was acknowledged since the
-// last check.
-func (p *producer) checkProgress(cancel context.CancelCauseFunc) {
-	acked := p.acked.Load()
-	if p.waiting.Load() > 0 && acked == p.seen {
-		cancel(fmt.Errorf("the broker has acknowledged nothing for %s: %d records were written, %d wait", clientTimeout, acked, p.waiting.Load()))
-		return
+// watchProgress gives up when records wait and none is acknowledged for
+// clientTimeout. It ends with done.
+func (p *producer) watchProgress(done <-chan struct{}, cancel context.CancelCauseFunc) {
+	seen := int64(0)
+	for {
+		timer := clock.System.NewTimer(clientTimeout)
+		select {
+		case <-timer.C:
+		case <-done:
+			timer.Stop()
+			return
+		}
+		acked := p.acked.Load()
+		if waiting := p.waiting.Load(); waiting > 0 && acked == seen {
+			cancel(fmt.Errorf("the broker has acknowledged nothing for %s: %d records were written, %d wait", clientTimeout, acked, waiting))
+			return
+		}
+		seen = acked
 	}
-	p.seen = acked
-	p.watch.Reset(clientTimeout)
 }
 
 func (p *producer) run(ctx context.Context, in io.Reader) error {
