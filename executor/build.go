@@ -299,6 +299,12 @@ func (b *builder) needsBefore(i int) bool {
 	return false
 }
 
+// sameWindows reports whether windows of two kinds can be equal: sessions with
+// sessions, time windows of one size.
+func sameWindows(a, b *plan.WindowInfo) bool {
+	return (a.Kind == plan.Session) == (b.Kind == plan.Session) && a.SizeMs == b.SizeMs
+}
+
 // join builds the operators with two inputs.
 func (b *builder) join(i int, n *plan.Node, next op.Port) error {
 	if len(n.Inputs) != 2 {
@@ -315,6 +321,9 @@ func (b *builder) join(i int, n *plan.Node, next op.Port) error {
 		if windowed != (b.sub.Nodes[k].Windowed != nil) {
 			return fmt.Errorf("plan node %s: windowed and plain keys do not join", n.ID)
 		}
+	}
+	if windowed && !sameWindows(b.sub.Nodes[n.Inputs[0]].Windowed, b.sub.Nodes[n.Inputs[1]].Windowed) {
+		return fmt.Errorf("plan node %s: keys with different windows do not join", n.ID)
 	}
 	switch o := n.Op.(type) {
 	case *plan.StreamStreamJoin:

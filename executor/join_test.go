@@ -199,6 +199,13 @@ func TestWindowedKeysJoin(t *testing.T) {
 	if _, err := NewDriver(q, DriverConfig{}); err == nil || !strings.Contains(err.Error(), "do not join") {
 		t.Errorf("windowed and plain keys join: %v", err)
 	}
+	for _, other := range []*plan.WindowInfo{{Kind: plan.Tumbling, SizeMs: 5}, {Kind: plan.Hopping, SizeMs: 6}} {
+		q = windowedJoin(tableTable(plan.Inner), &plan.WindowInfo{Kind: plan.Tumbling, SizeMs: 6})
+		q.SubPlans[0].Nodes[1].Windowed = other
+		if _, err := NewDriver(q, DriverConfig{}); (err == nil) != (other.SizeMs == 6) {
+			t.Errorf("tumbling windows of 6 with %v: %v", other, err)
+		}
+	}
 	if _, err := NewDriver(windowedJoin(foreignKey(plan.Inner), &plan.WindowInfo{Kind: plan.Session}), DriverConfig{}); err == nil {
 		t.Error("a foreign-key join over windowed keys is accepted")
 	}

@@ -44,20 +44,25 @@ func (b *Budget) Reclaim() {
 	}
 	defer b.mu.Unlock()
 	b.again.Store(0)
+	visits := maxVisits
 	// The first round takes the marks of what was used, the second evicts that.
 	for range 2 * len(b.stores) {
 		enough := b.charged.Load() - b.limit + b.limit/reclaimPart
-		if enough <= 0 {
+		if enough <= 0 || visits <= 0 {
 			return
 		}
 		b.next = (b.next + 1) % len(b.stores)
 		if s := b.stores[b.next]; s.mu.TryLock() {
-			s.evict(enough)
+			s.evict(enough, &visits)
 			s.mu.Unlock()
 		}
 	}
 	b.again.Store(b.charged.Load() + b.limit/reclaimPart)
 }
+
+// maxVisits is the number of sub-tables that one Reclaim looks at, so that it
+// takes milliseconds at most; the next one goes on from there.
+const maxVisits = 1024
 
 func (b *Budget) add(s *Store) {
 	b.mu.Lock()
@@ -112,13 +117,14 @@ func (s *Store) measure(t *Table) {
 	t.charged = size
 }
 
-// evict frees about enough bytes, the oldest segments first; the lock is held.
-func (s *Store) evict(enough int64) {
+// evict frees about enough bytes, the oldest segments first, and takes the
+// sub-tables that it looks at off visits; the lock is held.
+func (s *Store) evict(enough int64, visits *int) {
 	if s.mirror == nil || s.err != nil {
 		return
 	}
 	for _, id := range s.order {
-		if enough <= 0 {
+		if enough <= 0 || *visits <= 0 {
 			return
 		}
 		t := s.segments[id]
@@ -126,7 +132,7 @@ func (s *Store) evict(enough int64) {
 		if d == nil {
 			d = &segmentDisk{store: s, id: id}
 		}
-		enough -= t.evict(enough, d)
+		enough -= t.evict(enough, visits, d)
 		s.measure(t)
 	}
 }

@@ -61,11 +61,13 @@ func (t *Table) size() int64 {
 
 // evict moves the hand over sub-tables until it has gone round or freed enough
 // bytes, and returns how many. d is where the entries are from then on.
-func (t *Table) evict(enough int64, d *segmentDisk) (freed int64) {
+func (t *Table) evict(enough int64, visits *int, d *segmentDisk) (freed int64) {
+	*visits-- // a table without keys is not for nothing either
 	if t.dir == nil {
 		return 0
 	}
-	for left, more := len(t.dir), true; more && freed < enough; {
+	for left, more := len(t.dir), true; more && freed < enough && *visits > 0; {
+		*visits--
 		s := t.sub(t.hand)
 		before := t.bytes
 		t.evictSub(s, d)

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -144,6 +145,41 @@ func TestEvictedStoreAgainstMap(t *testing.T) {
 			t.Fatalf("%d bytes are accounted for without a store", s.b.Used())
 		}
 	})
+}
+
+// BenchmarkEvicted counts per key out of 2*10^5 with memory for all, a half and a
+// tenth of them, in transactions of 1000 updates.
+func BenchmarkEvicted(b *testing.B) {
+	const keys = 200_000
+	for _, limit := range []int64{1 << 30, 8 << 20, 2 << 20} {
+		b.Run(fmt.Sprint(limit), func(b *testing.B) {
+			disk, err := OpenBackend(vfs.NewMem(), "state")
+			if err != nil {
+				b.Fatal(err)
+			}
+			s, err := openDiskStore(disk, limit)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var k [17]byte
+			x := uint64(1)
+			for n := 0; b.Loop(); n++ {
+				x = x*6364136223846793005 + 1442695040888963407
+				binary.BigEndian.PutUint64(k[8:], (x>>33)%keys)
+				v := s.Plain().Slot(k[:], 8, true)
+				binary.LittleEndian.PutUint64(v, binary.LittleEndian.Uint64(v)+1)
+				if n%1000 == 999 {
+					if err := s.commit(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			s.Detach()
+			if err := disk.Close(); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
 }
 
 // TestBudgetHolds fills stores far beyond their budget, scans them and restarts.
