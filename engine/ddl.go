@@ -127,11 +127,23 @@ func (s *Session) planChange(v view, st statement) (plannedChange, error) {
 			id:      commandID("type", pl.Name, "create"), msg: "Registered custom type with name '" + pl.Name + "' and SQL type " + pl.Type.String(),
 		}, nil
 	case *planner.CreateSource:
-		return createSourceChange(pl, text), nil
+		return buildable(createSourceChange(pl, text), st)
 	case *planner.CreateQuery:
-		return createQueryChange(pl, text), nil
+		return buildable(createQueryChange(pl, text), st)
 	}
 	return plannedChange{}, st.fail(sql.CodeInternal, st.stmt.Pos(), "", "unexpected plan %T", planned)
+}
+
+// buildable refuses a query that the executor cannot build, before anything of
+// it is recorded.
+func buildable(p plannedChange, st statement) (plannedChange, error) {
+	if p.start == nil {
+		return p, nil
+	}
+	if _, err := executor.NewDriver(p.start, executor.DriverConfig{}); err != nil {
+		return plannedChange{}, st.fail(sql.CodeUnsupported, st.stmt.Pos(), "", "%v", err)
+	}
+	return p, nil
 }
 
 func commandID(kind, entity, action string) string {

@@ -134,7 +134,7 @@ func (e *Engine) start() error {
 	delay := executor.DefaultCommitMinDelay
 	if e.broker == nil {
 		delay = kafkaCommitMinDelay
-	} else if e.state, err = e.openState(); err != nil {
+	} else if e.state, err = state.OpenBackend(e.cfg.FS, e.cfg.FS.PathJoin(e.cfg.Dir, "state")); err != nil {
 		return fmt.Errorf("open the state store: %w", err)
 	} else if e.state.Discarded != nil {
 		e.cfg.Logger.Warn("state store was damaged and is built again from the changelogs", "err", e.state.Discarded)
@@ -160,22 +160,6 @@ func (e *Engine) start() error {
 	e.stopPurge, e.purged = stop, make(chan struct{})
 	go e.purge(purgeCtx, e.purged) // ends with stopPurge, which Close calls
 	return nil
-}
-
-// openState opens the mirror of the state on disk. It holds nothing that the
-// changelogs do not: one that cannot be opened is thrown away and made again from
-// them.
-func (e *Engine) openState() (*state.Backend, error) {
-	dir := e.cfg.FS.PathJoin(e.cfg.Dir, "state")
-	backend, err := state.OpenBackend(e.cfg.FS, dir)
-	if err == nil {
-		return backend, nil
-	}
-	e.cfg.Logger.Warn("state store is rebuilt from the changelogs", "dir", dir, "err", err)
-	if err := e.cfg.FS.RemoveAll(dir); err != nil {
-		return nil, err
-	}
-	return state.OpenBackend(e.cfg.FS, dir)
 }
 
 // Serve answers Kafka clients on l until the engine is closed. An engine over a
