@@ -248,6 +248,7 @@ const helpText = `Statements end with a semicolon and may span lines.
   PRINT topic FROM BEGINNING LIMIT 3;           the records of a topic
   SET 'auto.offset.reset'='earliest';           new queries read what is there already
   RUN SCRIPT 'file.sql';
+  SELECT * FROM KSQL_PROCESSING_LOG EMIT CHANGES;   the records that queries left out, and why
 
   output table|json|csv    how results are written     history    earlier statements
   clear   version   help   \q (or exit, Ctrl-D) leaves
