@@ -24,8 +24,6 @@ type staged struct {
 	info  log.Info
 	entry int // in the frame
 	base  kafka.Offset
-	// marker: a control batch; commit is its type.
-	marker, commit bool
 }
 
 // newChange returns an empty change with room for payloadBytes.

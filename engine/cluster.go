@@ -21,6 +21,8 @@ type cluster interface {
 	// Append adds record batches to one topic-partition, durably, and returns
 	// the offset of the first record.
 	Append(ctx context.Context, tp kafka.TopicPartition, batches []byte, records int) (kafka.Offset, error)
+	// DeleteRecords makes the records below an offset unreadable and frees them.
+	DeleteRecords(ctx context.Context, tp kafka.TopicPartition, before kafka.Offset) error
 	// Err says why nothing can be written any more, nil while all is well.
 	Err() error
 	// Close ends the connection, or the broker.

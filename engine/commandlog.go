@@ -7,21 +7,25 @@ import (
 
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/planner"
 )
 
 // commandTopic is the partition that holds the command log.
 func (e *Engine) commandTopic() kafka.TopicPartition {
-	return kafka.TopicPartition{Topic: fmt.Sprintf("_millrace-%s-commands", e.cfg.ServiceID)}
+	return kafka.TopicPartition{Topic: fmt.Sprintf(planner.InternalPrefix+"%s-commands", e.cfg.ServiceID)}
 }
 
 // ProcessingLogTopic is the topic of the processing log.
 func (e *Engine) ProcessingLogTopic() string {
-	return fmt.Sprintf("_millrace-%s-processing-log", e.cfg.ServiceID)
+	return fmt.Sprintf(planner.InternalPrefix+"%s-processing-log", e.cfg.ServiceID)
 }
 
 func (e *Engine) processingLog() kafka.TopicPartition {
 	return kafka.TopicPartition{Topic: e.ProcessingLogTopic()}
 }
+
+// CommandSequence is the offset of the last command, -1 when there is none.
+func (e *Engine) CommandSequence() int64 { return e.nextID.Load() - 1 }
 
 // createSystemTopics makes the engine's own topics at the first start.
 func (e *Engine) createSystemTopics(ctx context.Context) error {
@@ -69,7 +73,13 @@ func eachRecord(log executor.Log, tp kafka.TopicPartition, from, until kafka.Off
 	if from >= until {
 		return nil
 	}
-	reader, err := log.OpenReader(tp, from, func() {})
+	wake := make(chan struct{}, 1)
+	reader, err := log.OpenReader(tp, from, func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", tp, err)
 	}
@@ -88,6 +98,9 @@ func eachRecord(log executor.Log, tp kafka.TopicPartition, from, until kafka.Off
 		}
 		if chunk.AtEnd && len(chunk.Batches) == 0 {
 			return nil
+		}
+		if len(chunk.Batches) == 0 && chunk.Next == from {
+			<-wake // the answer is on its way; it may be an error
 		}
 		from = chunk.Next
 	}

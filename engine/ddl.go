@@ -197,7 +197,7 @@ func (s *Session) startOffsets(ctx context.Context, p *plannedChange) error {
 	}
 	earliest := s.property("auto.offset.reset") == "earliest" || p.command.Kind == createSource
 	p.change.group = e.group(p.start.ID)
-	for _, name := range sourceTopics(p.start) {
+	for _, name := range p.start.SourceTopics() {
 		t, ok := e.cluster.Topic(name)
 		if !ok {
 			continue // created with the command: it starts at 0

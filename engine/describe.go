@@ -49,7 +49,7 @@ func (s *Session) describeAll(kind catalog.Kind, extended bool) Result {
 	cat := s.engine.Catalog()
 	out := &SourceDescriptions{Extended: extended}
 	for _, src := range cat.Sources() {
-		if src.Kind == kind {
+		if src.Kind == kind && !s.engine.systemSource(src) {
 			out.Sources = append(out.Sources, s.describeSource(cat, src))
 		}
 	}

@@ -22,6 +22,9 @@ func (s *Session) dropSource(v view, st statement, stmt *sql.DropSource) (planne
 	if (src.Kind == catalog.Table) != (stmt.Kind == sql.Table) {
 		return plannedChange{}, st.fail(sql.CodeKind, stmt.Name.Span, "write DROP "+string(src.Kind), "Incompatible data source type is %s, but statement was DROP %s", src.Kind, strings.ToUpper(stmt.Kind.String()))
 	}
+	if s.engine.systemSource(src) {
+		return plannedChange{}, st.fail(sql.CodeReadOnly, stmt.Name.Span, "", "Cannot drop %s: it is the stream over the processing log", name)
+	}
 	if src.ReadOnly && stmt.DeleteTopic {
 		return plannedChange{}, st.fail(sql.CodeReadOnly, stmt.Span, "leave DELETE TOPIC out", "Cannot delete the topic of read-only source %s", name)
 	}

@@ -108,6 +108,10 @@ func (c embedded) Append(ctx context.Context, tp kafka.TopicPartition, batches [
 	}
 }
 
+func (c embedded) DeleteRecords(_ context.Context, tp kafka.TopicPartition, before kafka.Offset) error {
+	return c.broker.DeleteRecords(tp, before)
+}
+
 func (c embedded) Err() error { return c.broker.Err() }
 
 func (c embedded) Close(ctx context.Context) error { return c.broker.Close(ctx) }

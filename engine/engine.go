@@ -15,8 +15,8 @@ import (
 	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/vfs"
+	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/catalog"
-	"github.com/millrace/millrace/planner/plan"
 )
 
 // Version is the version of this build, as /info and `version` print it.
@@ -27,11 +27,14 @@ const DefaultServiceID = "default"
 
 // Config is what an engine is made of. Zero fields take their defaults.
 type Config struct {
-	// Dir is the data directory. Required.
-	Dir    string
-	FS     vfs.FS
-	Clock  clock.Clock
-	Logger *slog.Logger
+	// Dir is the data directory. Required without Bootstrap.
+	Dir string
+	// Bootstrap are addresses (host:port) of a Kafka-compatible cluster to run
+	// over instead of the embedded broker. Experimental: one engine per service.
+	Bootstrap []string
+	FS        vfs.FS
+	Clock     clock.Clock
+	Logger    *slog.Logger
 	// ServiceID names internal topics and consumer groups.
 	ServiceID string
 	// Workers is the number of goroutines that run queries.
@@ -56,6 +59,9 @@ type Engine struct {
 	// then nothing of the engine.
 	ddl sync.Mutex
 
+	stopPurge context.CancelFunc
+	purged    chan struct{} // closed when purge has ended
+
 	transient atomic.Int64 // numbers push queries
 	pushes    pushRegistry
 }
@@ -66,13 +72,34 @@ type Engine struct {
 // is corrupt.
 func Open(cfg Config) (_ *Engine, err error) {
 	cfg = cfg.withDefaults()
+	if len(cfg.Bootstrap) > 0 {
+		return openOverKafka(cfg)
+	}
 	bc := cfg.Broker
 	bc.Dir, bc.FS, bc.Clock, bc.Logger = cfg.Dir, cfg.FS, cfg.Clock, cfg.Logger
 	b, err := broker.Open(bc)
 	if err != nil {
 		return nil, err
 	}
+	own := []string{planner.InternalPrefix + cfg.ServiceID + "-"}
+	b.Protect(own, own)
 	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close(context.Background()))
+		}
+	}()
+	return e, e.start()
+}
+
+// openOverKafka opens an engine whose log is a cluster. The first engine of a
+// service that was opened before can write no more.
+func openOverKafka(cfg Config) (_ *Engine, err error) {
+	c, err := openKafka(context.Background(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{cfg: cfg, cluster: c}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(context.Background()))
@@ -104,16 +131,23 @@ func (e *Engine) start() error {
 		return err
 	}
 	var err error
-	if e.state, err = state.OpenBackend(e.cfg.FS, e.cfg.FS.PathJoin(e.cfg.Dir, "state")); err != nil {
+	delay := executor.DefaultCommitMinDelay
+	if e.broker == nil {
+		delay = kafkaCommitMinDelay
+	} else if e.state, err = e.openState(); err != nil {
 		return fmt.Errorf("open the state store: %w", err)
+	} else if e.state.Discarded != nil {
+		e.cfg.Logger.Warn("state store was damaged and is built again from the changelogs", "err", e.state.Discarded)
 	}
 	e.exec, err = executor.New(executor.Config{
-		Log: e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, Workers: e.cfg.Workers,
+		CommitMinDelay: delay,
+		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, Workers: e.cfg.Workers,
 		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger,
 	})
 	if err != nil {
 		return err
 	}
+	e.catalog.Store(e.withProcessingLog(nil))
 	if err := e.replay(ctx); err != nil {
 		return err
 	}
@@ -122,11 +156,36 @@ func (e *Engine) start() error {
 			e.cfg.Logger.Error("query cannot be started", "query", q.ID, "err", err)
 		}
 	}
+	purgeCtx, stop := context.WithCancel(ctx)
+	e.stopPurge, e.purged = stop, make(chan struct{})
+	go e.purge(purgeCtx, e.purged) // ends with stopPurge, which Close calls
 	return nil
 }
 
-// Serve answers Kafka clients on l until the engine is closed.
-func (e *Engine) Serve(l net.Listener) error { return e.broker.Serve(l) }
+// openState opens the mirror of the state on disk. It holds nothing that the
+// changelogs do not: one that cannot be opened is thrown away and made again from
+// them.
+func (e *Engine) openState() (*state.Backend, error) {
+	dir := e.cfg.FS.PathJoin(e.cfg.Dir, "state")
+	backend, err := state.OpenBackend(e.cfg.FS, dir)
+	if err == nil {
+		return backend, nil
+	}
+	e.cfg.Logger.Warn("state store is rebuilt from the changelogs", "dir", dir, "err", err)
+	if err := e.cfg.FS.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	return state.OpenBackend(e.cfg.FS, dir)
+}
+
+// Serve answers Kafka clients on l until the engine is closed. An engine over a
+// cluster has nothing to answer with.
+func (e *Engine) Serve(l net.Listener) error {
+	if e.broker == nil {
+		return errors.New("an engine over a Kafka cluster serves no Kafka clients: they go to the cluster")
+	}
+	return e.broker.Serve(l)
+}
 
 // Catalog returns the current catalog.
 func (e *Engine) Catalog() *catalog.Catalog { return e.catalog.Load() }
@@ -141,6 +200,11 @@ func (e *Engine) Err() error { return e.cluster.Err() }
 // It is idempotent.
 func (e *Engine) Close(ctx context.Context) error {
 	e.pushes.closeAll()
+	if e.stopPurge != nil {
+		e.stopPurge()
+		<-e.purged
+		e.stopPurge = nil
+	}
 	var errs []error
 	if e.exec != nil {
 		errs = append(errs, e.exec.Close())
@@ -164,18 +228,5 @@ func (e *Engine) partitions(topic string) (int32, error) {
 
 // group names the consumer group of a query.
 func (e *Engine) group(queryID string) string {
-	return fmt.Sprintf("_millrace-%s-query_%s", e.cfg.ServiceID, queryID)
-}
-
-// sourceTopics returns the topics that a plan reads from outside, in order.
-func sourceTopics(q *plan.Query) []string {
-	var topics []string
-	for _, sub := range q.SubPlans {
-		for _, n := range sub.Nodes {
-			if s, ok := n.Op.(*plan.Source); ok {
-				topics = append(topics, s.Topic)
-			}
-		}
-	}
-	return topics
+	return fmt.Sprintf(planner.InternalPrefix+"%s-query_%s", e.cfg.ServiceID, queryID)
 }

@@ -34,6 +34,9 @@ func (s *Session) run(ctx context.Context, st statement) (Result, error) {
 	case *sql.RunScript:
 		return &Script{File: stmt.File}, nil
 	}
+	if id, ok := s.engine.endsPush(st.stmt); ok && s.engine.ClosePush(id) {
+		return &Done{Msg: "Query terminated.", Terminated: id}, nil
+	}
 	if changesCatalog(st.stmt) {
 		return s.changeCatalog(ctx, st)
 	}

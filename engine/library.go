@@ -43,8 +43,8 @@ func (e *Engine) TopicRecords(ctx context.Context, topic string) (int64, error) 
 }
 
 // CaughtUp reports whether a persistent query has committed everything that its
-// inputs hold now, its own repartition topics included. A failed query is an
-// error.
+// inputs hold now, its own repartition topics included. A query that failed for
+// good is an error; one that restarts has not caught up.
 func (e *Engine) CaughtUp(ctx context.Context, queryID string) (bool, error) {
 	q := e.Catalog().Query(queryID)
 	if q == nil {
@@ -70,10 +70,10 @@ func (e *Engine) CaughtUp(ctx context.Context, queryID string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if status.State == executor.Failed {
+		if status.State == executor.Failed && status.Fatal {
 			return false, fmt.Errorf("query %s failed: %s", queryID, status.Reason)
 		}
-		if status.Restoring || !status.ConsumedTo(ends) {
+		if status.State == executor.Failed || status.Restoring || !status.ConsumedTo(ends) {
 			return false, nil
 		}
 	}

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/millrace/millrace/executor"
@@ -25,7 +27,7 @@ func (s *Session) query(ctx context.Context, st statement, stmt *sql.Select) (Re
 	case *planner.PushQuery:
 		return s.push(ctx, p.Query)
 	case *planner.PullQuery:
-		return s.pull(ctx, v.catalog, stmt.Query.From.Source.Name.Name, p.Pull)
+		return s.pull(ctx, v.catalog, fmt.Sprintf("query_%d", v.nextID), stmt.Query.From.Source.Name.Name, p.Pull)
 	}
 	return nil, st.fail(sql.CodeInternal, stmt.Span, "", "unexpected plan %T", planned)
 }
@@ -39,7 +41,7 @@ func (s *Session) push(ctx context.Context, q *plan.Query) (Result, error) {
 	}
 	out := &Rows{QueryID: q.ID, Push: true, Columns: resultColumns(q)}
 	if !earliest {
-		out.Hint = "the query shows what arrives from now on; SET 'auto.offset.reset'='earliest' shows what is there already"
+		out.Hint = LatestHint
 	}
 	running := &pushRows{engine: s.engine, query: q, push: p}
 	out.rows = running
@@ -111,6 +113,21 @@ func (r *pushRegistry) closeAll() {
 	}
 }
 
+// endsPush returns the push query that a statement ends: TERMINATE of its id, in
+// any case.
+func (e *Engine) endsPush(stmt sql.Statement) (id string, ok bool) {
+	control, ok := stmt.(*sql.QueryControl)
+	if !ok || control.All || control.Action != sql.Terminate {
+		return "", false
+	}
+	for _, p := range e.pushes.snapshot() {
+		if strings.EqualFold(p.query.ID, control.QueryID.Name) {
+			return p.query.ID, true
+		}
+	}
+	return "", false
+}
+
 // ClosePush ends the push query of an id and reports whether there was one.
 func (e *Engine) ClosePush(id string) bool {
 	for _, p := range e.pushes.snapshot() {
@@ -126,7 +143,7 @@ func (e *Engine) ClosePush(id string) bool {
 const pullBufferRows = 1024
 
 // pull starts a pull query on a source; its rows come through a bounded channel.
-func (s *Session) pull(ctx context.Context, cat *catalog.Catalog, source string, p *plan.Pull) (Result, error) {
+func (s *Session) pull(ctx context.Context, cat *catalog.Catalog, id, source string, p *plan.Pull) (Result, error) {
 	if s.property("millrace.pull.wait") == "inputs" {
 		if err := s.engine.waitFor(ctx, cat, source); err != nil {
 			return nil, err
@@ -153,7 +170,7 @@ func (s *Session) pull(ctx context.Context, cat *catalog.Catalog, source string,
 			rows.failed <- err
 		}
 	}()
-	return &Rows{Columns: p.Names, Key: p.KeyColumns, rows: rows}, nil
+	return &Rows{QueryID: id, Columns: p.Names, Key: p.KeyColumns, rows: rows}, nil
 }
 
 // pullRows are the rows of a pull query.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"io"
 
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/planner/catalog"
@@ -25,6 +24,8 @@ type (
 		// Command describes a command of the command log, nil for statements that
 		// have none (SET, INSERT VALUES).
 		Command *CommandStatus
+		// Terminated is the push query that was ended, or "".
+		Terminated string
 		// Warning says that nothing needed to be done.
 		Warning bool
 	}
@@ -91,7 +92,7 @@ type (
 	}
 
 	// Lines is PRINT: text lines, which the caller reads and closes.
-	Lines struct{ lines *printer }
+	Lines struct{ lines lineSource }
 
 	// Script is RUN SCRIPT: the session goes on with the file.
 	Script struct{ File string }
@@ -195,6 +196,12 @@ type rowSource interface {
 	close()
 }
 
+// lineSource is where Lines come from.
+type lineSource interface {
+	next(ctx context.Context) ([]string, error)
+	close()
+}
+
 // Next returns the rows that are ready, at least one; it waits for them. It ends
 // with io.EOF at the limit or the end of a pull query, or with the query's
 // failure.
@@ -215,17 +222,3 @@ func (e *StatementError) Error() string { return e.Err.Error() }
 
 // Format returns the error as the user sees it: code, excerpt, caret and hint.
 func (e *StatementError) Format() string { return sql.Format(e.Text, e.Err) }
-
-// listRows is a rowSource over rows that are all there.
-type listRows struct{ rows []executor.Row }
-
-func (l *listRows) next(context.Context) ([]executor.Row, error) {
-	if len(l.rows) == 0 {
-		return nil, io.EOF
-	}
-	rows := l.rows
-	l.rows = nil
-	return rows, nil
-}
-
-func (l *listRows) close() {}

@@ -49,7 +49,7 @@ func (s *Session) showSources(kind catalog.Kind, extended bool) Result {
 	}
 	out := &SourceList{Kind: kind}
 	for _, src := range s.engine.Catalog().Sources() {
-		if src.Kind == kind {
+		if src.Kind == kind && !s.engine.systemSource(src) {
 			out.Sources = append(out.Sources, src)
 		}
 	}

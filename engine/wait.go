@@ -13,7 +13,8 @@ import (
 const (
 	// waitInterval is how often a wait looks again.
 	waitInterval = time.Millisecond
-	// readyTimeout bounds how long a pull query waits for a query that restores.
+	// readyTimeout bounds how long a pull query waits for a query that restores,
+	// or that fails and restarts.
 	readyTimeout = 30 * time.Second
 )
 
@@ -30,12 +31,25 @@ func (e *Engine) sleep(ctx context.Context, d time.Duration) error {
 }
 
 // WaitCaughtUp returns when a persistent query has committed everything that its
-// inputs hold. A failed query is an error; a paused one never catches up.
+// inputs hold. A query that failed for good, or that has been failing for
+// readyTimeout, is an error; a paused one never catches up.
 func (e *Engine) WaitCaughtUp(ctx context.Context, queryID string) error {
+	var failing time.Time // since when, zero while it runs
 	for {
 		done, err := e.CaughtUp(ctx, queryID)
 		if err != nil || done {
 			return err
+		}
+		status, err := e.exec.Status(queryID)
+		switch now := e.cfg.Clock.Now(); {
+		case err != nil:
+			return err
+		case status.State != executor.Failed:
+			failing = time.Time{}
+		case failing.IsZero():
+			failing = now
+		case now.Sub(failing) > readyTimeout:
+			return fmt.Errorf("query %s has been failing for %s: %s", queryID, readyTimeout, status.Reason)
 		}
 		if err := e.sleep(ctx, waitInterval); err != nil {
 			return err

@@ -323,6 +323,7 @@ func (p *planner) sourceTopic(src *catalog.Source, w with, s *sql.CreateSource) 
 		failHint(sql.CodeUnknownTopic, w.span("KAFKA_TOPIC"), "add PARTITIONS=1 to the WITH clause to create it",
 			"Topic '%s' does not exist. If you want to create a new topic for the %s please re-run the statement providing the required 'PARTITIONS' configuration in the WITH clause", src.Topic, s.Kind)
 	}
+	refuseInternal(src.Topic, w.span("KAFKA_TOPIC"))
 	spec := &TopicSpec{Name: src.Topic, Partitions: int32(want), Replicas: int16(replicas), Configs: map[string]string{}}
 	spec.Configs["cleanup.policy"] = cleanupPolicy(src.Kind, src.Windowed)
 	if w.has("RETENTION_MS") {

@@ -18,6 +18,7 @@ func (p *planner) insertValues(s *sql.InsertValues) Planned {
 	case target.HasHeaders():
 		fail(sql.CodeInsert, s.Target.Span, "Cannot insert into %s because it has header columns", target.Name)
 	}
+	refuseInternal(target.Topic, s.Target.Span)
 	names := p.insertColumns(target, s)
 	if len(names) != len(s.Values) {
 		fail(sql.CodeInsert, s.Span, "Expected a value for each column. Expected Columns: %d. Got %d values", len(names), len(s.Values))

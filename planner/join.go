@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -162,6 +163,9 @@ func (b *builder) checkWindows(left, right *side, j sql.Join) {
 	}
 	if l != nil && (l.Kind == plan.Session) != (r.Kind == plan.Session) {
 		fail(sql.CodeJoin, j.On.Pos(), "Incompatible windowed sources: %s and %s", l.Kind, r.Kind)
+	}
+	if l != nil && l.SizeMs != r.SizeMs {
+		fail(sql.CodeJoin, j.On.Pos(), "Implicit repartitioning of windowed sources is not supported: windows of %d ms and %d ms have no common key", l.SizeMs, r.SizeMs)
 	}
 }
 
@@ -398,7 +402,10 @@ func find(after, before *side, e *plan.Expr) int {
 // nameSyntheticKey binds the key that no source has: ROWKEY, or ROWKEY_1... when
 // a column has that name.
 func (b *builder) nameSyntheticKey(out *side) {
-	name := b.uniqueName("ROWKEY")
+	name := "ROWKEY"
+	for i := 1; slices.ContainsFunc(out.scope.columns, func(c binding) bool { return c.source != "" && c.name == name }); i++ {
+		name = fmt.Sprintf("ROWKEY_%d", i)
+	}
 	out.rel.schema.Key = []types.Column{{Name: name, Type: out.rel.schema.Key[0].Type}}
 	key := binding{name: name, expr: column(0, out.rel.schema.Key[0].Type)}
 	out.scope.columns = append([]binding{key}, out.scope.columns...)

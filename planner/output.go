@@ -171,6 +171,7 @@ func (b *builder) sink(name string, s *sql.CreateAs) (*catalog.Source, []TopicSp
 	if src.Topic == "" {
 		fail(sql.CodeInvalidProperty, w.span("KAFKA_TOPIC"), "Invalid topic name: it is empty")
 	}
+	refuseInternal(src.Topic, s.Name.Span)
 	topics := b.sinkTopic(src, w)
 	b.push("sink", &plan.Sink{Name: name, Topic: src.Topic, Key: src.Key, Value: src.Value, Timestamp: src.Timestamp})
 	return src, topics
@@ -306,6 +307,7 @@ func (p *planner) insertSelect(s *sql.InsertSelect) Planned {
 	case target.HasHeaders():
 		fail(sql.CodeInsert, s.Target.Span, "Cannot insert into %s because it has header columns", target.Name)
 	}
+	refuseInternal(target.Topic, s.Target.Span)
 	if s.Query.Limit >= 0 {
 		fail(sql.CodeUnsupported, s.Query.LimitSpan, "INSERT INTO query does not support LIMIT clause")
 	}
@@ -389,6 +391,12 @@ func (p *planner) selectQuery(s *sql.Select) Planned {
 		op.Value = append(op.Value, it.expr)
 		schema.Value = append(schema.Value, types.Column{Name: it.name, Type: it.expr.Type})
 		result.Columns = append(result.Columns, len(schema.Key)+i)
+		if c := it.expr.Column; it.expr.Op == plan.OpColumn && (c >= 0 && c < len(schema.Key) || c == plan.ColWindowStart || c == plan.ColWindowEnd) {
+			if result.KeyOf == nil {
+				result.KeyOf = map[int]int{}
+			}
+			result.KeyOf[i] = c
+		}
 	}
 	rel := b.push("project", op)
 	rel.schema = schema

@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/planner/catalog"
 	"github.com/millrace/millrace/planner/plan"
@@ -179,6 +180,16 @@ func (p *planner) source(name sql.Ident) *catalog.Source {
 	}
 	failHint(sql.CodeUnknownSource, name.Span, hint, "%s does not exist", name.Name)
 	return nil
+}
+
+// InternalPrefix begins the names of the system's own topics and groups.
+const InternalPrefix = "_millrace-"
+
+// refuseInternal refuses to write to one of the system's own topics.
+func refuseInternal(topic string, span sql.Span) {
+	if strings.HasPrefix(topic, InternalPrefix) {
+		fail(sql.CodeReadOnly, span, "topic %s belongs to the system and can only be read", topic)
+	}
 }
 
 // reservedColumns cannot be declared.

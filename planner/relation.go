@@ -70,7 +70,7 @@ func (b *builder) push(meaning string, op plan.Operator) *relation {
 
 // internalTopic names and registers a changelog or repartition topic.
 func (b *builder) internalTopic(node, suffix string, partitions int32, configs map[string]string) string {
-	name := fmt.Sprintf("_millrace-%s-query_%s-%s-%s", b.ServiceID, b.id, node, suffix)
+	name := fmt.Sprintf(InternalPrefix+"%s-query_%s-%s-%s", b.ServiceID, b.id, node, suffix)
 	b.topics = append(b.topics, TopicSpec{Name: name, Partitions: partitions, Replicas: -1, Configs: configs, Internal: true})
 	return name
 }

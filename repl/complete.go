@@ -16,15 +16,12 @@ const wordSeparators = " \t\n,()[]=<>+-*/%'\";.|"
 // complete offers keywords, functions, streams, tables and columns that begin
 // with the word at the cursor.
 func (r *repl) complete(d prompt.Document) []prompt.Suggest {
+	r.history.typed(d.Text)
 	word := d.GetWordBeforeCursorUntilSeparator(wordSeparators)
 	if word == "" || insideString(r.statement+d.TextBeforeCursor()) {
 		return nil
 	}
-	var names []string
-	if r.Names != nil {
-		names = r.Names()
-	}
-	return suggestions(word, names)
+	return suggestions(word, slices.Clone(r.names))
 }
 
 // suggestions lists what begins with word, in the word's own case.

@@ -3,6 +3,7 @@ package repl
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -16,6 +17,8 @@ import (
 const (
 	keyCtrlC  = 0x03
 	keyCtrlD  = 0x04
+	keyCtrlE  = 0x05 // end of line
+	keyCtrlU  = 0x15 // delete to the start of the line
 	keyEscape = 0x1b
 )
 
@@ -47,9 +50,22 @@ type console struct {
 	held    bool   // a line end was handed out: nothing more until Setup
 	last    byte   // the last key handed out
 	stop    <-chan struct{}
+	stopped bool // stop was seen
+
+	// history returns the line that an arrow key asks for. go-prompt's own history
+	// holds lines, not statements.
+	history func(older bool) (line string, ok bool)
 }
 
 func newConsole(in, out *os.File, stop <-chan struct{}) (*console, error) {
+	// go-prompt opens the controlling terminal, and panics when there is none.
+	tty, err := os.Open("/dev/tty")
+	if err != nil {
+		return nil, fmt.Errorf("the REPL needs a controlling terminal (statements can come from a pipe, too): %w", err)
+	}
+	if err := tty.Close(); err != nil {
+		return nil, err
+	}
 	state, err := term.GetState(int(in.Fd()))
 	if err != nil {
 		return nil, err
@@ -79,11 +95,12 @@ func (c *console) Read() ([]byte, error) {
 	}
 	select {
 	case <-c.stop:
-		c.held, c.last = true, keyCtrlD
-		return []byte{keyCtrlD}, nil
+		if !c.stopped { // clear the line, on which Ctrl-D would delete, and leave
+			c.stopped, c.pasting, c.pending = true, false, []byte{keyCtrlE, keyCtrlU, keyCtrlD}
+		}
 	default:
 	}
-	if len(c.pending) == 0 {
+	if len(c.pending) == 0 && !c.stopped {
 		c.fill()
 	}
 	if len(c.pending) == 0 {
@@ -96,11 +113,20 @@ func (c *console) Read() ([]byte, error) {
 	if piece[0] == keyCtrlC && !c.pasting {
 		// Clear the line, then end it: the loop sees the key and drops the
 		// statement.
-		c.pending = append([]byte{0x05, 0x15, '\r'}, c.pending...)
+		c.pending = append([]byte{keyCtrlE, keyCtrlU, '\r'}, c.pending...)
 		c.last = keyCtrlC
 		return c.Read()
 	}
-	if c.last != keyCtrlC || piece[0] != 0x05 && piece[0] != 0x15 && piece[0] != '\r' {
+	if older, ok := historyKey(piece); ok && !c.pasting && c.history != nil {
+		line, ok := c.history(older)
+		if !ok {
+			return nil, syscall.EAGAIN
+		}
+		// Clear the line, then type the entry.
+		c.pending = append(append([]byte{keyCtrlE, keyCtrlU}, line...), c.pending...)
+		return c.Read()
+	}
+	if c.last != keyCtrlC || piece[0] != keyCtrlE && piece[0] != keyCtrlU && piece[0] != '\r' {
 		c.last = piece[0]
 	}
 	if piece[0] == '\r' || piece[0] == '\n' {
@@ -108,6 +134,17 @@ func (c *console) Read() ([]byte, error) {
 		return []byte{'\r'}, nil
 	}
 	return piece, nil
+}
+
+// historyKey reports whether a key walks through the history, and which way.
+func historyKey(key []byte) (older, ok bool) {
+	switch string(key) {
+	case "\x1b[A", "\x1bOA", "\x10": // up, Ctrl-P
+		return true, true
+	case "\x1b[B", "\x1bOB", "\x0e": // down, Ctrl-N
+		return false, true
+	}
+	return false, false
 }
 
 // fill reads what the terminal has.

@@ -16,6 +16,8 @@ type listing struct {
 	rows    [][]any
 	// note follows a table: a plan, a statement.
 	note string
+	// plain says that a table shows the note alone.
+	plain bool
 }
 
 func (l *listing) add(cells ...any) { l.rows = append(l.rows, cells) }
@@ -66,9 +68,21 @@ func listingOf(result engine.Result) *listing {
 	case *engine.FunctionDescription:
 		return functionListing(r.Function)
 	case *engine.Explanation:
-		return &listing{columns: []string{"plan"}, rows: planRows(r.Plan)}
+		return &listing{columns: []string{"plan"}, rows: planRows(r.Plan), note: explanationNote(r), plain: true}
 	}
 	return &listing{columns: []string{"result"}, rows: [][]any{{fmt.Sprintf("%T", result)}}}
+}
+
+// explanationNote is EXPLAIN at a terminal: the query, then its plan.
+func explanationNote(r *engine.Explanation) string {
+	var b strings.Builder
+	if q := r.Query; q.Status.State != "" && q.SinkName != "" {
+		fmt.Fprintf(&b, "%s (%s)\n", q.ID, q.Status.State)
+	}
+	if r.Query.SinkName != "" {
+		fmt.Fprintf(&b, "%s -> %s\n", strings.Join(r.Query.Sources, ", "), r.Query.SinkName)
+	}
+	return b.String() + strings.TrimRight(r.Plan, "\n") + "\n"
 }
 
 func planRows(plan string) [][]any {
@@ -89,7 +103,7 @@ func queryListing(r *engine.QueryList) *listing {
 		if q.Push {
 			kind = "PUSH"
 		}
-		cells := []any{q.ID, kind, string(q.Status.State), q.SinkName, q.SinkTopic, strings.Join(strings.Fields(q.Text), " ")}
+		cells := []any{q.ID, kind, string(q.Status.State), q.SinkName, q.SinkTopic, oneLineOr(q.Text)}
 		if r.Extended {
 			st := q.Status
 			cells = append(cells, st.RowsIn, st.RowsOut, st.Late, st.Errors, st.Restarts, st.Reason)
@@ -97,6 +111,14 @@ func queryListing(r *engine.QueryList) *listing {
 		l.add(cells...)
 	}
 	return l
+}
+
+// oneLineOr returns a statement on one line, or as it stands.
+func oneLineOr(statement string) string {
+	if s := oneLine(statement); s != "" {
+		return s
+	}
+	return statement
 }
 
 // descriptionListing has a row per column of one source, or a row per source.
@@ -158,7 +180,8 @@ func sourceNote(d engine.SourceDescription) string {
 	}
 	for _, g := range d.Offsets {
 		for _, p := range g.Partitions {
-			fmt.Fprintf(&b, "group %s, partition %d: at %d of %d (from %d)\n", g.Group, p.Partition, p.ConsumerOffset, p.End, p.LogStart)
+			fmt.Fprintf(&b, "group %s, partition %d: at %d of %d (from %d), lag %d\n", g.Group, p.Partition, p.ConsumerOffset, p.End, p.LogStart,
+				p.End-max(p.ConsumerOffset, p.LogStart))
 		}
 	}
 	b.WriteString("statement: " + s.Text + "\n")

@@ -3,7 +3,6 @@ package repl
 import (
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +39,8 @@ type Output struct {
 	Format   Format
 	// Width is the terminal's width in columns; 0 means DefaultWidth.
 	Width int
+	// Interactive says that an interrupt was typed on the line that is written.
+	Interactive bool
 	// Quiet leaves out the messages of statements that change something.
 	Quiet bool
 }
@@ -88,7 +89,7 @@ func (o *Output) listing(l *listing) error {
 	switch o.Format {
 	case JSONFormat:
 		for _, row := range l.rows {
-			if err := o.jsonObject(l.columns, func(i int) ([]byte, error) { return json.Marshal(row[i]) }); err != nil {
+			if err := o.jsonObject(l.columns, func(i int) ([]byte, error) { return engine.MarshalJSON(row[i]) }); err != nil {
 				return err
 			}
 		}
@@ -113,15 +114,38 @@ func (o *Output) listing(l *listing) error {
 	for i, row := range l.rows {
 		rows[i] = texts(row)
 	}
-	t := newTable(headings, make([]bool, len(headings)), rows, o.width())
+	numeric := make([]bool, len(headings))
+	if len(l.rows) > 0 {
+		for i, v := range l.rows[0] {
+			switch v.(type) {
+			case int, int32, int64:
+				numeric[i] = true
+			}
+		}
+	}
+	text := drawListing(newTable(headings, numeric, rows, o.width()), rows)
+	if l.plain {
+		text = ""
+	}
+	_, err := io.WriteString(o.Out, text+l.note)
+	return err
+}
+
+// drawListing draws a table, or its rows as records when the columns are too many
+// for the terminal.
+func drawListing(t *table, rows [][]string) string {
 	var b strings.Builder
+	if t.crowded(rows) {
+		for i, row := range rows {
+			b.WriteString(t.record(i, row))
+		}
+		return b.String()
+	}
 	b.WriteString(t.header())
 	for _, row := range rows {
 		b.WriteString(t.row(row))
 	}
-	b.WriteString(t.rule() + l.note)
-	_, err := io.WriteString(o.Out, b.String())
-	return err
+	return b.String() + t.rule()
 }
 
 func texts(row []any) []string {
@@ -139,7 +163,7 @@ func (o *Output) jsonObject(names []string, value func(i int) ([]byte, error)) e
 		if i > 0 {
 			b = append(b, ',')
 		}
-		key, err := json.Marshal(name)
+		key, err := engine.MarshalJSON(name)
 		if err != nil {
 			return err
 		}
@@ -163,7 +187,8 @@ func (o *Output) rows(ctx context.Context, r *engine.Rows) error {
 	for {
 		list, err := r.Next(ctx)
 		switch {
-		case errors.Is(err, io.EOF), err != nil && ctx.Err() != nil:
+		case errors.Is(err, io.EOF), errors.Is(err, executor.ErrClosed), err != nil && ctx.Err() != nil:
+			o.afterInterrupt(ctx)
 			if endErr := w.end(); endErr != nil {
 				return endErr
 			}
@@ -178,6 +203,13 @@ func (o *Output) rows(ctx context.Context, r *engine.Rows) error {
 		if err := w.write(list); err != nil {
 			return err
 		}
+	}
+}
+
+// afterInterrupt ends the line on which the terminal shows ^C.
+func (o *Output) afterInterrupt(ctx context.Context) {
+	if o.Interactive && ctx.Err() != nil {
+		fmt.Fprintln(o.Err)
 	}
 }
 
@@ -199,6 +231,7 @@ func (o *Output) lines(ctx context.Context, l *engine.Lines) error {
 	for {
 		list, err := l.Next(ctx)
 		if errors.Is(err, io.EOF) || err != nil && ctx.Err() != nil {
+			o.afterInterrupt(ctx)
 			return nil
 		}
 		if err != nil {

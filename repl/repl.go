@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/c-bata/go-prompt"
+	"golang.org/x/term"
 
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/sql"
@@ -21,7 +22,8 @@ type Config struct {
 	In      *os.File
 	Out     *Output
 	Backend Backend
-	// Names returns the names that completion offers beside keywords.
+	// Names returns the names that completion offers beside keywords; it is asked
+	// after every statement.
 	Names func() []string
 	// ReadScript reads the file of RUN SCRIPT.
 	ReadScript func(name string) (string, error)
@@ -45,6 +47,27 @@ type repl struct {
 	prompt  *prompt.Prompt
 	// statement is what was entered so far of a statement of several lines.
 	statement string
+	// names are what Names gave after the last statement.
+	names []string
+	// width asks the terminal, whose size may change.
+	width func() int
+}
+
+// terminalWidth returns the width of a terminal in columns, 0 when it does not
+// tell.
+func terminalWidth(f *os.File) int {
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// refresh asks for what statements may have changed.
+func (r *repl) refresh() {
+	if r.Names != nil {
+		r.names = r.Names()
+	}
 }
 
 // Run reads statements from the terminal and executes them until the user leaves
@@ -59,10 +82,13 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	r := &repl{Config: cfg, console: c, history: openHistory(cfg.HistoryFile)}
+	r := &repl{Config: cfg, console: c, history: openHistory(cfg.HistoryFile), width: func() int { return terminalWidth(out) }}
+	c.history = r.history.step
+	r.Out.Interactive = true
+	r.refresh()
 	r.prompt = prompt.New(func(string) {}, r.complete,
 		prompt.OptionParser(c), prompt.OptionPrefix(firstPrompt), prompt.OptionLivePrefix(r.prefix),
-		prompt.OptionHistory(r.history.entries), prompt.OptionMaxSuggestion(8),
+		prompt.OptionMaxSuggestion(8),
 		prompt.OptionCompletionWordSeparator(wordSeparators),
 		prompt.OptionPrefixTextColor(prompt.DefaultColor), prompt.OptionSuggestionBGColor(prompt.DarkGray),
 		prompt.OptionSuggestionTextColor(prompt.White), prompt.OptionSelectedSuggestionBGColor(prompt.Cyan),
@@ -97,6 +123,7 @@ func (r *repl) readLine() (line string, more bool) {
 		fmt.Fprintln(r.Out.Out, p+line)
 		return line, true
 	}
+	r.history.reset()
 	line = r.prompt.Input()
 	switch {
 	case line == "" && r.console.last == keyCtrlC:
@@ -125,7 +152,7 @@ func (r *repl) enter(ctx context.Context, line string) (leave bool) {
 			fmt.Fprint(r.Out.Out, "\x1b[H\x1b[2J")
 			return false
 		case "history":
-			for i, h := range r.history.entries {
+			for i, h := range r.history.list() {
 				fmt.Fprintf(r.Out.Out, "%4d  %s\n", i+1, h)
 			}
 			return false
@@ -153,7 +180,7 @@ func (r *repl) enter(ctx context.Context, line string) (leave bool) {
 		r.statement = strings.TrimLeft(tail, " \t\n")
 	}
 	for _, s := range statements {
-		r.history.add(strings.Join(strings.Fields(script[s.Start:s.End]), " "))
+		r.history.add(oneLine(script[s.Start:s.End]))
 	}
 	r.execute(ctx, script)
 	return false
@@ -173,6 +200,10 @@ func (r *repl) setOutput(name string) {
 func (r *repl) execute(ctx context.Context, script string) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 	defer stop()
+	defer r.refresh()
+	if w := r.width(); w > 0 {
+		r.Out.Width = w
+	}
 	if err := r.run(ctx, script, 0); err != nil && ctx.Err() == nil {
 		r.report(err)
 	}

@@ -1,6 +1,8 @@
 package repl
 
 import (
+	"fmt"
+	"math"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -40,25 +42,75 @@ func newTable(headings []string, numeric []bool, sample [][]string, width int) *
 	return t
 }
 
-// shrink takes from the widest columns until the table fits.
+// shrink takes from the widest columns until the table fits: first as far as the
+// words of the headings stay whole, then down to minColumn.
 func (t *table) shrink(width int) {
 	total := 1
-	for _, w := range t.widths {
+	words, least := make([]int, len(t.widths)), make([]int, len(t.widths))
+	for i, w := range t.widths {
 		total += w + 3
+		words[i], least[i] = minColumn, minColumn
+		for _, word := range strings.Fields(t.headings[i]) {
+			words[i] = max(words[i], textWidth(word))
+		}
 	}
-	for total > width {
-		widest := 0
-		for i, w := range t.widths {
-			if w > t.widths[widest] {
-				widest = i
+	for _, floor := range [][]int{words, least} {
+		for total > width && t.narrow(floor) {
+			total--
+		}
+	}
+}
+
+// narrow takes one from the widest column above its floor and reports whether
+// there was one.
+func (t *table) narrow(floor []int) bool {
+	widest := -1
+	for i, w := range t.widths {
+		if w > floor[i] && (widest < 0 || w > t.widths[widest]) {
+			widest = i
+		}
+	}
+	if widest < 0 {
+		return false
+	}
+	t.widths[widest]--
+	return true
+}
+
+// Limits that make a table crowded.
+const (
+	crowdedColumns = 7  // at least so many columns
+	crowdedWidth   = 24 // and a long cell has less than this
+)
+
+// crowded reports whether long cells of a table of many columns would stand in
+// narrow ones.
+func (t *table) crowded(rows [][]string) bool {
+	if len(t.headings) < crowdedColumns {
+		return false
+	}
+	for _, row := range rows {
+		for i, cell := range row {
+			if t.widths[i] < crowdedWidth && textWidth(cell) > t.widths[i] {
+				return true
 			}
 		}
-		if t.widths[widest] <= minColumn {
-			return
-		}
-		t.widths[widest]--
-		total--
 	}
+	return false
+}
+
+// record draws one row with a line per column.
+func (t *table) record(i int, cells []string) string {
+	name := 0
+	for _, h := range t.headings {
+		name = max(name, textWidth(h))
+	}
+	head := fmt.Sprintf("-[ %d ]", i+1)
+	b := head + strings.Repeat("-", max(name+3-len(head), 0)) + "\n"
+	for k, h := range t.headings {
+		b += h + strings.Repeat(" ", name-textWidth(h)) + " | " + strings.Join(wrap(cells[k], math.MaxInt), "") + "\n"
+	}
+	return b
 }
 
 func (t *table) rule() string {
@@ -99,7 +151,8 @@ func (t *table) row(cells []string) string {
 	return b.String()
 }
 
-// wrap cuts text into lines of at most width columns.
+// wrap cuts text into lines of at most width columns, behind a blank or a comma
+// where the line has one in its second half.
 func wrap(text string, width int) []string {
 	text = strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || r == '\r' {
@@ -123,7 +176,14 @@ func wrap(text string, width int) []string {
 		if cut == 0 {
 			break
 		}
-		lines = append(lines, text[:cut])
+		if text[cut] == ' ' {
+			lines, text = append(lines, text[:cut]), text[cut+1:]
+			continue
+		}
+		if i := strings.LastIndexAny(text[:cut], " ,"); i >= cut/2 {
+			cut = i + 1
+		}
+		lines = append(lines, strings.TrimRight(text[:cut], " "))
 		text = text[cut:]
 	}
 	return append(lines, text)

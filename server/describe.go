@@ -43,7 +43,23 @@ func runningQuery(q engine.QueryInfo) object {
 		topics = append(topics, q.SinkTopic)
 	}
 	return object{"queryString": q.Text, "sinks": sinks, "sinkKafkaTopics": topics, "id": q.ID,
-		"statusCount": object{string(q.Status.State): 1}, "queryType": queryType(q), "state": string(q.Status.State)}
+		"statusCount": object{string(q.Status.State): 1}, "queryType": queryType(q), "state": string(q.Status.State),
+		"statistics": statistics(q.Status)}
+}
+
+// statistics are counters beside ksqlDB's fields.
+func statistics(s executor.Status) queryStatistics {
+	return queryStatistics{RowsIn: s.RowsIn, RowsOut: s.RowsOut, Late: s.Late, Errors: s.Errors, Restarts: s.Restarts, Reason: s.Reason}
+}
+
+// queryStatistics is the JSON of a query's counters.
+type queryStatistics struct {
+	RowsIn   int64  `json:"rowsIn"`
+	RowsOut  int64  `json:"rowsOut"`
+	Late     int64  `json:"late"`
+	Errors   int64  `json:"errors"`
+	Restarts int    `json:"restarts"`
+	Reason   string `json:"reason,omitempty"`
 }
 
 func queryType(q engine.QueryInfo) string {
@@ -54,17 +70,29 @@ func queryType(q engine.QueryInfo) string {
 }
 
 func queryDescription(q engine.QueryInfo) object {
-	sinks := []string{}
+	sinks, topics := []string{}, []string{}
 	if q.SinkName != "" {
 		sinks = append(sinks, q.SinkName)
+	}
+	if q.SinkTopic != "" {
+		topics = append(topics, q.SinkTopic)
+	}
+	sources := q.Sources
+	if sources == nil {
+		sources = []string{}
+	}
+	overridden := q.Properties
+	if overridden == nil {
+		overridden = map[string]string{}
 	}
 	errs := []any{}
 	if q.Status.Reason != "" {
 		errs = append(errs, object{"timestamp": 0, "errorMessage": q.Status.Reason, "type": "UNKNOWN"})
 	}
-	d := object{"id": q.ID, "statementText": q.Text, "sources": q.Sources, "sinks": sinks, "topology": "", "executionPlan": "",
-		"overriddenProperties": q.Properties, "ksqlHostQueryStatus": object{}, "queryType": queryType(q), "queryErrors": errs,
-		"tasksMetadata": []any{}, "state": string(q.Status.State), "windowType": nil, "fields": []any{}}
+	d := object{"id": q.ID, "statementText": q.Text, "sources": sources, "sinks": sinks, "sinkKafkaTopics": topics, "topology": "", "executionPlan": "",
+		"overriddenProperties": overridden, "ksqlHostQueryStatus": object{}, "queryType": queryType(q), "queryErrors": errs,
+		"tasksMetadata": []any{}, "state": string(q.Status.State), "windowType": nil, "fields": []any{},
+		"statistics": statistics(q.Status)}
 	if q.Status.State == "" {
 		d["state"] = string(executor.Running)
 	}

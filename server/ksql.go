@@ -20,6 +20,7 @@ func (s *Server) ksql(w http.ResponseWriter, r *http.Request) {
 		KSQL             string         `json:"ksql"`
 		Properties       map[string]any `json:"streamsProperties"`
 		SessionVariables map[string]any `json:"sessionVariables"`
+		CommandSequence  *int64         `json:"commandSequenceNumber"`
 	}
 	if !readBody(w, r, &body) {
 		return
@@ -32,6 +33,13 @@ func (s *Server) ksql(w http.ResponseWriter, r *http.Request) {
 		badRequest(w, "the request has no statement")
 		return
 	}
+	if body.CommandSequence != nil && *body.CommandSequence > s.engine.CommandSequence() {
+		// Statements answer when they have taken effect: a later number was never
+		// given out, and waiting does not help.
+		writeError(w, http.StatusServiceUnavailable, errorBody{Type: "generic_error", Code: 50301,
+			Message: fmt.Sprintf("no command of sequence number %d: the last one is %d", *body.CommandSequence, s.engine.CommandSequence())})
+		return
+	}
 	if hasQuery(body.KSQL) {
 		writeError(w, http.StatusBadRequest, errorBody{Type: "statement_error", Code: 40002, Message: errWrongEndpoint.Error(), Statement: &body.KSQL, Entities: &[]any{}})
 		return
@@ -42,10 +50,15 @@ func (s *Server) ksql(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	entities := []any{}
+	texts := statementTexts(body.KSQL)
 	err := session.Execute(r.Context(), body.KSQL, func(result engine.Result) error {
 		if e := entity(result); e != nil {
+			if e["statementText"] == "" {
+				e["statementText"] = texts[0]
+			}
 			entities = append(entities, e)
 		}
+		texts = texts[1:]
 		return nil
 	})
 	if err != nil {
@@ -54,6 +67,19 @@ func (s *Server) ksql(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, entities)
+}
+
+// statementTexts returns the statements of a script as they were typed, each with
+// its semicolon. There is one for each result.
+func statementTexts(script string) []string {
+	spans, rest := sql.Split(script)
+	var texts []string
+	for _, span := range append(spans, rest) {
+		if text := strings.TrimSpace(script[span.Start:span.End]); text != "" {
+			texts = append(texts, strings.TrimSuffix(text, ";")+";")
+		}
+	}
+	return texts
 }
 
 // hasQuery reports whether a script holds a SELECT or PRINT statement.
@@ -131,6 +157,8 @@ func entity(result engine.Result) object {
 
 func doneEntity(r *engine.Done) object {
 	switch {
+	case r.Terminated != "":
+		return withType("terminate_query", object{"queryId": r.Terminated, "wasTerminated": true})
 	case r.Warning:
 		return withType("warning_entity", object{"message": r.Msg})
 	case r.Command == nil:
@@ -161,7 +189,7 @@ func topicsEntity(r *engine.TopicList) object {
 func propertiesEntity(r *engine.PropertyList) object {
 	list, overwritten, defaults := []any{}, []string{}, []string{}
 	for _, p := range r.Properties {
-		list = append(list, object{"name": p.Name, "value": p.Value, "scope": "KSQL", "editable": true, "level": "QUERY"})
+		list = append(list, object{"name": p.Name, "value": p.Value, "scope": "KSQL", "editable": true, "level": "QUERY", "description": p.Doc})
 		if p.Overridden {
 			overwritten = append(overwritten, p.Name)
 		} else {
@@ -180,6 +208,6 @@ func functionEntity(f engine.FunctionInfo) object {
 		}
 		signatures = append(signatures, object{"arguments": args, "returnType": sig.ReturnType, "description": f.Description})
 	}
-	return withType("describe_function", object{"name": f.Name, "description": f.Description, "author": "millrace", "version": "", "path": "internal",
+	return withType("describe_function", object{"name": f.Name, "category": f.Category, "description": f.Description, "author": "millrace", "version": "", "path": "internal",
 		"functions": signatures, "type": f.Class})
 }

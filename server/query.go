@@ -1,7 +1,7 @@
 package server
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +20,12 @@ const (
 	typeJSON      = "application/json"
 )
 
-// errStop ends the execution of a request's script after its query.
-var errStop = errors.New("server: the query has ended")
+var (
+	// errStop ends the execution of a request's script after its query.
+	errStop = errors.New("server: the query has ended")
+	// errNotQuery is the answer to other statements than queries.
+	errNotQuery = errors.New("only SELECT and PRINT are answered here: use POST /ksql")
+)
 
 // query answers POST /query: rows in one JSON array, one object per line.
 func (s *Server) query(w http.ResponseWriter, r *http.Request) {
@@ -83,24 +87,31 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, script string, p
 	if !ok {
 		return
 	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.stopping, cancel)()
 	out := newRowWriter(w, media)
 	queries := 0
-	err := session.Execute(r.Context(), script, func(result engine.Result) error {
+	err := session.Execute(ctx, script, func(result engine.Result) error {
 		switch res := result.(type) {
 		case *engine.Rows:
 			defer res.Close()
 			queries++
-			return s.streamRows(r, out, res)
+			return s.streamRows(ctx, out, res)
 		case *engine.Lines:
 			defer res.Close()
 			queries++
-			return s.streamLines(r, w, res)
+			if media != typeDelimited && r.URL.Path == "/query-stream" {
+				writeError(w, http.StatusNotAcceptable, errorBody{Type: "generic_error", Code: 40600, Message: "PRINT answers with " + typeDelimited + " only"})
+				return errStop
+			}
+			return streamLines(ctx, w, res)
 		case *engine.Done:
 			if res.Command == nil {
 				return nil // SET and the like, for the query behind them
 			}
 		}
-		return fmt.Errorf("only SELECT and PRINT are answered here: use POST /ksql")
+		return errNotQuery
 	})
 	switch {
 	case errors.Is(err, errStop) || r.Context().Err() != nil:
@@ -108,7 +119,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, script string, p
 		badRequest(w, "the request has no query: expected one SELECT or PRINT statement")
 	case err != nil && !out.started:
 		status, body := statementError(err, script, nil)
-		if body.Type == "generic_error" && queries == 0 {
+		if errors.Is(err, errNotQuery) {
 			status, body.Code = http.StatusBadRequest, 40000
 		}
 		writeError(w, status, body)
@@ -118,16 +129,20 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, script string, p
 	}
 }
 
-func (s *Server) streamRows(r *http.Request, out *rowWriter, rows *engine.Rows) error {
+// streamRows ends with the query, or with ctx: the client has gone, or the server
+// stops.
+func (s *Server) streamRows(ctx context.Context, out *rowWriter, rows *engine.Rows) error {
 	out.header(rows)
-	limit := false
 	for {
-		list, err := rows.Next(r.Context())
-		if errors.Is(err, io.EOF) {
-			out.end(rows.Push, limit || rows.Push)
+		list, err := rows.Next(ctx)
+		switch {
+		case errors.Is(err, io.EOF):
+			out.end(rows.Push, true)
 			return errStop
-		}
-		if err != nil {
+		case errors.Is(err, executor.ErrClosed), s.stopping.Err() != nil:
+			out.end(rows.Push, false)
+			return errStop
+		case err != nil:
 			return err
 		}
 		for _, row := range list {
@@ -137,12 +152,15 @@ func (s *Server) streamRows(r *http.Request, out *rowWriter, rows *engine.Rows) 
 	}
 }
 
-func (s *Server) streamLines(r *http.Request, w http.ResponseWriter, lines *engine.Lines) error {
+func streamLines(ctx context.Context, w http.ResponseWriter, lines *engine.Lines) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	flusher := http.NewResponseController(w)
+	if err := flusher.Flush(); err != nil {
+		return errStop
+	}
 	for {
-		list, err := lines.Next(r.Context())
-		if errors.Is(err, io.EOF) {
+		list, err := lines.Next(ctx)
+		if errors.Is(err, io.EOF) || ctx.Err() != nil {
 			return errStop
 		}
 		if err != nil {
@@ -186,9 +204,9 @@ func (o *rowWriter) header(rows *engine.Rows) {
 	}
 	var head any = map[string]any{"queryId": rows.QueryID, "columnNames": names, "columnTypes": kinds}
 	if o.media == typeV1JSON {
-		head = map[string]any{"header": map[string]any{"queryId": rows.QueryID, "schema": strings.Join(schema, ", ")}}
+		head = map[string]any{"header": map[string]any{"queryId": rows.QueryID, "schema": strings.Join(schema, ", "), "queryType": rowsType(rows)}}
 	}
-	b, err := json.Marshal(head)
+	b, err := engine.MarshalJSON(head)
 	if err != nil {
 		panic(err) // strings and maps of them marshal
 	}
@@ -201,6 +219,16 @@ func (o *rowWriter) header(rows *engine.Rows) {
 	}
 	o.flush()
 }
+
+// rowsType stands in the header beside ksqlDB's fields.
+func rowsType(rows *engine.Rows) string {
+	if rows.Push {
+		return typePush
+	}
+	return "PULL"
+}
+
+const typePush = "PUSH"
 
 // row writes one row. The delimited stream has no tombstones.
 func (o *rowWriter) row(r executor.Row) {
@@ -253,7 +281,7 @@ func (o *rowWriter) end(push, limited bool) {
 
 // fail ends a stream that has started with an error.
 func (o *rowWriter) fail(body errorBody) {
-	b, err := json.Marshal(body)
+	b, err := engine.MarshalJSON(body)
 	if err != nil {
 		return
 	}

@@ -29,11 +29,16 @@ type Server struct {
 	engine *engine.Engine
 	http   *http.Server
 	logger *slog.Logger
+
+	// stopping ends the streams that run; Close cancels it.
+	stopping context.Context
+	stop     context.CancelFunc
 }
 
 // New returns a server over an engine.
 func New(e *engine.Engine, logger *slog.Logger) *Server {
 	s := &Server{engine: e, logger: logger}
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /ksql", s.ksql)
 	mux.HandleFunc("POST /query", s.query)
@@ -41,6 +46,8 @@ func New(e *engine.Engine, logger *slog.Logger) *Server {
 	mux.HandleFunc("POST /close-query", s.closeQuery)
 	mux.HandleFunc("GET /info", s.info)
 	mux.HandleFunc("GET /healthcheck", s.health)
+	mux.HandleFunc("GET /status", s.statuses)
+	mux.HandleFunc("GET /status/{type}/{entity}/{action}", s.status)
 	mux.HandleFunc("GET /chc/ready", ok)
 	mux.HandleFunc("GET /chc/live", ok)
 	mux.HandleFunc("GET /v1/metadata", s.metadata)
@@ -66,8 +73,10 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Close stops taking requests and waits for those that run, until ctx ends.
+// Close stops taking requests, ends the streams and waits for what runs, until
+// ctx ends.
 func (s *Server) Close(ctx context.Context) error {
+	s.stop()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return s.http.Close()
 	}
@@ -87,20 +96,46 @@ func (s *Server) recovered(h http.Handler) http.Handler {
 	})
 }
 
-// errorBody is the JSON of an error.
+// errorBody is the JSON of an error: ksqlDB's fields, and Detail beside them.
 type errorBody struct {
-	Type      string  `json:"@type"`
-	Code      int     `json:"error_code"`
-	Message   string  `json:"message"`
-	Statement *string `json:"statementText,omitempty"`
-	Entities  *[]any  `json:"entities,omitempty"`
-	SQLCode   string  `json:"code,omitempty"`
+	Type      string       `json:"@type"`
+	Code      int          `json:"error_code"`
+	Message   string       `json:"message"`
+	Statement *string      `json:"statementText,omitempty"`
+	Entities  *[]any       `json:"entities,omitempty"`
+	SQLCode   string       `json:"code,omitempty"`
+	Detail    *errorDetail `json:"detail,omitempty"`
+}
+
+// errorDetail is what a client needs to show an error as a session in process
+// does: spans are byte ranges of Text.
+type errorDetail struct {
+	Message string      `json:"message"`
+	Start   int         `json:"start"`
+	End     int         `json:"end"`
+	Hint    string      `json:"hint,omitempty"`
+	Notes   []errorNote `json:"notes,omitempty"`
+	Text    string      `json:"text"`
+}
+
+type errorNote struct {
+	Message string `json:"message"`
+	Start   int    `json:"start"`
+	End     int    `json:"end"`
+}
+
+func detailOf(st *engine.StatementError) *errorDetail {
+	d := &errorDetail{Message: st.Err.Msg, Start: st.Err.Span.Start, End: st.Err.Span.End, Hint: st.Err.Hint, Text: st.Text}
+	for _, n := range st.Err.Notes {
+		d.Notes = append(d.Notes, errorNote{n.Msg, n.Span.Start, n.Span.End})
+	}
+	return d
 }
 
 func writeError(w http.ResponseWriter, status int, body errorBody) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	b, err := json.Marshal(body)
+	b, err := engine.MarshalJSON(body)
 	if err != nil {
 		return
 	}
@@ -121,7 +156,7 @@ func statementError(err error, statement string, entities []any) (int, errorBody
 	if entities == nil {
 		entities = []any{}
 	}
-	return http.StatusBadRequest, errorBody{Type: "statement_error", Code: 40001, Message: st.Format(), Statement: &statement, Entities: &entities, SQLCode: string(st.Err.Code)}
+	return http.StatusBadRequest, errorBody{Type: "statement_error", Code: 40001, Message: st.Format(), Statement: &statement, Entities: &entities, SQLCode: string(st.Err.Code), Detail: detailOf(st)}
 }
 
 // readBody decodes a JSON request; it answers the error itself.
@@ -154,7 +189,7 @@ func (s *Server) session(w http.ResponseWriter, properties map[string]any, varia
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	b, err := json.Marshal(v)
+	b, err := engine.MarshalJSON(v)
 	if err != nil {
 		writeError(w, http.StatusInternalServerError, errorBody{Type: "generic_error", Code: 50000, Message: err.Error()})
 		return

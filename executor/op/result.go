@@ -31,7 +31,10 @@ type Result struct {
 // not block.
 func NewResult(id string, p *plan.Result, in *types.Schema, give func(ResultRow)) (*Result, error) {
 	r := &Result{id: id, left: p.Limit, give: give}
-	for _, k := range p.Columns {
+	for i, k := range p.Columns {
+		if key, ok := p.KeyOf[i]; ok {
+			k = key
+		}
 		t, ok := columnType(in, k)
 		if !ok {
 			return nil, fatal(id, fmt.Errorf("column %d of %d", k, in.Len()))

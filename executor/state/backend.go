@@ -26,7 +26,12 @@ import (
 //
 // Offset and changes are written in one Pebble batch, and memtables are flushed
 // in order, so that the offset on disk is always that of the changes on disk.
-type Backend struct{ db *pebble.DB }
+type Backend struct {
+	db *pebble.DB
+	// Discarded is why the store that was on disk was thrown away at open, nil
+	// when it was not.
+	Discarded error
+}
 
 const (
 	kindOffset = 0x00
@@ -43,7 +48,10 @@ const (
 	bloomBitsPerKey = 10
 )
 
-// OpenBackend opens or makes the store in a directory.
+// OpenBackend opens or makes the store in a directory. One that is damaged is
+// thrown away, as the changelogs hold all of it: a power loss may keep the entry of
+// Pebble's marker in the directory and lose that of the manifest it names, since
+// both are made before the directory is synced.
 func OpenBackend(fsys vfs.FS, dir string) (*Backend, error) {
 	cache := pebble.NewCache(backendCacheBytes)
 	defer cache.Unref()
@@ -55,10 +63,20 @@ func OpenBackend(fsys vfs.FS, dir string) (*Backend, error) {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey)
 	}
 	db, err := pebble.Open(dir, opts)
-	if err != nil {
+	if err == nil {
+		return &Backend{db: db}, nil
+	}
+	if !vfs.IsNotExist(err) && !pebble.IsCorruptionError(err) {
 		return nil, fmt.Errorf("open state store %s: %w", dir, err)
 	}
-	return &Backend{db}, nil
+	damage := err
+	if err := fsys.RemoveAll(dir); err != nil {
+		return nil, fmt.Errorf("remove damaged state store %s: %w", dir, err)
+	}
+	if db, err = pebble.Open(dir, opts); err != nil {
+		return nil, fmt.Errorf("open state store %s: %w", dir, err)
+	}
+	return &Backend{db: db, Discarded: damage}, nil
 }
 
 // silent drops Pebble's chatter; what matters comes back as errors.

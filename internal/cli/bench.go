@@ -6,17 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/pprof"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace/millrace/bench/latency"
 	"github.com/millrace/millrace/bench/nexmark"
+	"github.com/millrace/millrace/bench/startup"
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/internal/clock"
 )
 
 type nexmarkOptions struct {
 	queries, data string
+	profile       string
 	events, rate  int64
 	partitions    int32
 	json          bool
@@ -43,12 +47,113 @@ line per query. Queries: ` + strings.Join(names, ", ") + ".",
 	n.Flags().Int32Var(&o.partitions, "partitions", 2, "partitions of each topic")
 	n.Flags().Int64Var(&o.rate, "event-rate", 10_000, "events per second of event time")
 	n.Flags().StringVar(&o.data, "data", "", "data directory, a temporary one by default")
+	n.Flags().StringVar(&o.profile, "cpuprofile", "", "file to write a CPU profile of the queries to (go tool pprof)")
 	n.Flags().BoolVar(&o.json, "json", true, "print JSON lines")
-	c.AddCommand(n)
+	c.AddCommand(n, newLatencyBench(std), newStartupBench(std))
 	return c
 }
 
-func runNexmark(ctx context.Context, std Stdio, o nexmarkOptions) (err error) {
+// startProfile profiles the CPU into a file until stop is called; "" profiles
+// nothing.
+func startProfile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close() // a profile that is cut short does not open: pprof says so
+	}, nil
+}
+
+func newLatencyBench(std Stdio) *cobra.Command {
+	var events, rate int
+	var data string
+	c := &cobra.Command{
+		Use: "latency", Short: "Measure produce-to-committed-result latency", Args: noArgs,
+		Long: `Produce records at a fixed rate over the Kafka protocol, filter them with a
+persistent query, and measure until a read-committed consumer has each result. One
+JSON line, with the time of a 4 KiB write + fsync in the same directory beside it.`,
+		Example: "  millrace bench latency --rate 1000 --events 10000",
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			return withBenchEngine(std, data, func(e *engine.Engine, dir string) error {
+				r, err := latency.Run(ctx, e, clock.System, dir, events, rate)
+				if err != nil {
+					return err
+				}
+				return printJSON(std, r)
+			})
+		},
+	}
+	c.Flags().IntVar(&events, "events", 10_000, "records to produce")
+	c.Flags().IntVar(&rate, "rate", 1000, "records per second")
+	c.Flags().StringVar(&data, "data", "", "data directory, a temporary one by default")
+	return c
+}
+
+func newStartupBench(std Stdio) *cobra.Command {
+	var runs, queries int
+	c := &cobra.Command{
+		Use: "startup", Short: "Measure start-up time and idle memory of this binary", Args: noArgs,
+		Example: "  millrace bench startup --runs 9 --queries 10",
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			dir, err := os.MkdirTemp("", "millrace-startup-")
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+			r, err := startup.Run(ctx, clock.System, self, dir, runs, queries)
+			if err != nil {
+				return err
+			}
+			return printJSON(std, r)
+		},
+	}
+	c.Flags().IntVar(&runs, "runs", 9, "runs whose medians are printed")
+	c.Flags().IntVar(&queries, "queries", 10, "idle queries of the server whose memory is read")
+	return c
+}
+
+func printJSON(std Stdio, v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(std.Out, string(line))
+	return err
+}
+
+// withBenchEngine runs f with an engine in data, or in a temporary directory.
+func withBenchEngine(std Stdio, data string, f func(e *engine.Engine, dir string) error) (err error) {
+	if data == "" {
+		if data, err = os.MkdirTemp("", "millrace-bench-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
+	}
+	e, err := engine.Open(engine.Config{Dir: data, Logger: quietLogger(std.Err)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close(context.Background())) }()
+	return f(e, data)
+}
+
+func runNexmark(ctx context.Context, std Stdio, o nexmarkOptions) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	var queries []nexmark.Query
@@ -59,30 +164,24 @@ func runNexmark(ctx context.Context, std Stdio, o nexmarkOptions) (err error) {
 		}
 		queries = append(queries, q)
 	}
-	if o.data == "" {
-		if o.data, err = os.MkdirTemp("", "millrace-nexmark-"); err != nil {
+	return withBenchEngine(std, o.data, func(e *engine.Engine, _ string) error {
+		if err := nexmark.Load(ctx, e, o.events, o.rate, o.partitions); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(o.data)) }()
-	}
-	e, err := engine.Open(engine.Config{Dir: o.data, Logger: quietLogger(std.Err)})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, e.Close(context.Background())) }()
-	if err := nexmark.Load(ctx, e, o.events, o.rate, o.partitions); err != nil {
-		return err
-	}
-	for _, q := range queries {
-		r, err := nexmark.Run(ctx, e, clock.System, q)
-		if err != nil {
-			return fmt.Errorf("%s: %w", q.Name, err)
-		}
-		line, err := json.Marshal(r)
+		stop, err := startProfile(o.profile)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(std.Out, string(line))
-	}
-	return nil
+		defer stop()
+		for _, q := range queries {
+			r, err := nexmark.Run(ctx, e, clock.System, q)
+			if err != nil {
+				return fmt.Errorf("%s: %w", q.Name, err)
+			}
+			if err := printJSON(std, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

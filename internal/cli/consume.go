@@ -75,7 +75,7 @@ func requireTopic(ctx context.Context, topic, addr string) error {
 			return err
 		}
 		if t, ok := topics[topic]; !ok || t.Err != nil {
-			return fmt.Errorf("topic %s does not exist: `millrace topic list` shows those that do", topic)
+			return missingTopic(topic)
 		}
 		return nil
 	})

@@ -10,15 +10,22 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/internal/clock"
 )
 
 // clientTimeout is how long a command waits for a broker that does not answer.
 const clientTimeout = 30 * time.Second
+
+// produceRetries is how often a batch is tried again before the command gives up,
+// with pauses of up to 2.5 s between.
+const produceRetries = 5
 
 // maxLineBytes bounds one line of input.
 const maxLineBytes = 16 << 20
@@ -35,7 +42,7 @@ func newProduce(std Stdio) *cobra.Command {
 		Long: `Write JSON lines from a file or standard input to a topic: one record per line, in
 order, acknowledged by the log (acks=all, idempotent). A line that is not a JSON
 object stops the command.`,
-		Example: "  millrace produce orders --file orders.jsonl --key-field id --timestamp-field ts --create",
+		Example: "  echo '{\"id\":\"a\",\"total\":9.5}' | millrace produce orders --key-field id\n  millrace produce orders --file orders.jsonl --key-field id --timestamp-field ts --create",
 		RunE: func(c *cobra.Command, args []string) error {
 			return produce(c.Context(), std, args[0], o)
 		},
@@ -67,14 +74,24 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 	if err := prepareTopic(ctx, topic, o); err != nil {
 		return err
 	}
-	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordDeliveryTimeout(clientTimeout),
+	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordRetries(produceRetries), kgo.AllowIdempotentProduceCancellation(),
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
 	p := &producer{client: cl, options: o, progress: newProgress(std.Err, size)}
+	// A delivery timeout of the client's counts from the record's timestamp, which
+	// may lie anywhere in the past.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watched := make(chan struct{})
+	defer close(watched)
+	go p.watchProgress(watched, cancel) // ends with produce
 	if err := p.run(ctx, in); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
 		return unreachable(o.addr, err)
 	}
 	p.progress.done()
@@ -110,8 +127,32 @@ type producer struct {
 	progress *progress
 	records  int64
 
+	waiting atomic.Int64 // records sent and not acknowledged
+	acked   atomic.Int64
+
 	mu     sync.Mutex // guards failed
 	failed error
+}
+
+// watchProgress gives up when records wait and none is acknowledged for
+// clientTimeout. It ends with done.
+func (p *producer) watchProgress(done <-chan struct{}, cancel context.CancelCauseFunc) {
+	seen := int64(0)
+	for {
+		timer := clock.System.NewTimer(clientTimeout)
+		select {
+		case <-timer.C:
+		case <-done:
+			timer.Stop()
+			return
+		}
+		acked := p.acked.Load()
+		if waiting := p.waiting.Load(); waiting > 0 && acked == seen {
+			cancel(fmt.Errorf("the broker has acknowledged nothing for %s: %d records were written, %d wait", clientTimeout, acked, waiting))
+			return
+		}
+		seen = acked
+	}
 }
 
 func (p *producer) run(ctx context.Context, in io.Reader) error {
@@ -131,6 +172,7 @@ func (p *producer) run(ctx context.Context, in io.Reader) error {
 			lineErr = fmt.Errorf("line %d: %w", number, err)
 			break
 		}
+		p.waiting.Add(1)
 		p.client.Produce(ctx, rec, p.acknowledged)
 		p.records++
 		if p.failure() != nil {
@@ -150,7 +192,9 @@ func (p *producer) run(ctx context.Context, in io.Reader) error {
 }
 
 func (p *producer) acknowledged(_ *kgo.Record, err error) {
+	p.waiting.Add(-1)
 	if err == nil {
+		p.acked.Add(1)
 		return
 	}
 	p.mu.Lock()
@@ -169,6 +213,9 @@ func (p *producer) failure() error {
 // record makes a record of a line.
 func (p *producer) record(line []byte) (*kgo.Record, error) {
 	var fields map[string]json.RawMessage
+	if len(line) == 0 || line[0] != '{' {
+		return nil, fmt.Errorf("not a JSON object: %.60q", line)
+	}
 	if err := json.Unmarshal(line, &fields); err != nil {
 		return nil, fmt.Errorf("not a JSON object: %w", err)
 	}

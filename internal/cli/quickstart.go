@@ -25,7 +25,8 @@ func newQuickstart(std Stdio) *cobra.Command {
 		Long: `Load a week of earthquakes into the embedded broker, run continuous queries over
 them, show some of their results and go on at the REPL (or exit when standard
 input is not a terminal). A second run finds the data already there.`,
-		RunE: func(c *cobra.Command, _ []string) error { return runQuickstart(c.Context(), std, o) },
+		Example: "  millrace quickstart\n  millrace quickstart --data ./quakes",
+		RunE:    func(c *cobra.Command, _ []string) error { return runQuickstart(c.Context(), std, o) },
 	}
 	c.Flags().StringVar(&o.data, "data", DefaultDataDir, "data directory")
 	return c

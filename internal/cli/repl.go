@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,7 +49,7 @@ func runRepl(ctx context.Context, std Stdio, o replOptions) (err error) {
 		return runSQL(ctx, std, sqlOptions{data: o.data, server: o.server, output: "table", scripts: []scriptArg{{true, "-"}}})
 	}
 	if o.server != "" {
-		return fmt.Errorf("--server is not available yet")
+		return runRemoteRepl(ctx, std, o.server)
 	}
 	n, err := startNode(serverOptions{data: o.data, http: DefaultHTTPAddr, kafka: DefaultKafkaAddr}, quietLogger(std.Err), true)
 	if err != nil {
@@ -64,11 +65,32 @@ func startRepl(ctx context.Context, std Stdio, n *node, session *engine.Session)
 		return err
 	}
 	fmt.Fprintf(std.Out, "millrace %s  http=%s kafka=%s  help: `help`, end: `\\q`\n", engine.Version, n.httpAddr, n.kafkaAddr)
-	out := &repl.Output{Out: std.Out, Err: std.Err, Format: repl.TableFormat, Width: terminalWidth(std.Out)}
-	return repl.Run(ctx, repl.Config{
-		In: std.In, Out: out, Backend: session, Names: func() []string { return sourceNames(n.engine) },
-		ReadScript: readFile, HistoryFile: historyFile(),
+	return readStatements(ctx, std, session, func() []string { return sourceNames(n.engine) })
+}
+
+// namesTimeout bounds how long completion waits for a server's names.
+const namesTimeout = 2 * time.Second
+
+// runRemoteRepl runs the REPL over a server.
+func runRemoteRepl(ctx context.Context, std Stdio, address string) error {
+	remote, err := repl.NewRemote(address)
+	if err != nil {
+		return err
+	}
+	if err := remote.SetProperty("millrace.pull.wait", "inputs"); err != nil {
+		return err
+	}
+	fmt.Fprintf(std.Out, "millrace %s  server=%s  help: `help`, end: `\\q`\n", engine.Version, address)
+	return readStatements(ctx, std, remote, func() []string {
+		ctx, cancel := context.WithTimeout(ctx, namesTimeout)
+		defer cancel()
+		return remote.Names(ctx)
 	})
+}
+
+func readStatements(ctx context.Context, std Stdio, backend repl.Backend, names func() []string) error {
+	out := &repl.Output{Out: std.Out, Err: std.Err, Format: repl.TableFormat, Width: terminalWidth(std.Out)}
+	return repl.Run(ctx, repl.Config{In: std.In, Out: out, Backend: backend, Names: names, ReadScript: readFile, HistoryFile: historyFile()})
 }
 
 // historyFile is where statements are kept between runs, "" without a home.

@@ -22,7 +22,7 @@ import (
 const stopTimeout = 10 * time.Second
 
 type serverOptions struct {
-	data, http, kafka, bootstrap, config string
+	data, http, kafka, bootstrap, config, service string
 }
 
 func newServer(std Stdio) *cobra.Command {
@@ -37,7 +37,12 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 				return err
 			}
 			if o.bootstrap != "" {
-				return fmt.Errorf("--bootstrap: running over an external Kafka cluster is not available yet")
+				for _, name := range []string{"data", "kafka"} {
+					if c.Flags().Changed(name) {
+						return fmt.Errorf("--%s has no meaning with --bootstrap: the cluster holds the topics and answers Kafka clients", name)
+					}
+				}
+				fmt.Fprintln(std.Err, "experimental: running over the Kafka cluster at "+o.bootstrap+"; one server per service ID")
 			}
 			return runServer(c.Context(), std, o)
 		},
@@ -46,6 +51,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	c.Flags().StringVar(&o.http, "http", DefaultHTTPAddr, "address of the HTTP listener; port 0 picks a free one")
 	c.Flags().StringVar(&o.kafka, "kafka", DefaultKafkaAddr, "address of the Kafka listener; port 0 picks a free one")
 	c.Flags().StringVar(&o.bootstrap, "bootstrap", "", "run over an external Kafka cluster (experimental): HOST:PORT,...")
+	c.Flags().StringVar(&o.service, "service-id", engine.DefaultServiceID, "name that internal topics and consumer groups carry")
 	c.Flags().StringVar(&o.config, "config", "", "file of flag=value lines; flags on the command line win")
 	return c
 }
@@ -62,30 +68,54 @@ type node struct {
 // startNode opens the engine and both listeners. anyPort replaces a taken port by
 // a free one.
 func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err error) {
-	httpListener, err := listen(o.http, anyPort)
+	// The engine comes first: who can connect may send statements at once.
+	cfg := engine.Config{Dir: o.data, ServiceID: o.service, Logger: logger}
+	if o.bootstrap != "" {
+		cfg.Dir, cfg.Bootstrap = "", strings.Split(o.bootstrap, ",")
+	}
+	e, err := openEngine(cfg)
 	if err != nil {
 		return nil, err
 	}
+	httpListener, err := listen(o.http, anyPort)
+	if err != nil {
+		return nil, errors.Join(err, e.Close(context.Background()))
+	}
+	if o.bootstrap != "" { // Kafka clients go to the cluster itself
+		return newNode(e, httpListener, o.bootstrap, logger), nil
+	}
 	kafkaListener, err := listen(o.kafka, anyPort)
 	if err != nil {
-		return nil, errors.Join(err, httpListener.Close())
+		return nil, errors.Join(err, httpListener.Close(), e.Close(context.Background()))
 	}
-	e, err := engine.Open(engine.Config{Dir: o.data, Logger: logger})
-	if err != nil {
-		return nil, errors.Join(err, httpListener.Close(), kafkaListener.Close())
-	}
-	n := &node{engine: e, http: server.New(e, logger), httpAddr: httpListener.Addr().String(), kafkaAddr: kafkaListener.Addr().String(), failed: make(chan error, 2)}
-	go func() { // ends with n.close
-		if err := n.http.Serve(httpListener); err != nil {
-			n.failed <- fmt.Errorf("HTTP listener: %w", err)
-		}
-	}()
+	n := newNode(e, httpListener, kafkaListener.Addr().String(), logger)
 	go func() { // ends with n.close
 		if err := e.Serve(kafkaListener); err != nil {
 			n.failed <- fmt.Errorf("Kafka listener: %w", err)
 		}
 	}()
 	return n, nil
+}
+
+// openEngine opens the engine and says what to do when its data directory is
+// locked.
+func openEngine(cfg engine.Config) (*engine.Engine, error) {
+	e, err := engine.Open(cfg)
+	if err != nil && strings.Contains(err.Error(), "in use by another process") {
+		return nil, fmt.Errorf("data directory %s is in use by another process: send statements to it with --server URL, or give another --data", cfg.Dir)
+	}
+	return e, err
+}
+
+// newNode starts the HTTP listener.
+func newNode(e *engine.Engine, httpListener net.Listener, kafkaAddr string, logger *slog.Logger) *node {
+	n := &node{engine: e, http: server.New(e, logger), httpAddr: httpListener.Addr().String(), kafkaAddr: kafkaAddr, failed: make(chan error, 2)}
+	go func() { // ends with n.close
+		if err := n.http.Serve(httpListener); err != nil {
+			n.failed <- fmt.Errorf("HTTP listener: %w", err)
+		}
+	}()
+	return n
 }
 
 // listen opens a listener. A port in use is an error that says what to do, or,

@@ -175,9 +175,13 @@ func readFile(name string) (string, error) {
 // openBackend opens the embedded engine, or the connection to a server.
 func openBackend(std Stdio, o sqlOptions) (repl.Backend, func() error, error) {
 	if o.server != "" {
-		return nil, nil, fmt.Errorf("--server is not available yet")
+		remote, err := repl.NewRemote(o.server)
+		if err != nil {
+			return nil, nil, err
+		}
+		return remote, func() error { return nil }, remote.SetProperty("millrace.pull.wait", "inputs")
 	}
-	e, err := engine.Open(engine.Config{Dir: o.data, Logger: quietLogger(std.Err)})
+	e, err := openEngine(engine.Config{Dir: o.data, Logger: quietLogger(std.Err)})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/sql"
 )
 
 // bootstrapFlag adds --bootstrap.
@@ -50,11 +52,16 @@ func needSubcommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return c.Help()
 	}
-	msg := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
-	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
-		msg += ": did you mean " + s[0] + "?"
+	var names []string
+	for _, sub := range c.Commands() {
+		if !sub.Hidden {
+			names = append(names, sub.Name())
+		}
 	}
-	return errors.New(msg)
+	if s := sql.Suggest(args[0], names); s != "" {
+		return fmt.Errorf("unknown command %q for %q: did you mean %s?", args[0], c.CommandPath(), s)
+	}
+	return fmt.Errorf("unknown command %q for %q: expected one of %s (%s --help)", args[0], c.CommandPath(), strings.Join(names, ", "), c.CommandPath())
 }
 
 func newTopicCreate(addr *string) *cobra.Command {
@@ -91,11 +98,23 @@ func newTopicCreate(addr *string) *cobra.Command {
 	return c
 }
 
+// topicError says what a broker's refusal means. detail is the broker's own text.
 func topicError(action, topic string, err error, detail string) error {
-	if detail != "" && !strings.Contains(err.Error(), detail) {
-		return fmt.Errorf("%s topic %s: %w: %s", action, topic, err, detail)
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return missingTopic(topic)
+	case errors.Is(err, kerr.TopicAlreadyExists):
+		return fmt.Errorf("topic %s exists already", topic)
+	}
+	if refused := (*kerr.Error)(nil); errors.As(err, &refused) && detail != "" {
+		detail = strings.TrimPrefix(detail, action+" topic "+topic+": ")
+		return fmt.Errorf("%s topic %s: %s: %s", action, topic, refused.Message, strings.TrimPrefix(detail, "broker: "))
 	}
 	return fmt.Errorf("%s topic %s: %w", action, topic, err)
+}
+
+func missingTopic(topic string) error {
+	return fmt.Errorf("topic %s does not exist: `millrace topic list` shows those that do", topic)
 }
 
 func withAdmin(ctx context.Context, addr string, f func(context.Context, *kadm.Client) error) error {
@@ -110,6 +129,7 @@ func withAdmin(ctx context.Context, addr string, f func(context.Context, *kadm.C
 func newTopicList(addr *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List topics, one per line", Args: noArgs,
+		Example: "  millrace topic list\n  millrace topic list --bootstrap broker:9092",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
 				topics, err := a.ListTopics(ctx)
@@ -128,6 +148,7 @@ func newTopicList(addr *string) *cobra.Command {
 func newTopicDescribe(addr *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "describe NAME", Short: "Show partitions, offsets and configuration of a topic", Args: exactArgs("NAME"),
+		Example: "  millrace topic describe orders",
 		RunE: func(c *cobra.Command, args []string) error {
 			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
 				return describeTopic(ctx, c, a, args[0])
@@ -178,6 +199,7 @@ func describeTopic(ctx context.Context, c *cobra.Command, a *kadm.Client, name s
 func newTopicDelete(addr *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "delete NAME", Short: "Delete a topic and its records", Args: exactArgs("NAME"),
+		Example: "  millrace topic delete orders",
 		RunE: func(c *cobra.Command, args []string) error {
 			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
 				r, err := a.DeleteTopic(ctx, args[0])

@@ -254,7 +254,7 @@ func (r *runner) feedQuery(q *plan.Query, inputs []executor.DriverRecord, inputT
 		return err
 	}
 	sources, order := map[string]bool{}, []string{}
-	for _, name := range sourceTopics(q) {
+	for _, name := range q.SourceTopics() {
 		if !sources[name] && !inputTopics[name] {
 			order = append(order, name)
 		}
@@ -283,18 +283,6 @@ func (r *runner) feedQuery(q *plan.Query, inputs []executor.DriverRecord, inputT
 		}
 	}
 	return nil
-}
-
-func sourceTopics(q *plan.Query) []string {
-	var topics []string
-	for _, sub := range q.SubPlans {
-		for _, n := range sub.Nodes {
-			if s, ok := n.Op.(*plan.Source); ok {
-				topics = append(topics, s.Topic)
-			}
-		}
-	}
-	return topics
 }
 
 // sortByHash orders topics as the corpus's harness reads them: a Java HashSet's

@@ -120,6 +120,14 @@ func (b Batch) ProducerID() ProducerID {
 // ProducerEpoch returns the producer's epoch.
 func (b Batch) ProducerEpoch() Epoch { return Epoch(binary.BigEndian.Uint16(b[posProducerEpoch:])) }
 
+// SetProducer rewrites the producer's identity and the sequence of the first
+// record; call Seal afterwards.
+func (b Batch) SetProducer(id ProducerID, epoch Epoch, baseSequence int32) {
+	binary.BigEndian.PutUint64(b[posProducerID:], uint64(id))
+	binary.BigEndian.PutUint16(b[posProducerEpoch:], uint16(epoch))
+	binary.BigEndian.PutUint32(b[posBaseSequence:], uint32(baseSequence))
+}
+
 // BaseSequence returns the sequence of the first record, -1 for none.
 func (b Batch) BaseSequence() int32 { return int32(binary.BigEndian.Uint32(b[posBaseSequence:])) }
 

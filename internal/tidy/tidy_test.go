@@ -59,7 +59,7 @@ var banned = map[string][]string{
 	"os.OpenFile":  {"internal/vfs", "main", "internal/cli", "internal/conformance"},
 	"os.Rename":    {"internal/vfs", "main", "internal/cli"},
 	"os.WriteFile": {"internal/vfs", "main", "internal/cli", "internal/conformance"},
-	"os.ReadFile":  {"internal/vfs", "main", "internal/cli", "internal/conformance", "repl"},
+	"os.ReadFile":  {"internal/vfs", "main", "internal/cli", "internal/conformance", "repl", "bench"},
 	"os.Exit":      {"main", "internal/conformance", "internal/cli"},
 }
 

@@ -35,6 +35,20 @@ type Query struct {
 	Properties map[string]string `json:"properties,omitempty"`
 }
 
+// SourceTopics returns the topics that the query reads from outside, in plan
+// input order.
+func (q *Query) SourceTopics() []string {
+	var topics []string
+	for _, sub := range q.SubPlans {
+		for _, n := range sub.Nodes {
+			if s, ok := n.Op.(*Source); ok {
+				topics = append(topics, s.Topic)
+			}
+		}
+	}
+	return topics
+}
+
 // Schema is the shape of a node's rows. It is types.Schema in a form that
 // serialises.
 type Schema = types.Schema

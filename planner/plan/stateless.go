@@ -80,6 +80,9 @@ type Result struct {
 	// Columns are the numbers of the input columns shown, pseudo columns
 	// included.
 	Columns []int `json:"columns"`
+	// KeyOf holds, by position in Columns, the key or window column that a
+	// position shows: a deleted row still has it.
+	KeyOf map[int]int `json:"keyOf,omitempty"`
 	// Limit is the number of rows after which the query ends, -1 for none.
 	Limit int64 `json:"limit"`
 }

@@ -188,7 +188,7 @@ func jsonArrayContains(a []types.Value) bool {
 // jsonEquals compares with the JSON type that stands for the value's type: a
 // whole number is not a DOUBLE.
 func jsonEquals(n jsonNode, v types.Value) bool {
-	whole := n.kind == jsonNumber && strings.IndexAny(n.text, ".eE") < 0
+	whole := n.kind == jsonNumber && !strings.ContainsAny(n.text, ".eE")
 	switch v.Kind() {
 	case types.KindNull:
 		return n.kind == jsonNull

@@ -1,0 +1,198 @@
+#!/usr/bin/env bash
+# End to end through the binary alone: quickstart, clients, HTTP, exit codes.
+# Usage: bash testdata/e2e/run.sh BINARY. Ends with: N passed, N failed
+set -uo pipefail
+if [ $# -ne 1 ] || [ ! -x "$1" ]; then echo "usage: $0 BINARY" >&2; exit 2; fi
+binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+passed=0 failed=0 server=
+
+cleanup() {
+  if [ -n "$server" ]; then kill -9 "$server" 2>/dev/null; wait "$server" 2>/dev/null; fi
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+pass() { passed=$((passed + 1)); }
+fail() { failed=$((failed + 1)); printf 'FAIL %s\n' "$1"; shift; printf '     %s\n' "$@"; }
+
+# equal NAME GOT WANT
+equal() { if [ "$2" = "$3" ]; then pass; else fail "$1" "got:  $(head -c 600 <<<"$2")" "want: $(head -c 600 <<<"$3")"; fi; }
+
+# contains NAME TEXT PART
+contains() { case $2 in *"$3"*) pass ;; *) fail "$1" "got:      $(head -c 600 <<<"$2")" "which lacks: $3" ;; esac; }
+
+# run COMMAND...: the exit code is in $code, the output in $out and $err.
+run() { timeout 40 "$@" >"$work/out" 2>"$work/err" </dev/null; code=$?; out=$(cat "$work/out"); err=$(cat "$work/err"); }
+
+# mistake NAME PART COMMAND...: the command must fail with exit code 1, say PART on
+# standard error and nothing on standard output.
+mistake() {
+  local name=$1 part=$2
+  shift 2
+  run "$@"
+  equal "$name: exit code" "$code" 1
+  contains "$name: message" "$err" "$part"
+  equal "$name: standard output" "$out" ""
+}
+
+# start_server DIR [FLAG...]: $http and $kafka are its addresses.
+start_server() {
+  local dir=$1
+  shift
+  mkfifo "$work/ready.$$"
+  "$binary" server --data "$dir" --http 127.0.0.1:0 --kafka 127.0.0.1:0 "$@" >"$work/ready.$$" 2>"$work/server.log" &
+  server=$!
+  local line=
+  read -r -t 20 line <"$work/ready.$$"
+  rm -f "$work/ready.$$"
+  http=$(sed -n 's/.*http=\([^ ]*\).*/\1/p' <<<"$line")
+  kafka=$(sed -n 's/.*kafka=\([^ ]*\).*/\1/p' <<<"$line")
+  if [ -z "$http" ]; then fail "server start" "$(tail -5 "$work/server.log")"; return 1; fi
+}
+
+stop_server() {
+  kill -"$1" "$server"
+  wait "$server" 2>/dev/null
+  code=$?
+  server=
+}
+
+# request METHOD PATH [BODY]: an HTTP/1.0 request over bash's own sockets; the
+# answer is in $out.
+request() {
+  local body=${3-}
+  exec 3<>"/dev/tcp/${http%:*}/${http##*:}" || { out=; return; }
+  printf '%s %s HTTP/1.0\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' "$1" "$2" "$http" "${#body}" "$body" >&3
+  out=$(timeout 20 cat <&3)
+  exec 3>&-
+}
+
+quickstart() {
+  run "$binary" quickstart --data "$work/quick"
+  equal "quickstart: exit code" "$code" 0
+  # What the queries must show, computed here from the same data.
+  local strong want
+  strong=$(awk -F'"mag":' '{split($2, m, ","); if (m[1] != "null" && m[1] >= 4.5) n++} END {print n}' "$here/../quickstart/earthquakes.jsonl")
+  run "$binary" sql --data "$work/quick" --output json -e "SELECT event_id FROM strong_quakes;"
+  equal "quickstart: strong earthquakes" "$(grep -c EVENT_ID <<<"$out")" "$strong"
+  # Records in order of time, so that the day's window of the last ones is open;
+  # none of them is more than a day late.
+  want=$(awk '
+    match($0, /"region":"[^"]*"/) { region = substr($0, RSTART + 10, RLENGTH - 11) }
+    match($0, /"time":[0-9]+/) { day = sprintf("%.0f", int(substr($0, RSTART + 7, RLENGTH - 7) / 86400000) * 86400000) }
+    match($0, /"mag":[-0-9.]+/) { mag = substr($0, RSTART + 6, RLENGTH - 6) + 0
+      if (region == "Alaska") { n[day]++; if (!(day in top) || mag > top[day]) top[day] = mag } }
+    END { for (d in n) printf "{\"WINDOWSTART\":%s,\"QUAKES\":%d,\"STRONGEST\":%.1f}\n", d, n[d], top[d] }' "$here/../quickstart/earthquakes.jsonl" | sort)
+  run "$binary" sql --data "$work/quick" --output json -e "SELECT WINDOWSTART, quakes, strongest FROM region_days WHERE region = 'Alaska';"
+  equal "quickstart: Alaska by day" "$(sort <<<"$out")" "$want"
+  # Joined with the table of regions, and counted by continent.
+  want=$(awk '
+    FNR == NR { match($0, /"region":"[^"]*"/); r = substr($0, RSTART + 10, RLENGTH - 11)
+      if (match($0, /"continent":"[^"]*"/)) continent[r] = substr($0, RSTART + 13, RLENGTH - 14); next }
+    match($0, /"region":"[^"]*"/) { r = substr($0, RSTART + 10, RLENGTH - 11)
+      if (match($0, /"mag":[-0-9.]+/) && substr($0, RSTART + 6, RLENGTH - 6) + 0 >= 4.5 && r in continent) n[continent[r]]++ }
+    END { for (c in n) printf "{\"CONTINENT\":\"%s\",\"STRONG\":%d}\n", c, n[c] }' "$here/../quickstart/regions.jsonl" "$here/../quickstart/earthquakes.jsonl" | sort)
+  run "$binary" sql --data "$work/quick" --output json -e "SELECT continent, strong FROM continents;"
+  equal "quickstart: continents" "$(sort <<<"$out")" "$want"
+  run "$binary" quickstart --data "$work/quick"
+  equal "quickstart again: exit code" "$code" 0
+  equal "quickstart again: loads nothing" "$(grep -c 'records written' <<<"$err")" 0
+}
+
+topics() {
+  seq 1 1000 | awk '{printf "{\"id\":\"k%d\",\"n\":%d,\"ts\":%d}\n", $1, $1, $1 * 1000}' >"$work/in.jsonl"
+  run "$binary" topic create t --partitions 3 --bootstrap "$kafka"
+  equal "topic create: exit code" "$code" 0
+  run "$binary" topic list --bootstrap "$kafka"
+  contains "topic list" "$out" "t"
+  run "$binary" produce t --file "$work/in.jsonl" --key-field id --timestamp-field ts --bootstrap "$kafka"
+  equal "produce: exit code" "$code" 0
+  contains "produce: count" "$err" "1000 records"
+  run "$binary" consume t --from-beginning --max 1000 --output json --bootstrap "$kafka"
+  equal "consume: exit code" "$code" 0
+  equal "round trip" "$(sed 's/.*"value":\(.*\),"headers".*/\1/' <<<"$out" | sort)" "$(sort "$work/in.jsonl")"
+  equal "keys and timestamps" "$(sed 's/.*"timestamp":\([0-9]*\),"key":"\([^"]*\)".*/\2 \1/' <<<"$out" | sort)" "$(seq 1 1000 | awk '{print "k" $1, $1 * 1000}' | sort)"
+  run "$binary" topic describe t --bootstrap "$kafka"
+  equal "topic describe: offsets" "$(awk '$2 ~ /^[0-9]+$/ && NF == 3 {n += $3} END {print n}' <<<"$out")" 1000
+  mistake "create a topic twice" "t" "$binary" topic create t --bootstrap "$kafka"
+  mistake "consume a missing topic" "nope" "$binary" consume nope --bootstrap "$kafka"
+  mistake "produce to a missing topic" "nope" "$binary" produce nope --file "$work/in.jsonl" --bootstrap "$kafka"
+  mistake "delete a missing topic" "nope" "$binary" topic delete nope --bootstrap "$kafka"
+  echo 'not json' >"$work/bad.jsonl"
+  mistake "produce text" "line 1" "$binary" produce t --file "$work/bad.jsonl" --bootstrap "$kafka"
+}
+
+http() {
+  request GET /info
+  contains "GET /info" "$out" "200 OK"
+  request GET /healthcheck
+  contains "GET /healthcheck" "$out" '"isHealthy":true'
+  request POST /ksql '{"ksql":"CREATE STREAM t (id STRING KEY, n INT) WITH (kafka_topic='"'t'"', value_format='"'JSON'"'); CREATE TABLE odd AS SELECT n % 2 AS r, COUNT(*) AS c, SUM(n) AS s FROM t GROUP BY n % 2 EMIT CHANGES;","streamsProperties":{"auto.offset.reset":"earliest"}}'
+  contains "POST /ksql" "$out" "200 OK"
+  request POST /query-stream '{"sql":"SELECT * FROM odd WHERE r = 1;","properties":{"millrace.pull.wait":"inputs"}}'
+  contains "POST /query-stream" "$out" '[1,500,250000]'
+  request POST /ksql '{"ksql":"SELECT nothing;"}'
+  contains "a query on the wrong endpoint" "$out" " 400 "
+  request POST /ksql '{"ksql":"CREATE STREAM x AS SELECT nope FROM t;"}'
+  contains "an unknown column over HTTP" "$out" "NOPE"
+  # What was answered survives kill -9.
+  stop_server KILL
+  start_server "$work/data" || return
+  request POST /query-stream '{"sql":"SELECT * FROM odd;","properties":{"millrace.pull.wait":"inputs"}}'
+  contains "after kill -9, odd" "$out" '[1,500,250000]'
+  contains "after kill -9, even" "$out" '[0,500,250500]'
+}
+
+# The engine over another server's broker, as over any Kafka cluster.
+cluster() {
+  local first=$server first_http=$http second line=
+  mkfifo "$work/cluster"
+  "$binary" server --bootstrap "$kafka" --service-id second --http 127.0.0.1:0 >"$work/cluster" 2>"$work/cluster.log" &
+  second=$!
+  read -r -t 20 line <"$work/cluster"
+  http=$(sed -n 's/.*http=\([^ ]*\).*/\1/p' <<<"$line")
+  contains "--bootstrap: says that it is experimental" "$(cat "$work/cluster.log")" experimental
+  request POST /ksql '{"ksql":"CREATE STREAM t (id STRING KEY, n INT) WITH (kafka_topic='"'t'"', value_format='"'JSON'"'); CREATE TABLE thirds AS SELECT n % 3 AS r, COUNT(*) AS c FROM t GROUP BY n % 3 EMIT CHANGES;","streamsProperties":{"auto.offset.reset":"earliest"}}'
+  contains "--bootstrap: statements" "$out" "200 OK"
+  request POST /query-stream '{"sql":"SELECT * FROM thirds WHERE r = 1;","properties":{"millrace.pull.wait":"inputs"}}'
+  contains "--bootstrap: aggregate" "$out" '[1,334]'
+  run "$binary" consume THIRDS --from-beginning --max 1000 --output json --bootstrap "$kafka"
+  equal "--bootstrap: every update once" "$(sed -n 's/.*"C":\([0-9]*\).*/\1/p' <<<"$out" | awk '{s += $1} END {print NR, s}')" "1000 $((334 * 335 / 2 + 2 * 333 * 334 / 2))"
+  kill -INT "$second"
+  wait "$second"
+  equal "--bootstrap: stops in good order" "$?" 0
+  server=$first http=$first_http
+  mistake "--bootstrap with --data" "no meaning" "$binary" server --bootstrap "$kafka" --data "$work/m"
+}
+
+mistakes() {
+  mistake "unknown command" "did you mean" "$binary" servr
+  mistake "unknown flag" "did you mean --data" "$binary" sql --dat x
+  mistake "missing script" "no such file" "$binary" sql --data "$work/m" -f "$work/missing.sql"
+  mistake "missing input" "no such file" "$binary" produce t --file "$work/missing.jsonl" --bootstrap "$kafka"
+  mistake "missing argument" "TOPIC" "$binary" consume
+  mistake "no broker there" "no Kafka listener" "$binary" topic list --bootstrap 127.0.0.1:1
+  mistake "HTTP port in use" "is in use" "$binary" server --data "$work/m" --http "$http" --kafka 127.0.0.1:0
+  mistake "Kafka port in use" "is in use" "$binary" server --data "$work/m" --http 127.0.0.1:0 --kafka "$kafka"
+  mistake "locked data directory" "in use" "$binary" sql --data "$work/data" -e "SHOW TOPICS;"
+  mistake "syntax error" "error[syntax]" "$binary" sql --data "$work/m" -e "SELEC 1;"
+  mistake "unknown source" "NOWHERE" "$binary" sql --data "$work/m" -e "SELECT * FROM nowhere;"
+  run "$binary" --help
+  equal "--help: exit code" "$code" 0
+  run "$binary" --version
+  equal "--version: exit code" "$code" 0
+}
+
+quickstart
+if start_server "$work/data"; then
+  topics
+  http
+  cluster
+  mistakes
+  stop_server INT
+  equal "server stops in good order" "$code" 0
+fi
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
