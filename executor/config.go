@@ -46,7 +46,8 @@ type Config struct {
 	// Workers is the number of goroutines that run tasks, GOMAXPROCS by default.
 	Workers int
 	// MaxTaskSkew is how far ahead in event time a task that feeds a repartition
-	// topic may run of what its peers have committed.
+	// topic may run of what its peers have committed. Where only windows stand
+	// behind the topic it is at least 1/16 of their grace.
 	MaxTaskSkew time.Duration
 	// A task commits when its inputs are drained and the larger of
 	// CommitMinDelay and twice the last commit's duration has passed, at

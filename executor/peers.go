@@ -2,6 +2,7 @@ package executor
 
 import (
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/millrace/millrace/planner/plan"
@@ -43,23 +44,60 @@ type front struct {
 // noFront is the front of a task that holds nobody back.
 const noFront = math.MaxInt64
 
-// newPeers joins the tasks of a sub-plan; nil when nothing is to be kept
-// together.
-func newPeers(sub *plan.SubPlan, tasks []*task, skewMs int64) *peers {
+// joinPeers joins the tasks of a sub-plan when they are to be kept together.
+func joinPeers(q *plan.Query, sub *plan.SubPlan, tasks []*task, skewMs int64) {
 	if len(tasks) < 2 {
-		return nil
+		return
 	}
+	feeds, slack := false, int64(math.MaxInt64)
 	for i := range sub.Nodes {
-		if _, ok := sub.Nodes[i].Op.(*plan.Repartition); !ok {
-			continue
+		if o, ok := sub.Nodes[i].Op.(*plan.Repartition); ok {
+			feeds = true
+			slack = min(slack, graceBehind(q, o.Topic)/graceShare)
 		}
-		p := &peers{skewMs: skewMs, tasks: tasks}
-		for _, t := range tasks {
-			t.peers, t.front = p, front{at: minTime, awaits: noFront}
-		}
-		return p
 	}
-	return nil
+	if !feeds {
+		return
+	}
+	p := &peers{skewMs: max(skewMs, slack), tasks: tasks}
+	for _, t := range tasks {
+		t.peers, t.front = p, front{at: minTime, awaits: noFront}
+	}
+}
+
+// graceShare is the part of the grace behind a repartition topic, as
+// 1/graceShare, that skew may use up where it is more than the configured skew: a
+// tight bound costs a commit per step of it, and windows with a day's grace gain
+// nothing from it.
+const graceShare = 16
+
+// graceBehind returns the least grace of the windows behind a repartition topic,
+// 0 when anything there depends on order in another way.
+func graceBehind(q *plan.Query, topic string) int64 {
+	grace := int64(math.MaxInt64)
+	for s := range q.SubPlans {
+		nodes := q.SubPlans[s].Nodes
+		reads := slices.ContainsFunc(nodes, func(n plan.Node) bool {
+			o, ok := n.Op.(*plan.RepartitionSource)
+			return ok && o.Topic == topic
+		})
+		for i := 0; reads && i < len(nodes); i++ {
+			switch o := nodes[i].Op.(type) {
+			case *plan.Aggregate:
+				if o.Window == nil || o.EmitFinal {
+					return 0
+				}
+				grace = min(grace, o.Window.GraceMs)
+			case *plan.RepartitionSource, *plan.Filter, *plan.Project, *plan.Sink:
+			default:
+				return 0
+			}
+		}
+	}
+	if grace == math.MaxInt64 {
+		return 0
+	}
+	return grace
 }
 
 // limit returns the largest event time that t may take rows of, now that its

@@ -72,6 +72,9 @@ func TestTasksStayTogether(t *testing.T) {
 				t.Fatal(err)
 			}
 			day := &plan.Window{Kind: plan.Tumbling, SizeMs: 24 * hourMs, GraceMs: hourMs, RetentionMs: 25 * hourMs}
+			if seed%2 == 1 { // as little as can be promised
+				day.GraceMs = int64(DefaultMaxTaskSkew / time.Millisecond)
+			}
 			if err := e.Start(countByB(day), StartOptions{Group: "g"}); err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +123,7 @@ func BenchmarkCatchUpThroughRepartition(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				q := countByB(tumbling(10_000, 10_000))
+				q := countByB(tumbling(10_000, 1000))
 				q.SubPlans[0].Nodes[2].Op = &plan.Repartition{Topic: fmt.Sprint("re", n)}
 				q.SubPlans[1].Nodes[0].Op = &plan.RepartitionSource{Topic: fmt.Sprint("re", n)}
 				q.SubPlans[1].Nodes[1].Op.(*plan.Aggregate).Store.Changelog = ""
@@ -135,5 +138,24 @@ func BenchmarkCatchUpThroughRepartition(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)*2*rows/b.Elapsed().Seconds()/1e6, "Mrows/s")
 		})
+	}
+}
+
+// TestGraceBehind finds how much skew the plan behind a repartition topic bears.
+func TestGraceBehind(t *testing.T) {
+	final := countByB(tumbling(10, 500))
+	final.SubPlans[1].Nodes[1].Op.(*plan.Aggregate).EmitFinal = true
+	for name, c := range map[string]struct {
+		q    *plan.Query
+		want int64
+	}{
+		"window": {countByB(tumbling(10, 500)), 500}, "final": {final, 0}, "no window": {countByB(nil), 0}, "join": {groupByB(), 0},
+	} {
+		if got := graceBehind(c.q, "re"); got != c.want {
+			t.Errorf("%s: grace is %d, want %d", name, got, c.want)
+		}
+	}
+	if got := graceBehind(countByB(tumbling(10, 500)), "other"); got != 0 {
+		t.Errorf("grace behind a topic that nobody reads is %d", got)
 	}
 }

@@ -112,7 +112,7 @@ func (q *query) build() error {
 			t.sched.head = minTime
 			tasks = append(tasks, t)
 		}
-		newPeers(sub, tasks[first:len(tasks):len(tasks)], q.cfg.MaxTaskSkew.Milliseconds())
+		joinPeers(q.plan, sub, tasks[first:len(tasks):len(tasks)], q.cfg.MaxTaskSkew.Milliseconds())
 	}
 	if q.plan.Transient && len(tasks) != 1 {
 		return fmt.Errorf("a push query runs as one task, the plan has %d", len(tasks))
