@@ -43,7 +43,6 @@ type builder struct {
 	give       func(op.ResultRow)
 	p          *program
 	ports      [][]op.Port // per node and input
-	single     bool        // one task reads all partitions
 }
 
 // buildProgram compiles a sub-plan for one partition, or for all of them.

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -93,7 +94,7 @@ func NewDriver(p *plan.Query, cfg DriverConfig) (*Driver, error) {
 			if o, ok := p.SubPlans[s].Nodes[i].Op.(*plan.Sink); ok {
 				tp := kafka.TopicPartition{Topic: o.Topic}
 				d.sinks = append(d.sinks, tp)
-				_, d.taken[tp], _ = d.log.Bounds(nil, tp)
+				_, d.taken[tp], _ = d.log.Bounds(context.Background(), tp)
 			}
 		}
 	}

@@ -49,7 +49,6 @@ type query struct {
 	changed   chan struct{} // closed when positions move; nil when nobody waits
 	stopped   chan struct{} // closed when all tasks are closed for good
 	stopping  bool
-	wantPause bool
 	rand      *rand.Rand
 }
 

@@ -124,7 +124,7 @@ func (p *parser) unexpected(expected ...string) {
 	}
 	err := &Error{Code: CodeSyntax, Msg: msg, Span: t.Span}
 	if t.Kind == TokReserved && wantsName(expected, t.Word) {
-		err.Hint = fmt.Sprintf("%s is a reserved word; write `%s` to use it as a name", t.Word, p.textOf(t))
+		err.Hint = fmt.Sprintf("%s is a reserved word; write `%s` to use it as a name", t.Word, t.Word)
 	} else if s := p.misspelt(expected); s != "" {
 		err.Hint = "did you mean " + s + "?"
 	}
