@@ -39,6 +39,9 @@ type Config struct {
 	ServiceID string
 	// Workers is the number of goroutines that run queries.
 	Workers int
+	// StateMemory is how many bytes of state queries keep in memory
+	// (state.memory.max.bytes); what is over it is read from disk when needed.
+	StateMemory int64
 	// Broker sets limits and defaults of the embedded broker; its directory, file
 	// system, clock and logger are the engine's.
 	Broker broker.Config
@@ -141,7 +144,7 @@ func (e *Engine) start() error {
 	}
 	e.exec, err = executor.New(executor.Config{
 		CommitMinDelay: delay,
-		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, Workers: e.cfg.Workers,
+		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, StateMemory: e.cfg.StateMemory, Workers: e.cfg.Workers,
 		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger,
 	})
 	if err != nil {

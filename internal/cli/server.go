@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/server"
 )
 
@@ -23,6 +24,7 @@ const stopTimeout = 10 * time.Second
 
 type serverOptions struct {
 	data, http, kafka, bootstrap, config, service string
+	stateMemory                                   int64
 }
 
 func newServer(std Stdio) *cobra.Command {
@@ -52,6 +54,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	c.Flags().StringVar(&o.kafka, "kafka", DefaultKafkaAddr, "address of the Kafka listener; port 0 picks a free one")
 	c.Flags().StringVar(&o.bootstrap, "bootstrap", "", "run over an external Kafka cluster (experimental): HOST:PORT,...")
 	c.Flags().StringVar(&o.service, "service-id", engine.DefaultServiceID, "name that internal topics and consumer groups carry")
+	c.Flags().Int64Var(&o.stateMemory, "state-memory-bytes", executor.DefaultStateMemory, "state that queries keep in memory; more is read from disk")
 	c.Flags().StringVar(&o.config, "config", "", "file of flag=value lines; flags on the command line win")
 	return c
 }
@@ -69,7 +72,7 @@ type node struct {
 // a free one.
 func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err error) {
 	// The engine comes first: who can connect may send statements at once.
-	cfg := engine.Config{Dir: o.data, ServiceID: o.service, Logger: logger}
+	cfg := engine.Config{Dir: o.data, ServiceID: o.service, StateMemory: o.stateMemory, Logger: logger}
 	if o.bootstrap != "" {
 		cfg.Dir, cfg.Bootstrap = "", strings.Split(o.bootstrap, ",")
 	}
