@@ -48,7 +48,7 @@ line per query. Queries: ` + strings.Join(names, ", ") + ".",
 	n.Flags().Int64Var(&o.rate, "event-rate", 10_000, "events per second of event time")
 	n.Flags().StringVar(&o.data, "data", "", "data directory, a temporary one by default")
 	n.Flags().StringVar(&o.profile, "cpuprofile", "", "file to write a CPU profile of the queries to (go tool pprof)")
-	n.Flags().BoolVar(&o.json, "json", true, "print JSON lines")
+	n.Flags().BoolVar(&o.json, "json", true, "print one JSON line per query; --json=false prints text")
 	c.AddCommand(n, newLatencyBench(std), newStartupBench(std))
 	return c
 }
@@ -177,6 +177,11 @@ func runNexmark(ctx context.Context, std Stdio, o nexmarkOptions) error {
 			r, err := nexmark.Run(ctx, e, clock.System, q)
 			if err != nil {
 				return fmt.Errorf("%s: %w", q.Name, err)
+			}
+			if !o.json {
+				fmt.Fprintf(std.Out, "%-4s %9d events in %7.3f s: %9.0f events/s, %9.0f per CPU second, %d results\n",
+					r.Query, r.Events, r.Seconds, r.EventsPerSecond, float64(r.Events)/r.CPUSeconds, r.OutputRecords)
+				continue
 			}
 			if err := printJSON(std, r); err != nil {
 				return err
