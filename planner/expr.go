@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"strings"
+
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql"
 	"github.com/millrace/millrace/sql/function"
@@ -302,6 +304,9 @@ func unitArgument(f *function.Function, i int, a sql.Expr) string {
 	}
 	switch a := a.(type) {
 	case *sql.IntervalUnit:
+		if _, ok := unitMs[strings.TrimSuffix(a.Name, "S")]; !ok {
+			failHint(sql.CodeUnsupported, a.Span, "use DAYS, HOURS, MINUTES, SECONDS or MILLISECONDS", "%s is not a unit of fixed length and is not supported", a.Name)
+		}
 		return a.Name
 	case *sql.ColumnRef:
 		if _, ok := unitMs[a.Name.Name]; ok && a.Source.Name == "" && !a.Name.Quoted {

@@ -6,7 +6,7 @@ import (
 )
 
 // logic is AND or OR. The right side is evaluated only where the left one does
-// not decide.
+// not decide. A NULL operand fails the row unless the other one decides.
 type logic struct {
 	left, right node
 	or          bool
@@ -17,12 +17,9 @@ func (n *logic) eval(c *Context, b *batch.Batch, sel []int32) *batch.Vector {
 	out := c.Scratch.Vector(types.Boolean, b.Rows)
 	open := c.Scratch.Sel(len(sel))
 	for _, i := range sel {
-		switch {
-		case l.IsNull(i):
-			c.fail(i, errNullCondition)
-		case l.Bits.Get(i) == n.or:
+		if !l.IsNull(i) && l.Bits.Get(i) == n.or {
 			out.Bits.Put(i, n.or)
-		default:
+		} else {
 			open = append(open, i)
 		}
 	}
@@ -31,11 +28,12 @@ func (n *logic) eval(c *Context, b *batch.Batch, sel []int32) *batch.Vector {
 	}
 	r := n.right.eval(c, b, open)
 	for _, i := range open {
-		if r.IsNull(i) {
+		switch {
+		case r.IsNull(i) || l.IsNull(i) && r.Bits.Get(i) != n.or:
 			c.fail(i, errNullCondition)
-			continue
+		default:
+			out.Bits.Put(i, r.Bits.Get(i))
 		}
-		out.Bits.Put(i, r.Bits.Get(i))
 	}
 	return out
 }
@@ -68,7 +66,8 @@ func (n *isNull) eval(c *Context, b *batch.Batch, sel []int32) *batch.Vector {
 	return out
 }
 
-// caseOf is CASE: each result is evaluated only for the rows that choose it.
+// caseOf is CASE: each result is evaluated only for the rows that choose it. A
+// NULL condition is not met.
 type caseOf struct {
 	typ  types.Type
 	args []node // cond, then, ..., else
@@ -81,12 +80,9 @@ func (n *caseOf) eval(c *Context, b *batch.Batch, sel []int32) *batch.Vector {
 		cond := n.args[k].eval(c, b, open)
 		hit, miss := c.Scratch.Sel(len(open)), c.Scratch.Sel(len(open))
 		for _, i := range open {
-			switch {
-			case cond.IsNull(i):
-				c.fail(i, errNullCondition)
-			case cond.Bits.Get(i):
+			if !cond.IsNull(i) && cond.Bits.Get(i) {
 				hit = append(hit, i)
-			default:
+			} else {
 				miss = append(miss, i)
 			}
 		}

@@ -161,18 +161,14 @@ func rowParam(e *plan.Expr) rowFunc {
 }
 
 func rowLogic(e *plan.Expr, args []rowFunc) (rowFunc, error) {
-	cond := func(r *row, k int) (bool, error) {
-		v, err := args[k](r)
-		if err == nil && v.IsNull() {
-			err = errNullCondition
-		}
-		return v.Bool(), err
-	}
 	switch e.Op {
 	case plan.OpNot:
 		return func(r *row) (types.Value, error) {
-			x, err := cond(r, 0)
-			return types.NewBoolean(!x), err
+			v, err := args[0](r)
+			if err == nil && v.IsNull() {
+				err = errNullCondition
+			}
+			return types.NewBoolean(!v.Bool()), err
 		}, nil
 	case plan.OpCase:
 		if len(args)%2 == 0 {
@@ -180,9 +176,9 @@ func rowLogic(e *plan.Expr, args []rowFunc) (rowFunc, error) {
 		}
 		return func(r *row) (types.Value, error) {
 			for k := 0; k+1 < len(args); k += 2 {
-				if x, err := cond(r, k); err != nil {
+				if v, err := args[k](r); err != nil {
 					return types.NullValue, err
-				} else if x {
+				} else if !v.IsNull() && v.Bool() {
 					return args[k+1](r)
 				}
 			}
@@ -191,11 +187,15 @@ func rowLogic(e *plan.Expr, args []rowFunc) (rowFunc, error) {
 	}
 	or := e.Op == plan.OpOr
 	return func(r *row) (types.Value, error) {
-		if x, err := cond(r, 0); err != nil || x == or {
+		l, err := args[0](r)
+		if err != nil || !l.IsNull() && l.Bool() == or {
 			return types.NewBoolean(or), err
 		}
-		x, err := cond(r, 1)
-		return types.NewBoolean(x), err
+		x, err := args[1](r)
+		if err == nil && (x.IsNull() || l.IsNull() && x.Bool() != or) {
+			err = errNullCondition
+		}
+		return types.NewBoolean(x.Bool()), err
 	}, nil
 }
 
