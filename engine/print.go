@@ -178,5 +178,5 @@ func printable(b []byte) bool {
 	if json.Valid(b) {
 		return true
 	}
-	return utf8.Valid(b) && strings.IndexFunc(string(b), func(r rune) bool { return r < ' ' && r != '\t' }) < 0
+	return utf8.Valid(b) && strings.IndexFunc(string(b), func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' }) < 0
 }

@@ -79,6 +79,8 @@ func splitScript(script string) ([]sql.Span, error) {
 	if rest != (sql.Span{}) && strings.TrimSpace(script[rest.Start:rest.End]) != "" {
 		spans = append(spans, rest)
 	}
+	// A semicolon by itself is no statement.
+	spans = slices.DeleteFunc(spans, func(span sql.Span) bool { return script[span.Start:span.End] == ";" })
 	return spans, nil
 }
 
@@ -174,6 +176,11 @@ func (s *Session) validate(v view, st statement) (view, error) {
 	case *sql.InsertValues, *sql.Select:
 		_, err := planner.Plan(s.env(v, st.text), stmt)
 		return v, wrap(err, st)
+	case *sql.Describe:
+		if stmt.What == sql.DescribeSource && v.catalog.Source(stmt.Name.Name) == nil {
+			return v, st.fail(sql.CodeUnknownSource, stmt.Name.Span, suggestSource(v.catalog, stmt.Name.Name), "Could not find STREAM/TABLE '%s' in the Metastore", stmt.Name.Name)
+		}
+		return v, nil
 	}
 	if !changesCatalog(st.stmt) {
 		return v, nil

@@ -14,6 +14,8 @@ const (
 	DefaultWidth = 120
 	// minColumn is the narrowest that a column is drawn.
 	minColumn = 6
+	// tinyColumn is the narrowest when there is no other way to fit.
+	tinyColumn = 3
 	// maxWidthRows is how many rows of a stream decide the columns' widths.
 	maxWidthRows = 100
 )
@@ -43,18 +45,19 @@ func newTable(headings []string, numeric []bool, sample [][]string, width int) *
 }
 
 // shrink takes from the widest columns until the table fits: first as far as the
-// words of the headings stay whole, then down to minColumn.
+// words of the headings stay whole, then down to minColumn, and where even that is
+// too wide for the terminal down to tinyColumn.
 func (t *table) shrink(width int) {
 	total := 1
-	words, least := make([]int, len(t.widths)), make([]int, len(t.widths))
+	words, least, tiny := make([]int, len(t.widths)), make([]int, len(t.widths)), make([]int, len(t.widths))
 	for i, w := range t.widths {
 		total += w + 3
-		words[i], least[i] = minColumn, minColumn
+		words[i], least[i], tiny[i] = minColumn, minColumn, tinyColumn
 		for _, word := range strings.Fields(t.headings[i]) {
 			words[i] = max(words[i], textWidth(word))
 		}
 	}
-	for _, floor := range [][]int{words, least} {
+	for _, floor := range [][]int{words, least, tiny} {
 		for total > width && t.narrow(floor) {
 			total--
 		}

@@ -40,7 +40,7 @@ func (s *Server) ksql(w http.ResponseWriter, r *http.Request) {
 			Message: fmt.Sprintf("no command of sequence number %d: the last one is %d", *body.CommandSequence, s.engine.CommandSequence())})
 		return
 	}
-	if hasQuery(body.KSQL) {
+	if countQueries(body.KSQL) > 0 {
 		writeError(w, http.StatusBadRequest, errorBody{Type: "statement_error", Code: 40002, Message: errWrongEndpoint.Error(), Statement: &body.KSQL, Entities: &[]any{}})
 		return
 	}
@@ -82,8 +82,9 @@ func statementTexts(script string) []string {
 	return texts
 }
 
-// hasQuery reports whether a script holds a SELECT or PRINT statement.
-func hasQuery(script string) bool {
+// countQueries returns how many SELECT and PRINT statements a script holds.
+func countQueries(script string) int {
+	n := 0
 	spans, rest := sql.Split(script)
 	for _, span := range append(spans, rest) {
 		for _, tok := range sql.Scan(script[span.Start:span.End]) {
@@ -91,12 +92,12 @@ func hasQuery(script string) bool {
 				continue
 			}
 			if word := strings.ToUpper(tok.Word); word == "SELECT" || word == "PRINT" {
-				return true
+				n++
 			}
 			break
 		}
 	}
-	return false
+	return n
 }
 
 // object is a JSON object of an answer.

@@ -90,6 +90,10 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, script string, p
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.stopping, cancel)()
+	if n := countQueries(script); n > 1 {
+		badRequest(w, "the request has %d queries: expected one SELECT or PRINT statement", n)
+		return
+	}
 	out := newRowWriter(w, media)
 	queries := 0
 	err := session.Execute(ctx, script, func(result engine.Result) error {

@@ -167,7 +167,14 @@ func readBody(w http.ResponseWriter, r *http.Request, into any) bool {
 		return false
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		badRequest(w, "the request's body is not the JSON that is expected: %v", err)
+		what := "it is not JSON"
+		if t := new(json.UnmarshalTypeError); errors.As(err, &t) {
+			what = "a " + t.Value + " stands where something else is due"
+			if t.Field != "" {
+				what = "field " + t.Field + " must not be a " + t.Value
+			}
+		}
+		badRequest(w, "the request's body is not the JSON object that is expected: %s", what)
 		return false
 	}
 	return true
