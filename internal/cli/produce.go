@@ -24,8 +24,11 @@ import (
 const clientTimeout = 30 * time.Second
 
 // produceRetries is how often a batch is tried again before the command gives up,
-// with pauses of up to 2.5 s between.
-const produceRetries = 5
+// produceRetryPause how long the client waits for news of the topic in between.
+const (
+	produceRetries    = 5
+	produceRetryPause = 500 * time.Millisecond
+)
 
 // maxLineBytes bounds one line of input.
 const maxLineBytes = 16 << 20
@@ -74,7 +77,7 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 	if err := prepareTopic(ctx, topic, o); err != nil {
 		return err
 	}
-	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordRetries(produceRetries), kgo.AllowIdempotentProduceCancellation(),
+	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordRetries(produceRetries), kgo.MetadataMinAge(produceRetryPause), kgo.AllowIdempotentProduceCancellation(),
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return err

@@ -419,5 +419,20 @@ func (t parsedTime) millis(zone *time.Location) (int64, error) {
 		zone = t.zone
 	}
 	y, m, d := types.CivilDate(days)
-	return time.Date(int(y), time.Month(m), d, 0, 0, int(nanos/1e9), int(nanos%1e9), zone).UnixMilli(), nil
+	return atLocal(time.Date(int(y), time.Month(m), d, 0, 0, int(nanos/1e9), int(nanos%1e9), time.UTC), zone).UnixMilli(), nil
+}
+
+// gapMargin is longer than any change of a zone's offset.
+const gapMargin = 26 * time.Hour
+
+// atLocal returns when a zone's clocks show local, whose own zone does not count.
+// Where they show it twice the earlier one counts; where they skip it, it is read
+// with the offset from before the gap, as java.time does.
+func atLocal(local time.Time, zone *time.Location) time.Time {
+	t := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), local.Nanosecond(), zone)
+	if t.Hour() == local.Hour() && t.Minute() == local.Minute() {
+		return t
+	}
+	_, before := t.Add(-gapMargin).Zone()
+	return local.Add(-time.Duration(before) * time.Second)
 }
