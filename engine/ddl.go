@@ -150,17 +150,10 @@ func commandID(kind, entity, action string) string {
 	return kind + "/" + types.QuoteName(entity) + "/" + action
 }
 
-func kindWord(k catalog.Kind) string {
-	if k == catalog.Table {
-		return "table"
-	}
-	return "stream"
-}
-
 func createSourceChange(pl *planner.CreateSource, text string) plannedChange {
 	p := plannedChange{
 		command: &Command{Kind: createSource, Text: text, Source: pl.Source, Query: pl.Query},
-		id:      commandID(kindWord(pl.Source.Kind), pl.Source.Name, "create"),
+		id:      commandID(pl.Source.Kind.Word(), pl.Source.Name, "create"),
 		msg:     map[catalog.Kind]string{catalog.Stream: "Stream created", catalog.Table: "Table created"}[pl.Source.Kind],
 	}
 	if pl.Topic != nil {
@@ -180,7 +173,7 @@ func createQueryChange(pl *planner.CreateQuery, text string) plannedChange {
 		msg: "Created query with ID " + pl.Query.ID,
 	}
 	if pl.Source != nil {
-		p.id = commandID(kindWord(pl.Source.Kind), pl.Source.Name, "create")
+		p.id = commandID(pl.Source.Kind.Word(), pl.Source.Name, "create")
 	}
 	for _, t := range pl.Topics {
 		p.change.createTopics = append(p.change.createTopics, toTopicSpec(t))

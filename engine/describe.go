@@ -27,14 +27,14 @@ func (s *Session) describe(ctx context.Context, st statement, stmt *sql.Describe
 			for _, f := range function.All() {
 				names = append(names, f.Name)
 			}
-			return nil, st.fail(sql.CodeUnknownFunction, stmt.Name.Span, suggestName(strings.ToUpper(stmt.Name.Name), names), "Can't find any functions with the name '%s'", stmt.Name.Name)
+			return nil, st.fail(sql.CodeUnknownFunction, stmt.Name.Span, sql.DidYouMean(strings.ToUpper(stmt.Name.Name), names), "Can't find any functions with the name '%s'", stmt.Name.Name)
 		}
 		return &FunctionDescription{Function: functionInfo(f)}, nil
 	}
 	cat := s.engine.Catalog()
-	src := cat.Source(stmt.Name.Name)
-	if src == nil {
-		return nil, st.fail(sql.CodeUnknownSource, stmt.Name.Span, suggestSource(cat, stmt.Name.Name), "Could not find STREAM/TABLE '%s' in the Metastore", stmt.Name.Name)
+	src, err := describedSource(cat, st, stmt)
+	if err != nil {
+		return nil, err
 	}
 	d := s.describeSource(cat, src)
 	if stmt.Extended {
@@ -43,6 +43,14 @@ func (s *Session) describe(ctx context.Context, st statement, stmt *sql.Describe
 		}
 	}
 	return &SourceDescriptions{Sources: []SourceDescription{d}, Extended: stmt.Extended, One: true}, nil
+}
+
+// describedSource finds the source that DESCRIBE names.
+func describedSource(cat *catalog.Catalog, st statement, stmt *sql.Describe) (*catalog.Source, error) {
+	if src := cat.Source(stmt.Name.Name); src != nil {
+		return src, nil
+	}
+	return nil, st.fail(sql.CodeUnknownSource, stmt.Name.Span, suggestSource(cat, stmt.Name.Name), "Could not find STREAM/TABLE '%s' in the Metastore", stmt.Name.Name)
 }
 
 func (s *Session) describeAll(kind catalog.Kind, extended bool) Result {

@@ -38,7 +38,7 @@ func (s *Session) dropSource(v view, st statement, stmt *sql.DropSource) (planne
 	}
 	p := plannedChange{
 		command: &Command{Kind: dropSource, Text: st.text[stmt.Span.Start:stmt.Span.End] + ";", Name: name},
-		id:      commandID(kindWord(src.Kind), name, "drop"),
+		id:      commandID(src.Kind.Word(), name, "drop"),
 		msg:     "Source " + "`" + name + "`" + " (topic: " + src.Topic + ") was dropped.",
 	}
 	if q := v.catalog.Query(src.QueryID); q != nil {
@@ -114,7 +114,7 @@ func (s *Session) dropType(v view, st statement, stmt *sql.DropType) (plannedCha
 		if stmt.IfExists {
 			return plannedChange{msg: "Type '" + name + "' does not exist"}, nil
 		}
-		return plannedChange{}, st.fail(sql.CodeUnknownType, stmt.Name.Span, suggestName(name, v.catalog.TypeNames()), "Type %s does not exist", name)
+		return plannedChange{}, st.fail(sql.CodeUnknownType, stmt.Name.Span, sql.DidYouMean(name, v.catalog.TypeNames()), "Type %s does not exist", name)
 	}
 	return plannedChange{
 		command: &Command{Kind: dropType, Text: st.text[stmt.Span.Start:stmt.Span.End] + ";", Name: name},
@@ -185,18 +185,11 @@ func (s *Session) findQuery(v view, st statement, id sql.Ident) (*catalog.Query,
 	for _, q := range v.catalog.Queries() {
 		ids = append(ids, q.ID)
 	}
-	hint := suggestName(strings.ToUpper(id.Name), ids)
+	hint := sql.DidYouMean(strings.ToUpper(id.Name), ids)
 	if hint == "" {
 		hint = "SHOW QUERIES lists them"
 	}
 	return nil, st.fail(sql.CodeUnknownQuery, id.Span, hint, "Unknown queryId: %s", id.Name)
-}
-
-func suggestName(name string, names []string) string {
-	if s := sql.Suggest(name, names); s != "" {
-		return "did you mean " + s + "?"
-	}
-	return ""
 }
 
 func suggestSource(cat *catalog.Catalog, name string) string {
@@ -204,5 +197,5 @@ func suggestSource(cat *catalog.Catalog, name string) string {
 	for _, src := range cat.Sources() {
 		names = append(names, src.Name)
 	}
-	return suggestName(name, names)
+	return sql.DidYouMean(name, names)
 }

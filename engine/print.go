@@ -25,7 +25,7 @@ func (s *Session) print(ctx context.Context, st statement, stmt *sql.Print) (Res
 		for _, t := range e.cluster.Topics() {
 			names = append(names, t.Name)
 		}
-		hint := suggestName(stmt.Topic.Name, names)
+		hint := sql.DidYouMean(stmt.Topic.Name, names)
 		if hint == "" {
 			hint = "topic names are case-sensitive; SHOW TOPICS lists them"
 		}

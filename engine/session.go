@@ -177,10 +177,11 @@ func (s *Session) validate(v view, st statement) (view, error) {
 		_, err := planner.Plan(s.env(v, st.text), stmt)
 		return v, wrap(err, st)
 	case *sql.Describe:
-		if stmt.What == sql.DescribeSource && v.catalog.Source(stmt.Name.Name) == nil {
-			return v, st.fail(sql.CodeUnknownSource, stmt.Name.Span, suggestSource(v.catalog, stmt.Name.Name), "Could not find STREAM/TABLE '%s' in the Metastore", stmt.Name.Name)
+		if stmt.What != sql.DescribeSource {
+			return v, nil
 		}
-		return v, nil
+		_, err := describedSource(v.catalog, st, stmt)
+		return v, err
 	}
 	if !changesCatalog(st.stmt) {
 		return v, nil

@@ -16,14 +16,14 @@ func (p *planner) createSource(s *sql.CreateSource) Planned {
 	name := s.Name.Name
 	if old := p.Catalog.Source(name); old != nil {
 		if s.IfNotExists {
-			return &Nothing{Msg: "Cannot add " + s.Kind.String() + " " + types.QuoteName(name) + ": A " + kindWord(old.Kind) + " with the same name already exists."}
+			return &Nothing{Msg: "Cannot add " + s.Kind.String() + " " + types.QuoteName(name) + ": A " + old.Kind.Word() + " with the same name already exists."}
 		}
 		if !s.OrReplace {
 			failHint(sql.CodeExists, s.Name.Span, "CREATE OR REPLACE changes it, DROP removes it",
-				"Cannot add %s '%s': A %s with the same name already exists", s.Kind, name, kindWord(old.Kind))
+				"Cannot add %s '%s': A %s with the same name already exists", s.Kind, name, old.Kind.Word())
 		}
 		if old.Kind != kindOf(s.Kind) {
-			fail(sql.CodeKind, s.Name.Span, "Cannot replace %s '%s' by a %s", kindWord(old.Kind), name, s.Kind)
+			fail(sql.CodeKind, s.Name.Span, "Cannot replace %s '%s' by a %s", old.Kind.Word(), name, s.Kind)
 		}
 		if old.QueryID != "" {
 			fail(sql.CodeUpgrade, s.Name.Span, "Cannot replace %s: it is written by query %s", name, old.QueryID)
@@ -53,13 +53,6 @@ func kindOf(k sql.SourceKind) catalog.Kind {
 		return catalog.Table
 	}
 	return catalog.Stream
-}
-
-func kindWord(k catalog.Kind) string {
-	if k == catalog.Table {
-		return "table"
-	}
-	return "stream"
 }
 
 // declareColumns fills the schema from the declared columns: key columns first.
@@ -290,10 +283,7 @@ func suggestColumn(name string, schema types.Schema) string {
 	for i := range schema.Len() {
 		names = append(names, schema.Column(i).Name)
 	}
-	if s := sql.Suggest(name, names); s != "" {
-		return "did you mean " + s + "?"
-	}
-	return ""
+	return sql.DidYouMean(name, names)
 }
 
 // sourceTopic checks the topic of a source and says what is to be created.

@@ -184,7 +184,7 @@ func (r *resolver) field(e *sql.FieldRef) *plan.Expr {
 		for _, f := range x.Type.Fields {
 			names = append(names, f.Name)
 		}
-		failHint(sql.CodeUnknownColumn, e.Field.Span, suggest(e.Field.Name, names), "Could not find field '%s' in '%s'", e.Field.Name, x.Type)
+		failHint(sql.CodeUnknownColumn, e.Field.Span, sql.DidYouMean(e.Field.Name, names), "Could not find field '%s' in '%s'", e.Field.Name, x.Type)
 	}
 	return fieldOf(x, i)
 }
@@ -202,7 +202,7 @@ func (r *resolver) call(e *sql.Call) *plan.Expr {
 		for _, f := range function.All() {
 			names = append(names, f.Name)
 		}
-		hint := suggest(upper(e.Name.Name), names)
+		hint := sql.DidYouMean(upper(e.Name.Name), names)
 		if hint == "" {
 			hint = "SHOW FUNCTIONS lists them"
 		}

@@ -12,7 +12,7 @@ func (p *planner) insertValues(s *sql.InsertValues) Planned {
 	target := p.source(s.Target)
 	switch {
 	case target.ReadOnly:
-		fail(sql.CodeReadOnly, s.Target.Span, "Cannot insert values into read-only %s: %s", kindWord(target.Kind), target.Name)
+		fail(sql.CodeReadOnly, s.Target.Span, "Cannot insert values into read-only %s: %s", target.Kind.Word(), target.Name)
 	case target.Windowed != nil:
 		fail(sql.CodeInsert, s.Target.Span, "Cannot insert values into windowed stream/table %s", target.Name)
 	case target.HasHeaders():

@@ -101,10 +101,10 @@ func (p *planner) createAs(s *sql.CreateAs) Planned {
 	name := s.Name.Name
 	old := p.Catalog.Source(name)
 	if old != nil && s.IfNotExists {
-		return &Nothing{Msg: "Cannot add " + s.Kind.String() + " " + types.QuoteName(name) + ": A " + kindWord(old.Kind) + " with the same name already exists."}
+		return &Nothing{Msg: "Cannot add " + s.Kind.String() + " " + types.QuoteName(name) + ": A " + old.Kind.Word() + " with the same name already exists."}
 	}
 	if old != nil && !s.OrReplace {
-		failHint(sql.CodeExists, s.Name.Span, "CREATE OR REPLACE changes it, DROP removes it", "Cannot add %s '%s': A %s with the same name already exists", s.Kind, name, kindWord(old.Kind))
+		failHint(sql.CodeExists, s.Name.Span, "CREATE OR REPLACE changes it, DROP removes it", "Cannot add %s '%s': A %s with the same name already exists", s.Kind, name, old.Kind.Word())
 	}
 	if s.Query.Limit >= 0 {
 		fail(sql.CodeUnsupported, s.Query.LimitSpan, "%s query does not support LIMIT clause", "CREATE "+upper(s.Kind.String())+" AS SELECT")
@@ -258,7 +258,7 @@ func (p *planner) checkUpgrade(old, src *catalog.Source, q *plan.Query, span sql
 	case old.QueryID == "":
 		fail(sql.CodeUpgrade, span, "Cannot replace %s: it is not the result of a query", old.Name)
 	case old.Kind != src.Kind:
-		fail(sql.CodeUpgrade, span, "Cannot replace %s %s by a %s", kindWord(old.Kind), old.Name, kindWord(src.Kind))
+		fail(sql.CodeUpgrade, span, "Cannot replace %s %s by a %s", old.Kind.Word(), old.Name, src.Kind.Word())
 	case old.Topic != src.Topic || old.Key != src.Key || old.Value != src.Value:
 		fail(sql.CodeUpgrade, span, "Cannot upgrade %s: its topic or formats changed", old.Name)
 	case !equalCols(old.Schema.Key, src.Schema.Key):

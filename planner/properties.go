@@ -65,11 +65,7 @@ func (p *planner) readWith(props []sql.Property, where place) with {
 		name := strings.ToUpper(prop.Name.Name)
 		doc := findProperty(name)
 		if doc == nil {
-			hint := ""
-			if s := sql.Suggest(name, propertyNames(where)); s != "" {
-				hint = "did you mean " + s + "?"
-			}
-			failHint(sql.CodeUnknownProperty, prop.Name.Span, hint, "Invalid config variable(s) in the WITH clause: %s", name)
+			failHint(sql.CodeUnknownProperty, prop.Name.Span, sql.DidYouMean(name, propertyNames(where)), "Invalid config variable(s) in the WITH clause: %s", name)
 		}
 		if doc.where&where == 0 {
 			fail(sql.CodeInvalidProperty, prop.Name.Span, "Invalid config variable(s) in the WITH clause: %s is not legal here (%s)", name, doc.Doc)

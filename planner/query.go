@@ -164,7 +164,7 @@ func (b *builder) star(s *scope, it sql.SelectItem) []item {
 		items = append(items, item{name: name, expr: col.expr, span: it.Span})
 	}
 	if len(items) == 0 {
-		failHint(sql.CodeUnknownSource, it.Source.Span, suggest(it.Source.Name, s.sources()), "'%s' is not a valid stream/table name or alias", it.Source.Name)
+		failHint(sql.CodeUnknownSource, it.Source.Span, sql.DidYouMean(it.Source.Name, s.sources()), "'%s' is not a valid stream/table name or alias", it.Source.Name)
 	}
 	return items
 }

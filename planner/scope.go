@@ -74,7 +74,7 @@ func (s *scope) find(ref *sql.ColumnRef) *plan.Expr {
 	}
 	switch {
 	case !sourceSeen:
-		failHint(sql.CodeUnknownSource, ref.Source.Span, suggest(ref.Source.Name, s.sources()),
+		failHint(sql.CodeUnknownSource, ref.Source.Span, sql.DidYouMean(ref.Source.Name, s.sources()),
 			"'%s' is not a valid stream/table name or alias", ref.Source.Name)
 	case len(found) == 0:
 		failHint(sql.CodeUnknownColumn, ref.Span, s.columnHint(ref), "column '%s' cannot be resolved", sql.PrintExpr(ref))
@@ -106,7 +106,7 @@ func (s *scope) columnHint(ref *sql.ColumnRef) string {
 			names = append(names, b.name)
 		}
 	}
-	hint := suggest(ref.Name.Name, names)
+	hint := sql.DidYouMean(ref.Name.Name, names)
 	if len(names) <= 12 {
 		if hint != "" {
 			hint += " "
@@ -125,13 +125,6 @@ func (s *scope) clashes(name string) bool {
 		}
 	}
 	return n > 1
-}
-
-func suggest(name string, candidates []string) string {
-	if s := sql.Suggest(name, candidates); s != "" {
-		return "did you mean " + s + "?"
-	}
-	return ""
 }
 
 func upper(s string) string { return strings.ToUpper(s) }

@@ -54,3 +54,12 @@ func editDistance(a, b string) int {
 	}
 	return prev[len(b)]
 }
+
+// DidYouMean returns the hint that names the nearest candidate, "" when none is
+// near.
+func DidYouMean(name string, candidates []string) string {
+	if s := Suggest(name, candidates); s != "" {
+		return "did you mean " + s + "?"
+	}
+	return ""
+}

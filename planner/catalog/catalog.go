@@ -20,6 +20,14 @@ const (
 	Table  Kind = "TABLE"
 )
 
+// Word returns "stream" or "table", for messages.
+func (k Kind) Word() string {
+	if k == Table {
+		return "table"
+	}
+	return "stream"
+}
+
 // Source is a stream or table.
 type Source struct {
 	Name   string       `json:"name"`
