@@ -22,7 +22,7 @@ func (s *Session) insertValues(ctx context.Context, st statement, stmt *sql.Inse
 		return nil, wrap(perr, st)
 	}
 	p := planned.(*planner.Insert)
-	rec, err := EncodeInsert(p, s.engine.cfg.Clock.Now().UnixMilli())
+	rec, err := EncodeInsert(p, s.engine.cfg.Clock.Now().UnixMilli(), nil)
 	if err != nil {
 		return nil, st.fail(sql.CodeInsert, stmt.Span, "", "Failed to insert values into '%s'. %v", p.Source.Name, err)
 	}
@@ -46,8 +46,8 @@ func (s *Session) insertValues(ctx context.Context, st statement, stmt *sql.Inse
 }
 
 // EncodeInsert evaluates and serialises the record of an INSERT VALUES. nowMs is
-// its timestamp unless ROWTIME was given.
-func EncodeInsert(p *planner.Insert, nowMs int64) (kafka.Record, error) {
+// its timestamp unless ROWTIME was given; schemas is the registry to write with.
+func EncodeInsert(p *planner.Insert, nowMs int64, schemas format.Schemas) (kafka.Record, error) {
 	rec := kafka.Record{Timestamp: kafka.Timestamp(nowMs)}
 	if p.RowTime != nil {
 		v, err := executor.Evaluate(p.RowTime, nowMs)
@@ -62,13 +62,13 @@ func EncodeInsert(p *planner.Insert, nowMs int64) (kafka.Record, error) {
 		}
 	}
 	var err error
-	if rec.Key, err = encodeSide(p.Source.Key, p.Source.Schema.Key, p.Key, nowMs); err != nil {
+	if rec.Key, err = encodeSide(format.Side{Topic: p.Source.Topic, Key: true, Schemas: schemas}, p.Source.Key, p.Source.Schema.Key, p.Key, nowMs); err != nil {
 		return rec, fmt.Errorf("could not serialize key: %w", err)
 	}
 	if rec.Key == nil && p.Source.Kind == catalog.Table {
 		return rec, fmt.Errorf("value for the primary key of a table must not be NULL")
 	}
-	if rec.Value, err = encodeSide(p.Source.Value, p.Source.Schema.Value, p.Value, nowMs); err != nil {
+	if rec.Value, err = encodeSide(format.Side{Topic: p.Source.Topic, Schemas: schemas}, p.Source.Value, p.Source.Schema.Value, p.Value, nowMs); err != nil {
 		return rec, fmt.Errorf("could not serialize value: %w", err)
 	}
 	return rec, nil
@@ -76,7 +76,7 @@ func EncodeInsert(p *planner.Insert, nowMs int64) (kafka.Record, error) {
 
 // encodeSide serialises the columns of a key or value; a key whose columns are
 // all NULL is a null key.
-func encodeSide(f plan.Format, cols []types.Column, exprs []*plan.Expr, nowMs int64) ([]byte, error) {
+func encodeSide(side format.Side, f plan.Format, cols []types.Column, exprs []*plan.Expr, nowMs int64) ([]byte, error) {
 	if len(cols) == 0 {
 		return nil, nil
 	}
@@ -88,7 +88,7 @@ func encodeSide(f plan.Format, cols []types.Column, exprs []*plan.Expr, nowMs in
 		}
 		values[i] = v
 	}
-	row, err := format.NewRow(f, cols)
+	row, err := format.NewRow(f, cols, side)
 	if err != nil {
 		return nil, err
 	}

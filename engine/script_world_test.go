@@ -384,7 +384,7 @@ func (w *world) processingLog(t *testing.T, ctx context.Context) string {
 	if _, err := w.settle(ctx); err != nil {
 		t.Fatal(err)
 	}
-	row, err := format.NewRow(plan.Format{Name: "JSON"}, executor.ProcessingLogSchema.Value)
+	row, err := format.NewRow(plan.Format{Name: "JSON"}, executor.ProcessingLogSchema.Value, format.Side{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,14 +40,15 @@ type builder struct {
 	sub        *plan.SubPlan
 	partition  int32
 	partitions func(topic string) (int32, error)
+	schemas    format.Schemas
 	give       func(op.ResultRow)
 	p          *program
 	ports      [][]op.Port // per node and input
 }
 
 // buildProgram compiles a sub-plan for one partition, or for all of them.
-func buildProgram(q *plan.Query, sub *plan.SubPlan, partition int32, partitions func(string) (int32, error), give func(op.ResultRow)) (*program, error) {
-	b := &builder{q: q, sub: sub, partition: partition, partitions: partitions, give: give, p: &program{views: map[string]func() (*op.View, error){}}}
+func buildProgram(q *plan.Query, sub *plan.SubPlan, partition int32, cfg *Config, give func(op.ResultRow)) (*program, error) {
+	b := &builder{q: q, sub: sub, partition: partition, partitions: cfg.Partitions, schemas: cfg.Schemas, give: give, p: &program{views: map[string]func() (*op.View, error){}}}
 	b.ports = make([][]op.Port, len(sub.Nodes))
 	for i := range sub.Nodes {
 		for _, k := range sub.Nodes[i].Inputs {
@@ -169,7 +170,7 @@ func (b *builder) source(n *plan.Node, o *plan.Source, next op.Port) error {
 	}
 	// Appended from the last partition to the first: see buildProgram.
 	for p := min(to, count) - 1; p >= from; p-- {
-		d, err := op.NewDecoder(n.ID, o, &n.Schema, n.Windowed)
+		d, err := op.NewDecoder(n.ID, o, &n.Schema, n.Windowed, b.schemas)
 		if err != nil {
 			return err
 		}
@@ -212,7 +213,7 @@ func (b *builder) sink(i int, n *plan.Node, o *plan.Sink) error {
 	schema := b.input(n, 0)
 	windowed := b.sub.Nodes[n.Inputs[0]].Windowed
 	var port op.Port
-	if port, err = op.NewSink(n.ID, o, schema, windowed, count); err != nil {
+	if port, err = op.NewSink(n.ID, o, schema, windowed, count, b.schemas); err != nil {
 		return err
 	}
 	if o.Store != nil {
@@ -249,7 +250,7 @@ func (b *builder) keyHash(o *plan.Repartition, schema *plan.Schema) (format.Code
 		for s := range b.q.SubPlans {
 			for k := range b.q.SubPlans[s].Nodes {
 				if src, ok := b.q.SubPlans[s].Nodes[k].Op.(*plan.Source); ok && src.Topic == topic && len(schema.Key) > 0 {
-					return format.New(src.Key, schema.Key)
+					return format.New(src.Key, schema.Key, format.Side{Topic: topic, Key: true, Schemas: b.schemas})
 				}
 			}
 		}

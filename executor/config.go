@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/executor/batch"
+	"github.com/millrace/millrace/executor/format"
 	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/kafka"
@@ -34,7 +35,10 @@ type Config struct {
 	// when a query starts, for its sources, sinks, repartition and changelog
 	// topics, which the engine has created by then.
 	Partitions func(topic string) (int32, error)
-	Clock      clock.Clock
+	// Schemas is the schema registry, nil where there is none: queries over formats
+	// that need one then fail to start.
+	Schemas format.Schemas
+	Clock   clock.Clock
 	// State is the process's state store on disk. Restarts read it and the tail
 	// of the changelogs; without it they read the changelogs whole.
 	State *state.Backend

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace/millrace/executor/format"
 	"github.com/millrace/millrace/executor/op"
 	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
@@ -24,6 +25,8 @@ type DriverConfig struct {
 	Log *MemLog
 	// State is a state store on disk, nil for none.
 	State *state.Backend
+	// Schemas is the schema registry, nil for none.
+	Schemas format.Schemas
 	// StateMemory bounds the stores' memory; 0 for the executor's default.
 	StateMemory int64
 }
@@ -76,6 +79,7 @@ func NewDriver(p *plan.Query, cfg DriverConfig) (*Driver, error) {
 		batchRows:      cfg.BatchRows,
 		State:          cfg.State,
 		StateMemory:    cfg.StateMemory,
+		Schemas:        cfg.Schemas,
 		onEntry:        func(e LogEntry) { d.entries = append(d.entries, e) },
 	}.withDefaults()
 	if err != nil {

@@ -64,7 +64,7 @@ func (q *query) report(out *stage, e op.Entry) {
 	if q.cfg.ProcessingLog.Topic == "" || q.plan.Transient {
 		return
 	}
-	row, err := format.NewRow(plan.Format{Name: "JSON"}, ProcessingLogSchema.Value)
+	row, err := format.NewRow(plan.Format{Name: "JSON"}, ProcessingLogSchema.Value, format.Side{})
 	if err != nil {
 		panic(err) // the schema is ours
 	}

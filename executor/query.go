@@ -88,7 +88,7 @@ func (q *query) build() error {
 		}
 		first := len(tasks)
 		for _, p := range partitions {
-			prog, err := buildProgram(q.plan, sub, p, q.cfg.Partitions, give)
+			prog, err := buildProgram(q.plan, sub, p, q.cfg, give)
 			if err != nil {
 				return err
 			}

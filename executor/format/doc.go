@@ -7,6 +7,15 @@
 // straight into the output batch. The whole payload is validated even when few
 // columns are wanted. A Codec holds scratch memory and belongs to one task.
 //
+// Formats with schemas (a dialect in schema.go) also derive a schema from columns
+// and columns from a schema. Where the schema is registered its id stands before
+// the payload (Confluent's wire format); sub-package registry holds the schemas.
+//
+//	+----+--------------+------------------------------+------------------+
+//	| 00 | schema id,   | PROTOBUF only: index path of | Avro binary,     |
+//	|    | 4 bytes BE   | the message, zig-zag varints | protobuf or JSON |
+//	+----+--------------+------------------------------+------------------+
+//
 // # Binary value (internal topics, state)
 //
 //	+------------------------+---------------------------------------------+

@@ -25,8 +25,15 @@ type Codec interface {
 	Append(dst []byte, cols []*batch.Vector, i int32) (out []byte, null bool, err error)
 }
 
-// New returns the codec of a topic's key or value.
-func New(f plan.Format, cols []types.Column) (Codec, error) {
+// New returns the codec of a topic's key or value. side matters to formats with
+// schemas only.
+func New(f plan.Format, cols []types.Column, side Side) (Codec, error) {
+	if d := dialects[strings.ToUpper(f.Name)]; d != nil {
+		if d.schemaType != "" && side.Schemas == nil {
+			return nil, fmt.Errorf("format %s needs a schema registry", f.Name)
+		}
+		return d.codec(f, cols, side)
+	}
 	switch strings.ToUpper(f.Name) {
 	case "JSON":
 		return newJSON(cols, f.Unwrapped), nil
@@ -42,7 +49,7 @@ func New(f plan.Format, cols []types.Column) (Codec, error) {
 	case "BINARY":
 		return NewBinary(cols), nil
 	}
-	return nil, fmt.Errorf("format %s is not supported, expected JSON, DELIMITED, KAFKA or NONE", f.Name)
+	return nil, fmt.Errorf("format %s is not supported", f.Name)
 }
 
 // none is the format of sides without columns.
@@ -63,8 +70,8 @@ type Row struct {
 }
 
 // NewRow returns the row-wise form of New.
-func NewRow(f plan.Format, cols []types.Column) (*Row, error) {
-	c, err := New(f, cols)
+func NewRow(f plan.Format, cols []types.Column, side Side) (*Row, error) {
+	c, err := New(f, cols, side)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func TestDecode(t *testing.T) {
 		{"kafka string", "KAFKA", true, cols(types.String), "é", `"é"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, err := NewRow(plan.Format{Name: c.format, Unwrapped: c.unwrapped}, c.cols)
+			r, err := NewRow(plan.Format{Name: c.format, Unwrapped: c.unwrapped}, c.cols, Side{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +133,7 @@ func TestEncode(t *testing.T) {
 		{"none", plan.Format{Name: "NONE"}, nil, nil, "-"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, err := NewRow(c.format, c.cols)
+			r, err := NewRow(c.format, c.cols, Side{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +165,7 @@ func TestUnsupportedIsAnError(t *testing.T) {
 		{plan.Format{Name: "DELIMITED", Delimiter: "ab"}, cols(types.Integer), "delimiter"},
 		{plan.Format{Name: "NONE"}, cols(types.Integer), "takes no columns"},
 	} {
-		if _, err := New(c.f, c.cols); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := New(c.f, c.cols, Side{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error is %v, want %q", c.f.Name, err, c.want)
 		}
 	}
@@ -226,7 +226,7 @@ func TestRoundTrips(t *testing.T) {
 			row[i] = genValue(rt, c.Type)
 		}
 		for _, f := range []string{"JSON", "BINARY"} {
-			r, err := NewRow(plan.Format{Name: f}, all)
+			r, err := NewRow(plan.Format{Name: f}, all, Side{})
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -297,7 +297,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, name := range []string{"JSON", "BINARY"} {
-			r, err := NewRow(plan.Format{Name: name}, cs)
+			r, err := NewRow(plan.Format{Name: name}, cs, Side{})
 			if err != nil {
 				t.Fatal(err)
 			}

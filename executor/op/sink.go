@@ -22,12 +22,12 @@ type Sink struct {
 }
 
 // NewSink returns the writer of a topic.
-func NewSink(id string, p *plan.Sink, schema *types.Schema, windowed *plan.WindowInfo, partitions int32) (*Sink, error) {
-	key, err := format.New(p.Key, schema.Key)
+func NewSink(id string, p *plan.Sink, schema *types.Schema, windowed *plan.WindowInfo, partitions int32, schemas format.Schemas) (*Sink, error) {
+	key, err := format.New(p.Key, schema.Key, format.Side{Topic: p.Topic, Key: true, Schemas: schemas})
 	if err != nil {
 		return nil, fatal(id, fmt.Errorf("key: %w", err))
 	}
-	value, err := format.New(p.Value, schema.Value)
+	value, err := format.New(p.Value, schema.Value, format.Side{Topic: p.Topic, Schemas: schemas})
 	if err != nil {
 		return nil, fatal(id, fmt.Errorf("value: %w", err))
 	}

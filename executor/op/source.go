@@ -45,7 +45,7 @@ type Bad struct {
 }
 
 // NewDecoder builds the decoder of a source.
-func NewDecoder(id string, p *plan.Source, schema *types.Schema, windowed *plan.WindowInfo) (*Decoder, error) {
+func NewDecoder(id string, p *plan.Source, schema *types.Schema, windowed *plan.WindowInfo, schemas format.Schemas) (*Decoder, error) {
 	d := &Decoder{id: id, topic: p.Topic, schema: schema, windowed: windowed, headers: p.Headers, needed: p.Needed}
 	if windowed != nil && windowed.Kind != plan.Session && windowed.SizeMs <= 0 {
 		return nil, fatal(id, fmt.Errorf("window size of topic %s is not known", p.Topic))
@@ -58,10 +58,10 @@ func NewDecoder(id string, p *plan.Source, schema *types.Schema, windowed *plan.
 		}
 	}
 	var err error
-	if d.key, err = format.New(p.Key, schema.Key); err != nil {
+	if d.key, err = format.New(p.Key, schema.Key, format.Side{Topic: p.Topic, Key: true, Schemas: schemas}); err != nil {
 		return nil, fatal(id, fmt.Errorf("key: %w", err))
 	}
-	if d.value, err = format.New(p.Value, value); err != nil {
+	if d.value, err = format.New(p.Value, value, format.Side{Topic: p.Topic, Schemas: schemas}); err != nil {
 		return nil, fatal(id, fmt.Errorf("value: %w", err))
 	}
 	d.clean = strings.EqualFold(p.Value.Name, "JSON")

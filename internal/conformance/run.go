@@ -208,7 +208,7 @@ func (r *runner) addMissing(topic string, n int32) {
 func (r *runner) step(s engine.Step) error {
 	switch {
 	case s.Insert != nil:
-		rec, err := engine.EncodeInsert(s.Insert, 0)
+		rec, err := engine.EncodeInsert(s.Insert, 0, nil)
 		if err != nil {
 			return err
 		}
