@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
@@ -44,6 +45,8 @@ type change struct {
 	deleteTopics []string
 	// appends are records of the command log.
 	appends []executor.PartitionBatches
+	// schemas are the changes of the schema registry, which come with a command.
+	schemas []registry.Event
 	// offsets are the start offsets of a query's group.
 	group        string
 	offsets      []executor.OffsetCommit

@@ -30,7 +30,7 @@ func (e *Engine) CommandSequence() int64 { return e.nextID.Load() - 1 }
 // createSystemTopics makes the engine's own topics at the first start.
 func (e *Engine) createSystemTopics(ctx context.Context) error {
 	var missing []Topic
-	for _, name := range []string{e.commandTopic().Topic, e.ProcessingLogTopic()} {
+	for _, name := range []string{e.commandTopic().Topic, e.ProcessingLogTopic(), e.schemaTopic().Topic} {
 		if _, ok := e.cluster.Topic(name); !ok {
 			missing = append(missing, Topic{Name: name, Partitions: 1, Internal: true})
 		}
@@ -152,7 +152,17 @@ func (e *Engine) commit(ctx context.Context, c *Command, ch change) (sequence in
 	w.Append(kafka.Timestamp(c.TimeMs), nil, value, nil)
 	w.Finish()
 	ch.appends = append(ch.appends, executor.PartitionBatches{TP: e.commandTopic(), Batches: w.Bytes(), Records: 1})
+	if len(ch.schemas) > 0 {
+		batch, err := e.schemaBatch(ch.schemas)
+		if err != nil {
+			return 0, err
+		}
+		ch.appends = append(ch.appends, batch)
+	}
 	if err := e.cluster.Apply(ctx, ch); err != nil {
+		return 0, err
+	}
+	if err := e.applySchemas(ch.schemas); err != nil {
 		return 0, err
 	}
 	e.catalog.Store(next)

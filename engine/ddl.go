@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/internal/kafka"
@@ -127,22 +128,29 @@ func (s *Session) planChange(v view, st statement) (plannedChange, error) {
 			id:      commandID("type", pl.Name, "create"), msg: "Registered custom type with name '" + pl.Name + "' and SQL type " + pl.Type.String(),
 		}, nil
 	case *planner.CreateSource:
-		return buildable(createSourceChange(pl, text), st)
+		return s.complete(v, createSourceChange(pl, text), st)
 	case *planner.CreateQuery:
-		return buildable(createQueryChange(pl, text), st)
+		return s.complete(v, createQueryChange(pl, text), st)
 	}
 	return plannedChange{}, st.fail(sql.CodeInternal, st.stmt.Pos(), "", "unexpected plan %T", planned)
 }
 
-// buildable refuses a query that the executor cannot build, before anything of
-// it is recorded.
-func buildable(p plannedChange, st statement) (plannedChange, error) {
-	if p.start == nil {
-		return p, nil
+// complete refuses a query that the executor cannot build, before anything of it
+// is recorded, and adds the schemas that its records will have.
+func (s *Session) complete(v view, p plannedChange, st statement) (plannedChange, error) {
+	if p.start != nil {
+		if _, err := executor.NewDriver(p.start, executor.DriverConfig{Schemas: v.schemas.Registry}); err != nil {
+			return plannedChange{}, st.fail(sql.CodeUnsupported, st.stmt.Pos(), "", "%v", err)
+		}
 	}
-	if _, err := executor.NewDriver(p.start, executor.DriverConfig{}); err != nil {
-		return plannedChange{}, st.fail(sql.CodeUnsupported, st.stmt.Pos(), "", "%v", err)
+	src, written := p.command.Source, p.command.Kind == createQuery
+	if src == nil {
+		src = v.catalog.Source(p.start.SinkName) // INSERT INTO ... SELECT
 	}
+	if err := v.schemas.register(src, written); err != nil {
+		return plannedChange{}, st.fail(sql.CodeSchema, st.stmt.Pos(), "", "%v", err)
+	}
+	p.change.schemas = v.schemas.take()
 	return p, nil
 }
 
@@ -155,6 +163,9 @@ func createSourceChange(pl *planner.CreateSource, text string) plannedChange {
 		command: &Command{Kind: createSource, Text: text, Source: pl.Source, Query: pl.Query},
 		id:      commandID(pl.Source.Kind.Word(), pl.Source.Name, "create"),
 		msg:     map[catalog.Kind]string{catalog.Stream: "Stream created", catalog.Table: "Table created"}[pl.Source.Kind],
+	}
+	if len(pl.Notes) > 0 {
+		p.msg += ". Left out of its schema: " + strings.Join(pl.Notes, "; ")
 	}
 	if pl.Topic != nil {
 		p.change.createTopics = append(p.change.createTopics, toTopicSpec(*pl.Topic))

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/planner/catalog"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql"
@@ -51,6 +52,12 @@ func (s *Session) dropSource(v view, st statement, stmt *sql.DropSource) (planne
 			}
 		}
 		p.change.deleteTopics = append(p.change.deleteTopics, src.Topic)
+		for _, key := range []bool{true, false} {
+			if err := v.schemas.drop(registry.Subject(src.Topic, key)); err != nil {
+				return plannedChange{}, st.fail(sql.CodeInUse, stmt.Name.Span, "", "Cannot delete topic %s: %v", src.Topic, err)
+			}
+		}
+		p.change.schemas = v.schemas.take()
 	}
 	return p, nil
 }

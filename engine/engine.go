@@ -12,6 +12,8 @@ import (
 
 	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/executor/format"
+	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/vfs"
@@ -54,11 +56,12 @@ type Engine struct {
 	broker  *broker.Broker // nil over an external cluster
 	exec    *executor.Executor
 	state   *state.Backend
+	schemas *registry.Registry
 
 	catalog atomic.Pointer[catalog.Catalog]
 	nextID  atomic.Int64 // of queries: the next offset of the command log
 
-	// ddl is held while a statement changes the catalog. Lock order: ddl first,
+	// ddl is held while a statement changes the catalog or the schema registry. Lock order: ddl first,
 	// then nothing of the engine.
 	ddl sync.Mutex
 
@@ -86,7 +89,7 @@ func Open(cfg Config) (_ *Engine, err error) {
 	}
 	own := []string{planner.InternalPrefix + cfg.ServiceID + "-"}
 	b.Protect(own, own)
-	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b}
+	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b, schemas: registry.New(format.Checker{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(context.Background()))
@@ -102,7 +105,7 @@ func openOverKafka(cfg Config) (_ *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, cluster: c}
+	e := &Engine{cfg: cfg, cluster: c, schemas: registry.New(format.Checker{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(context.Background()))
@@ -145,12 +148,15 @@ func (e *Engine) start() error {
 	e.exec, err = executor.New(executor.Config{
 		CommitMinDelay: delay,
 		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, StateMemory: e.cfg.StateMemory, Workers: e.cfg.Workers,
-		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger,
+		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger, Schemas: e.schemas,
 	})
 	if err != nil {
 		return err
 	}
 	e.catalog.Store(e.withProcessingLog(nil))
+	if err := e.replaySchemas(ctx); err != nil {
+		return err
+	}
 	if err := e.replay(ctx); err != nil {
 		return err
 	}

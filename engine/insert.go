@@ -22,7 +22,10 @@ func (s *Session) insertValues(ctx context.Context, st statement, stmt *sql.Inse
 		return nil, wrap(perr, st)
 	}
 	p := planned.(*planner.Insert)
-	rec, err := EncodeInsert(p, s.engine.cfg.Clock.Now().UnixMilli(), nil)
+	if err := s.engine.registerFor(ctx, p.Source); err != nil {
+		return nil, st.fail(sql.CodeInsert, stmt.Span, "", "Failed to insert values into '%s'. %v", p.Source.Name, err)
+	}
+	rec, err := EncodeInsert(p, s.engine.cfg.Clock.Now().UnixMilli(), s.engine.schemas)
 	if err != nil {
 		return nil, st.fail(sql.CodeInsert, stmt.Span, "", "Failed to insert values into '%s'. %v", p.Source.Name, err)
 	}

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 
+	"github.com/millrace/millrace/executor/format"
+	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/catalog"
 	"github.com/millrace/millrace/sql"
@@ -39,8 +41,8 @@ func (t *sandboxTopics) Topic(name string) (Topic, bool) {
 // NewSandbox returns an empty sandbox.
 func NewSandbox(serviceID string) *Sandbox {
 	topics := &sandboxTopics{partitions: map[string]int32{}}
-	e := &Engine{cfg: Config{ServiceID: serviceID}.withDefaults(), cluster: topics}
-	return &Sandbox{session: e.NewSession(), topics: topics}
+	e := &Engine{cfg: Config{ServiceID: serviceID}.withDefaults(), cluster: topics, schemas: registry.New(format.Checker{})}
+	return &Sandbox{session: e.NewSession(), topics: topics, view: e.view()}
 }
 
 // AddTopic makes a topic exist.
@@ -50,6 +52,26 @@ func (s *Sandbox) AddTopic(name string, partitions int32) { s.topics.partitions[
 func (s *Sandbox) Topic(name string) (int32, bool) {
 	n, ok := s.topics.partitions[name]
 	return n, ok
+}
+
+// Schemas returns the schema registry after the statements so far.
+func (s *Sandbox) Schemas() *registry.Registry { return s.view.schemas.Registry }
+
+// AddSchema registers a schema under a subject, with the id given or, when that
+// is 0, the next one. It returns the id.
+func (s *Sandbox) AddSchema(subject string, schema registry.Schema, id int32) (int32, error) {
+	r := s.view.schemas.Registry
+	propose := r.Propose
+	if id != 0 {
+		propose = func(subject string, schema registry.Schema) (registry.Version, *registry.Event, error) {
+			return r.ProposeID(subject, schema, id)
+		}
+	}
+	v, ev, err := propose(subject, schema)
+	if err != nil || ev == nil {
+		return v.ID, err
+	}
+	return v.ID, s.view.schemas.change(*ev)
 }
 
 // SetProperty sets a session property; an unknown one is an error.
@@ -114,7 +136,7 @@ func (s *Sandbox) step(st statement) (*Step, error) {
 	if applyErr != nil {
 		return nil, applyErr
 	}
-	s.view = view{catalog: next, nextID: s.view.nextID + 1}
+	s.view = view{catalog: next, nextID: s.view.nextID + 1, schemas: s.view.schemas}
 	for _, t := range p.change.createTopics {
 		s.topics.partitions[t.Name] = t.Partitions
 	}

@@ -147,16 +147,18 @@ type view struct {
 	// that it deleted.
 	topics map[string]int32
 	nextID int64
+	// schemas is the registry, with what a sandbox changed.
+	schemas *schemaView
 }
 
 func (e *Engine) view() view {
-	return view{catalog: e.Catalog(), nextID: e.nextID.Load()}
+	return view{catalog: e.Catalog(), nextID: e.nextID.Load(), schemas: &schemaView{Registry: e.schemas}}
 }
 
 // env returns what the planner needs to plan against a view.
 func (s *Session) env(v view, text string) planner.Env {
 	return planner.Env{
-		Catalog: v.catalog, Text: text, Properties: s.properties, NextID: v.nextID, ServiceID: s.engine.cfg.ServiceID,
+		Catalog: v.catalog, Text: text, Properties: s.properties, NextID: v.nextID, ServiceID: s.engine.cfg.ServiceID, Schemas: v.schemas,
 		Topic: func(name string) (int32, bool) {
 			if n, ok := v.topics[name]; ok {
 				return n, n > 0
@@ -193,7 +195,7 @@ func (s *Session) validate(v view, st statement) (view, error) {
 	if err != nil || p.command == nil {
 		return v, err
 	}
-	next := view{topics: maps.Clone(v.topics), nextID: v.nextID + 1}
+	next := view{topics: maps.Clone(v.topics), nextID: v.nextID + 1, schemas: v.schemas}
 	if next.topics == nil {
 		next.topics = map[string]int32{}
 	}

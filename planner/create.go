@@ -33,15 +33,18 @@ func (p *planner) createSource(s *sql.CreateSource) Planned {
 		fail(sql.CodeUpgrade, s.Span, "Cannot add %s '%s': CREATE OR REPLACE is not supported on source %ss", s.Kind, name, s.Kind)
 	}
 	w := p.readWith(s.With, onCreate)
-	src := &catalog.Source{Name: name, Kind: kindOf(s.Kind), ReadOnly: s.ReadOnly, Text: p.text(s.Span)}
+	src := &catalog.Source{Name: name, Kind: kindOf(s.Kind), ReadOnly: s.ReadOnly, Text: p.text(s.Span), Topic: w.topic(s)}
 	p.declareColumns(src, s)
-	p.sourceFormats(src, w, s)
+	notes := p.sourceFormats(src, w, s)
+	checkColumns(src, s)
 	src.Windowed = p.windowOf(w, s)
 	src.Timestamp = p.timestampColumn(w, src.Schema)
 	if old := p.Catalog.Source(name); old != nil {
 		checkReplaceable(old, src, s.Name.Span)
 	}
-	out := &CreateSource{Source: src, Topic: p.sourceTopic(src, w, s)}
+	p.checkSchema(src, keySide, false, w.formatSpan("KEY_FORMAT", s.Name.Span))
+	p.checkSchema(src, valueSide, false, w.formatSpan("VALUE_FORMAT", s.Name.Span))
+	out := &CreateSource{Source: src, Topic: p.sourceTopic(src, w, s), Notes: notes}
 	if s.ReadOnly && s.Kind == sql.Table {
 		p.materialiseSource(out)
 	}
@@ -57,10 +60,6 @@ func kindOf(k sql.SourceKind) catalog.Kind {
 
 // declareColumns fills the schema from the declared columns: key columns first.
 func (p *planner) declareColumns(src *catalog.Source, s *sql.CreateSource) {
-	if len(s.Columns) == 0 {
-		failHint(sql.CodeUnsupported, s.Name.Span, "declare the columns: CREATE STREAM name (column type, ...)",
-			"The statement does not define any columns, and no schema registry is available to infer them from")
-	}
 	seen := map[string]bool{}
 	var keyHeaders, valueHeaders []string
 	for _, c := range s.Columns {
@@ -86,12 +85,17 @@ func (p *planner) declareColumns(src *catalog.Source, s *sql.CreateSource) {
 	if !src.HasHeaders() {
 		src.Headers = nil
 	}
+}
+
+// checkColumns holds the declared or inferred columns to the rules of keys.
+func checkColumns(src *catalog.Source, s *sql.CreateSource) {
+	if src.Schema.Len() == 0 {
+		failHint(sql.CodeKey, s.Name.Span, "declare the columns: CREATE STREAM name (column type, ...)",
+			"The statement does not define any columns.")
+	}
 	if s.Kind == sql.Table && len(src.Schema.Key) == 0 {
 		failHint(sql.CodeKey, s.Name.Span, "mark the column that identifies a row: ID STRING PRIMARY KEY",
 			"Tables require a PRIMARY KEY. Please define the PRIMARY KEY")
-	}
-	if len(src.Schema.Value) == 0 {
-		fail(sql.CodeKey, s.Name.Span, "The schema of %s has no value columns", src.Name)
 	}
 }
 
@@ -144,8 +148,9 @@ func headerText(mark string) string {
 	return "HEADER('" + mark[1:] + "')"
 }
 
-// sourceFormats sets key and value formats of a declared source.
-func (p *planner) sourceFormats(src *catalog.Source, w with, s *sql.CreateSource) {
+// sourceFormats sets key and value formats of a declared source, and infers the
+// columns that are not declared.
+func (p *planner) sourceFormats(src *catalog.Source, w with, s *sql.CreateSource) (notes []string) {
 	key, value := w.formatNames()
 	span := s.Name.Span
 	if key == "" {
@@ -159,23 +164,18 @@ func (p *planner) sourceFormats(src *catalog.Source, w with, s *sql.CreateSource
 				"Statement is missing the 'VALUE_FORMAT' property from the WITH clause. Either provide one or set a default via the 'ksql.persistence.default.format.value' config")
 		}
 	}
-	src.Key = p.keyFormat(key, src.Schema.Key, w.formatSpan("KEY_FORMAT", span))
+	keySpan, valueSpan := w.formatSpan("KEY_FORMAT", span), w.formatSpan("VALUE_FORMAT", span)
+	notes = p.inferColumns(src, w, s, formatName(key, keySpan), formatName(value, valueSpan))
+	src.Key = p.keyFormat(key, src.Schema.Key, keySpan)
 	src.Key.Delimiter = w.delimiter("KEY_DELIMITER", formatInfo(src.Key.Name))
-	src.Value = p.valueFormat(value, bodyColumns(src), w.wrap(), w.formatSpan("VALUE_FORMAT", span))
-	src.Value.Delimiter = w.delimiter("VALUE_DELIMITER", formatInfo(src.Value.Name))
-	w.refuseRegistry()
-}
-
-// bodyColumns are the value columns that stand in the record's value, not in its
-// headers.
-func bodyColumns(src *catalog.Source) []types.Column {
-	var cols []types.Column
-	for i, c := range src.Schema.Value {
-		if src.Headers == nil || src.Headers[len(src.Schema.Key)+i] == "" {
-			cols = append(cols, c)
-		}
+	w.schemaProperties(keySide, &src.Key)
+	if src.Key.Name == "AVRO" && src.Key.SchemaName == "" {
+		src.Key.SchemaName = keyRecordName(src.Name)
 	}
-	return cols
+	src.Value = p.valueFormat(value, src.BodyColumns(), w.wrap(), valueSpan)
+	src.Value.Delimiter = w.delimiter("VALUE_DELIMITER", formatInfo(src.Value.Name))
+	w.schemaProperties(valueSide, &src.Value)
+	return notes
 }
 
 func (w with) formatSpan(name string, def sql.Span) sql.Span {
@@ -195,17 +195,6 @@ func (w with) wrap() *bool {
 	}
 	b := w.boolean("WRAP_SINGLE_VALUE", false)
 	return &b
-}
-
-// refuseRegistry refuses the properties of registry formats, which would
-// otherwise be accepted and ignored.
-func (w with) refuseRegistry() {
-	for _, name := range []string{"KEY_SCHEMA_ID", "VALUE_SCHEMA_ID", "KEY_SCHEMA_FULL_NAME", "VALUE_SCHEMA_FULL_NAME",
-		"VALUE_AVRO_SCHEMA_FULL_NAME", "KEY_PROTOBUF_NULLABLE_REPRESENTATION", "VALUE_PROTOBUF_NULLABLE_REPRESENTATION"} {
-		if w.has(name) {
-			fail(sql.CodeUnsupported, w.span(name), "%s needs a format with registered schemas, which is not available yet", name)
-		}
-	}
 }
 
 // windowOf reads WINDOW_TYPE and WINDOW_SIZE.
@@ -286,16 +275,21 @@ func suggestColumn(name string, schema types.Schema) string {
 	return sql.DidYouMean(name, names)
 }
 
-// sourceTopic checks the topic of a source and says what is to be created.
-func (p *planner) sourceTopic(src *catalog.Source, w with, s *sql.CreateSource) *TopicSpec {
+// topic returns KAFKA_TOPIC, which a CREATE must have.
+func (w with) topic(s *sql.CreateSource) string {
 	if !w.has("KAFKA_TOPIC") {
 		failHint(sql.CodeInvalidProperty, s.Name.Span, "add KAFKA_TOPIC='name' to the WITH clause",
 			"Missing required property \"KAFKA_TOPIC\" which has no default value")
 	}
-	src.Topic = w.str("KAFKA_TOPIC", "")
-	if src.Topic == "" {
+	topic := w.str("KAFKA_TOPIC", "")
+	if topic == "" {
 		fail(sql.CodeInvalidProperty, w.span("KAFKA_TOPIC"), "Invalid topic name: it is empty")
 	}
+	return topic
+}
+
+// sourceTopic checks the topic of a source and says what is to be created.
+func (p *planner) sourceTopic(src *catalog.Source, w with, s *sql.CreateSource) *TopicSpec {
 	partitions, exists := p.Topic(src.Topic)
 	want := w.integer("PARTITIONS", 0, 1, MaxPartitions)
 	replicas := w.integer("REPLICAS", -1, -1, math.MaxInt16)
@@ -385,6 +379,10 @@ func (p *planner) alterSource(s *sql.AlterSource) Planned {
 		}
 	}
 	checkFormatTypes(src.Value.Name, src.Schema.Value, s.Span)
+	if src.Value.SchemaID != 0 {
+		fail(sql.CodeUpgrade, s.Span, "Cannot add columns to %s: its value has the schema with id %d", old.Name, src.Value.SchemaID)
+	}
+	p.checkSchema(&src, valueSide, false, s.Span)
 	if old.Value.Unwrapped && len(src.Schema.Value) > 1 {
 		fail(sql.CodeUpgrade, s.Span, "Cannot add columns to %s: its value is a single column without a record around it", old.Name)
 	}

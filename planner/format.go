@@ -21,21 +21,24 @@ type FormatInfo struct {
 	Wrap, Unwrap, WrapDefault bool
 	// Delimited says that a delimiter may be given.
 	Delimited bool
-	// Available is false for formats that need a schema registry, which this
-	// version does not have.
-	Available bool
+	// Schemas says that payloads are laid out by a schema made from the columns,
+	// Infers that it is registered, so that columns may come from the registry.
+	Schemas, Infers bool
+	// Named and Nullable say that the schema's full name, and how it holds NULL,
+	// may be given.
+	Named, Nullable bool
 }
 
 // Formats is the table of formats, sorted by name.
 var Formats = []FormatInfo{
-	{Name: "AVRO", Key: true, Value: true, ManyKeys: true, Wrap: true, Unwrap: true, WrapDefault: true},
-	{Name: "DELIMITED", Key: true, Value: true, ManyKeys: true, Unwrap: true, Delimited: true, Available: true},
-	{Name: "JSON", Key: true, Value: true, ManyKeys: true, Wrap: true, Unwrap: true, WrapDefault: true, Available: true},
-	{Name: "JSON_SR", Key: true, Value: true, ManyKeys: true, Wrap: true, Unwrap: true, WrapDefault: true},
-	{Name: "KAFKA", Key: true, Value: true, Unwrap: true, Available: true},
-	{Name: "NONE", Key: true, Available: true},
-	{Name: "PROTOBUF", Key: true, Value: true, ManyKeys: true, Wrap: true, WrapDefault: true},
-	{Name: "PROTOBUF_NOSR", Key: true, Value: true, ManyKeys: true, Wrap: true, WrapDefault: true},
+	{Name: "AVRO", Key: true, Value: true, ManyKeys: true, Wrap: true, Unwrap: true, WrapDefault: true, Schemas: true, Infers: true, Named: true},
+	{Name: "DELIMITED", Key: true, Value: true, ManyKeys: true, Unwrap: true, Delimited: true},
+	{Name: "JSON", Key: true, Value: true, ManyKeys: true, Wrap: true, Unwrap: true, WrapDefault: true},
+	{Name: "JSON_SR", Key: true, Value: true, ManyKeys: true, Wrap: true, Unwrap: true, WrapDefault: true, Schemas: true, Infers: true},
+	{Name: "KAFKA", Key: true, Value: true, Unwrap: true},
+	{Name: "NONE", Key: true},
+	{Name: "PROTOBUF", Key: true, Value: true, ManyKeys: true, Wrap: true, WrapDefault: true, Schemas: true, Infers: true, Named: true, Nullable: true},
+	{Name: "PROTOBUF_NOSR", Key: true, Value: true, ManyKeys: true, Wrap: true, WrapDefault: true, Schemas: true, Nullable: true},
 }
 
 func formatInfo(name string) *FormatInfo {
@@ -61,9 +64,6 @@ func formatName(name string, span sql.Span) *FormatInfo {
 			hint = "did you mean " + s + "?"
 		}
 		failHint(sql.CodeFormat, span, hint, "Unknown format: %s", upper)
-	}
-	if !info.Available {
-		failHint(sql.CodeUnsupported, span, "JSON, DELIMITED and KAFKA are available", "format %s needs a schema registry, which is not available yet", upper)
 	}
 	return info
 }
@@ -170,23 +170,31 @@ func checkFormatTypes(format string, columns []types.Column, span sql.Span) {
 		if kinds := formatKinds[format]; kinds != nil && !slices.Contains(kinds, c.Type.Kind) {
 			fail(sql.CodeFormat, span, "The '%s' format does not support type '%s', column: %s", format, c.Type.Kind, types.QuoteName(c.Name))
 		}
-		if format == "JSON" {
-			checkMapKeys(c.Type, c.Name, span)
+		if rule := stringKeysOnly[format]; rule != "" {
+			checkMapKeys(rule, c.Type, c.Name, span)
 		}
 	}
 }
 
-// checkMapKeys refuses maps whose keys are not strings, which JSON objects
-// cannot have.
-func checkMapKeys(t types.Type, column string, span sql.Span) {
+// stringKeysOnly says of formats whose maps have strings as keys that it is so.
+var stringKeysOnly = map[string]string{
+	"AVRO":          "Avro only supports MAPs with STRING keys",
+	"JSON":          "JSON only supports MAP types with STRING keys",
+	"JSON_SR":       "JSON only supports MAP types with STRING keys",
+	"PROTOBUF":      "PROTOBUF format only supports MAP types with STRING keys",
+	"PROTOBUF_NOSR": "PROTOBUF format only supports MAP types with STRING keys",
+}
+
+// checkMapKeys refuses maps whose keys are not strings.
+func checkMapKeys(rule string, t types.Type, column string, span sql.Span) {
 	if t.Kind == types.KindMap && t.Key.Kind != types.KindString {
-		fail(sql.CodeFormat, span, "JSON only supports MAP types with STRING keys, column: %s", types.QuoteName(column))
+		fail(sql.CodeFormat, span, "%s, column: %s", rule, types.QuoteName(column))
 	}
 	if t.Elem != nil {
-		checkMapKeys(*t.Elem, column, span)
+		checkMapKeys(rule, *t.Elem, column, span)
 	}
 	for _, f := range t.Fields {
-		checkMapKeys(f.Type, column, span)
+		checkMapKeys(rule, f.Type, column, span)
 	}
 }
 

@@ -153,7 +153,6 @@ func (b *builder) checkResultKind(kind sql.SourceKind, span sql.Span) {
 // sink adds the Sink node and describes the stream or table that it writes.
 func (b *builder) sink(name string, s *sql.CreateAs) (*catalog.Source, []TopicSpec) {
 	w := b.readWith(s.With, onCreateAs)
-	w.refuseRegistry()
 	schema := b.rel.schema
 	src := &catalog.Source{Name: name, Kind: kindOf(s.Kind), Schema: schema, Windowed: b.rel.windowed}
 	keyName, valueName := w.formatNames()
@@ -166,15 +165,32 @@ func (b *builder) sink(name string, s *sql.CreateAs) (*catalog.Source, []TopicSp
 	if src.Value.Delimiter == "" && src.Value.Name == b.leftmost.Value.Name {
 		src.Value.Delimiter = b.leftmost.Value.Delimiter
 	}
+	w.schemaProperties(keySide, &src.Key)
+	if src.Key.Name == "AVRO" && src.Key.SchemaName == "" {
+		src.Key.SchemaName = keyRecordName(name)
+	}
+	b.inheritNullable(&src.Key, b.leftmost.Key)
+	w.schemaProperties(valueSide, &src.Value)
+	b.inheritNullable(&src.Value, b.leftmost.Value)
 	src.Timestamp = b.timestampColumn(w, schema)
 	src.Topic = w.str("KAFKA_TOPIC", b.property("ksql.output.topic.name.prefix", "")+s.Name.Name)
 	if src.Topic == "" {
 		fail(sql.CodeInvalidProperty, w.span("KAFKA_TOPIC"), "Invalid topic name: it is empty")
 	}
 	refuseInternal(src.Topic, s.Name.Span)
+	b.checkSchema(src, keySide, true, w.formatSpan("KEY_FORMAT", s.Name.Span))
+	b.checkSchema(src, valueSide, true, w.formatSpan("VALUE_FORMAT", s.Name.Span))
 	topics := b.sinkTopic(src, w)
 	b.push("sink", &plan.Sink{Name: name, Topic: src.Topic, Key: src.Key, Value: src.Value, Timestamp: src.Timestamp})
 	return src, topics
+}
+
+// inheritNullable gives a result the nullable representation of its source where
+// the formats are the same and nothing is said.
+func (b *builder) inheritNullable(f *plan.Format, from plan.Format) {
+	if f.Name == from.Name && f.NullableRepresentation == "" && f.SchemaID == 0 {
+		f.NullableRepresentation = from.NullableRepresentation
+	}
 }
 
 // sinkKeyFormat returns the key format of a result: the one given, else the

@@ -24,6 +24,8 @@ type Env struct {
 	NextID int64
 	// ServiceID names internal topics.
 	ServiceID string
+	// Schemas is the schema registry, nil where there is none.
+	Schemas Schemas
 }
 
 // TopicSpec is a topic that must exist before a statement takes effect.
@@ -49,6 +51,9 @@ type (
 		// Query materialises a SOURCE TABLE, else nil.
 		Query  *plan.Query
 		Topics []TopicSpec
+		// Notes are what the user should know: fields of an inferred schema that
+		// were left out.
+		Notes []string
 	}
 
 	// CreateQuery adds a persistent query and, unless it is an INSERT, the

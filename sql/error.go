@@ -31,6 +31,7 @@ const (
 	CodePull            Code = "pull-query"       // what a pull query cannot do
 	CodeKind            Code = "kind"             // stream where a table is due, or the reverse
 	CodeFormat          Code = "format"           // format and type do not fit
+	CodeSchema          Code = "schema"           // registered schema missing, or not fit for the columns
 	CodeInsert          Code = "insert"           // INSERT rules
 	CodeInUse           Code = "in-use"           // something still reads or writes it
 	CodeReadOnly        Code = "read-only"        // SOURCE streams and tables, internal topics

@@ -61,6 +61,21 @@ func (s *Source) TimestampColumnName() string {
 	return s.Schema.Column(s.Timestamp.Column).Name
 }
 
+// BodyColumns are the value columns that stand in the record's value, not in its
+// headers.
+func (s *Source) BodyColumns() []types.Column {
+	if s.Headers == nil {
+		return s.Schema.Value
+	}
+	var cols []types.Column
+	for i, c := range s.Schema.Value {
+		if s.Headers[len(s.Schema.Key)+i] == "" {
+			cols = append(cols, c)
+		}
+	}
+	return cols
+}
+
 // HasHeaders reports whether any column is read from record headers.
 func (s *Source) HasHeaders() bool {
 	return slices.ContainsFunc(s.Headers, func(h string) bool { return h != "" })

@@ -152,3 +152,14 @@ func alive(versions []Version) bool {
 	_, ok := latest(versions)
 	return ok
 }
+
+// Clone returns a copy that changes apart from the original.
+func (r *Registry) Clone() *Registry {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	c := &Registry{checker: r.checker, byID: maps.Clone(r.byID), ids: maps.Clone(r.ids), subjects: maps.Clone(r.subjects), levels: maps.Clone(r.levels), nextID: r.nextID}
+	for name, versions := range c.subjects {
+		c.subjects[name] = slices.Clip(versions) // an append to either copies
+	}
+	return c
+}

@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/executor/format"
+	"github.com/millrace/millrace/executor/format/registry"
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/planner"
+	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/sql/types"
+)
+
+// schemaTopic is the partition that holds the changes of the schema registry,
+// one registry.Event a record.
+func (e *Engine) schemaTopic() kafka.TopicPartition {
+	return kafka.TopicPartition{Topic: fmt.Sprintf(planner.InternalPrefix+"%s-schemas", e.cfg.ServiceID)}
+}
+
+// Schemas returns the schema registry, for readers.
+func (e *Engine) Schemas() *registry.Registry { return e.schemas }
+
+// replaySchemas rebuilds the registry. A change that cannot be replayed is
+// reported and skipped, as a command is.
+func (e *Engine) replaySchemas(ctx context.Context) error {
+	tp := e.schemaTopic()
+	first, stable, err := e.cluster.Bounds(ctx, tp)
+	if err != nil {
+		return fmt.Errorf("read schema registry: %w", err)
+	}
+	return eachRecord(e.cluster, tp, first, stable, func(r *kafka.Record) error {
+		var ev registry.Event
+		err := json.Unmarshal(r.Value, &ev)
+		if err == nil {
+			err = e.schemas.Apply(ev)
+		}
+		if err != nil {
+			e.cfg.Logger.Error("change of the schema registry skipped at replay", "offset", r.Offset, "err", err)
+		}
+		return nil
+	})
+}
+
+// schemaView is the registry as a statement sees it: with the changes that it
+// would make, which are not recorded yet.
+type schemaView struct {
+	*registry.Registry
+	own    bool // the registry is a copy of the statement's own
+	events []registry.Event
+}
+
+// add registers a schema unless the subject has it.
+func (v *schemaView) add(subject string, s registry.Schema) error {
+	_, ev, err := v.Propose(subject, s)
+	if err != nil || ev == nil {
+		return err
+	}
+	return v.change(*ev)
+}
+
+// drop deletes a subject, if there is one.
+func (v *schemaView) drop(subject string) error {
+	ev, err := v.ProposeDelete(subject, 0)
+	if errors.Is(err, registry.ErrSubject) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return v.change(*ev)
+}
+
+// take returns the changes since the last call.
+func (v *schemaView) take() []registry.Event {
+	events := v.events
+	v.events = nil
+	return events
+}
+
+func (v *schemaView) change(ev registry.Event) error {
+	if !v.own {
+		v.Registry, v.own = v.Clone(), true
+	}
+	v.events = append(v.events, ev)
+	return v.Apply(ev)
+}
+
+// Infer implements planner.Schemas.
+func (v *schemaView) Infer(topic string, key bool, f plan.Format) (planner.Inferred, error) {
+	side := format.Side{Topic: topic, Key: key, Schemas: v.Registry}
+	var s registry.Schema
+	var err error
+	if f.SchemaID != 0 {
+		s, err = v.ByID(f.SchemaID)
+	} else {
+		var latest registry.Version
+		latest, err = v.Latest(side.Subject())
+		s = latest.Schema
+	}
+	if errors.Is(err, registry.ErrSchema) || errors.Is(err, registry.ErrSubject) {
+		return planner.Inferred{}, fmt.Errorf("%w: %w", planner.ErrNoSchema, err)
+	}
+	if err != nil {
+		return planner.Inferred{}, err
+	}
+	in, err := format.InferColumns(f, side, s)
+	return planner.Inferred{Columns: in.Columns, Dropped: in.Dropped}, err
+}
+
+// Check implements planner.Schemas.
+func (v *schemaView) Check(topic string, key bool, f plan.Format, cols []types.Column, sink bool) error {
+	if f.SchemaID != 0 {
+		_, err := format.New(f, cols, format.Side{Topic: topic, Key: key, Schemas: v.Registry})
+		return err
+	}
+	s, err := format.DeriveSchema(f, cols)
+	if err != nil || !sink || !format.HasSchemas(f) {
+		return err
+	}
+	if _, _, err = v.Propose(registry.Subject(topic, key), s); err != nil {
+		return fmt.Errorf("could not register the schema of %s: %w", topic, err)
+	}
+	return nil
+}
+
+// register adds the schemas that a source's records are written with. A declared
+// source leaves a subject alone that exists: others own it. What a query writes,
+// and a physical schema that the statement named, are always registered.
+func (v *schemaView) register(src *catalog.Source, written bool) error {
+	for _, side := range []struct {
+		key  bool
+		f    plan.Format
+		cols []types.Column
+	}{{true, src.Key, src.Schema.Key}, {false, src.Value, src.BodyColumns()}} {
+		if !format.HasSchemas(side.f) || len(side.cols) == 0 {
+			continue
+		}
+		subject := registry.Subject(src.Topic, side.key)
+		if _, err := v.Latest(subject); err == nil && !written && side.f.SchemaID == 0 {
+			continue
+		}
+		s, err := schemaOf(v.Registry, side.f, side.cols)
+		if err != nil {
+			return err
+		}
+		if err := v.add(subject, s); err != nil {
+			return fmt.Errorf("could not register the schema of %s: %w", src.Topic, err)
+		}
+	}
+	return nil
+}
+
+// schemaOf is the schema that one side of a source is written with.
+func schemaOf(r *registry.Registry, f plan.Format, cols []types.Column) (registry.Schema, error) {
+	if f.SchemaID != 0 {
+		return r.ByID(f.SchemaID)
+	}
+	return format.DeriveSchema(f, cols)
+}
+
+// schemaBatch is the record batch of changes of the registry.
+func (e *Engine) schemaBatch(events []registry.Event) (executor.PartitionBatches, error) {
+	var w kafka.BatchBuilder
+	now := kafka.Timestamp(e.cfg.Clock.Now().UnixMilli())
+	for _, ev := range events {
+		value, err := json.Marshal(ev)
+		if err != nil {
+			return executor.PartitionBatches{}, fmt.Errorf("encode change of the schema registry: %w", err)
+		}
+		w.Append(now, nil, value, nil)
+	}
+	w.Finish()
+	return executor.PartitionBatches{TP: e.schemaTopic(), Batches: w.Bytes(), Records: len(events)}, nil
+}
+
+// applySchemas makes recorded changes of the registry.
+func (e *Engine) applySchemas(events []registry.Event) error {
+	for _, ev := range events {
+		if err := e.schemas.Apply(ev); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// registerFor registers what an INSERT VALUES writes with, when nobody has yet:
+// the subject existed with another schema when the source was declared.
+func (e *Engine) registerFor(ctx context.Context, src *catalog.Source) error {
+	if !format.HasSchemas(src.Key) && !format.HasSchemas(src.Value) {
+		return nil
+	}
+	e.ddl.Lock()
+	defer e.ddl.Unlock()
+	v := &schemaView{Registry: e.schemas}
+	if err := v.keepKey(src); err != nil {
+		return err
+	}
+	if err := v.register(src, true); err != nil || len(v.events) == 0 {
+		return err
+	}
+	batch, err := e.schemaBatch(v.events)
+	if err != nil {
+		return err
+	}
+	if err := e.cluster.Apply(ctx, change{appends: []executor.PartitionBatches{batch}}); err != nil {
+		return err
+	}
+	return e.applySchemas(v.events)
+}
+
+// keepKey refuses to write keys by another schema than the subject's: equal keys
+// would get other bytes and so another partition.
+func (v *schemaView) keepKey(src *catalog.Source) error {
+	if !format.HasSchemas(src.Key) || len(src.Schema.Key) == 0 || src.Key.SchemaID != 0 {
+		return nil
+	}
+	latest, err := v.Latest(registry.Subject(src.Topic, true))
+	if err != nil {
+		return nil // no schema yet
+	}
+	in, err := format.InferColumns(src.Key, format.Side{Topic: src.Topic, Key: true, Schemas: v.Registry}, latest.Schema)
+	if err != nil {
+		return err
+	}
+	declared := src.Schema.Key
+	if src.Key.Unwrapped && len(declared) == 1 {
+		declared = []types.Column{{Name: "ROWKEY", Type: declared[0].Type}}
+	}
+	have, want := types.Schema{Key: in.Columns}, types.Schema{Key: declared}
+	if !have.Equal(want) {
+		return fmt.Errorf("the key schema that would be written differs from the one registered, which would change the keys' partitions: registered %s, own %s", have.String("KEY"), want.String("KEY"))
+	}
+	return nil
+}
