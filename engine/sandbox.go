@@ -74,6 +74,16 @@ func (s *Sandbox) AddSchema(subject string, schema registry.Schema, id int32) (i
 	return v.ID, s.view.schemas.change(*ev)
 }
 
+// RegisterDeclared registers the schemas that a CREATE STREAM or TABLE with columns
+// would register, as far as the statement can be planned, and makes nothing else.
+func (s *Sandbox) RegisterDeclared(stmt *sql.CreateSource) error {
+	planned, perr := planner.Plan(s.session.env(s.view, ""), stmt)
+	if create, ok := planned.(*planner.CreateSource); perr == nil && ok {
+		return s.view.schemas.register(create.Source, false)
+	}
+	return nil // the statement itself will say why
+}
+
 // SetProperty sets a session property; an unknown one is an error.
 func (s *Sandbox) SetProperty(name, value string) error { return s.session.SetProperty(name, value) }
 

@@ -127,10 +127,10 @@ func (r *runner) compareRecord(src *catalog.Source, want record, got executor.Dr
 	} else if want.Window != nil {
 		return fmt.Errorf("the key has no window")
 	}
-	if err := r.compareSide(src.Key, src.Schema.Key, want.Key, key); err != nil {
+	if err := r.compareSide(src, true, want.Key, key); err != nil {
 		return fmt.Errorf("key: %w", err)
 	}
-	if err := r.compareSide(src.Value, src.Schema.Value, want.Value, got.Value); err != nil {
+	if err := r.compareSide(src, false, want.Value, got.Value); err != nil {
 		return fmt.Errorf("value: %w", err)
 	}
 	if want.Timestamp != nil && *want.Timestamp != int64(got.Timestamp) && !(len(r.c.Inputs) == 0 && *want.Timestamp == 0) {
@@ -178,7 +178,8 @@ func compareHeaders(want []header, got []kafka.Header) error {
 }
 
 // compareSide decodes a payload by its format and compares it.
-func (r *runner) compareSide(f plan.Format, cols []types.Column, want json.RawMessage, got []byte) error {
+func (r *runner) compareSide(src *catalog.Source, side bool, want json.RawMessage, got []byte) error {
+	f, cols := sideOf(src, side)
 	wantNull := len(want) == 0 || string(want) == "null"
 	if f.Name == "NONE" || f.Name == "KAFKA" && len(cols) == 0 {
 		return nil
@@ -213,7 +214,9 @@ func (r *runner) compareSide(f plan.Format, cols []types.Column, want json.RawMe
 			return err
 		}
 	default:
-		return fmt.Errorf("format %s is not available", f.Name)
+		if actual, err = (payloads{r.sandbox.Schemas()}).decode(src, side, got); err != nil {
+			return err
+		}
 	}
 	return r.compare(expected, actual)
 }

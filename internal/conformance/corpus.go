@@ -27,6 +27,25 @@ type testCase struct {
 type topicSpec struct {
 	Name       string `json:"name"`
 	Partitions int32  `json:"partitions"`
+	sideSchemas
+}
+
+// sideSchemas are the schemas of a topic: text is a JSON value for AVRO and JSON
+// Schema, a string for protobuf.
+type sideSchemas struct {
+	KeyFormat             string            `json:"keyFormat"`
+	KeySchema             json.RawMessage   `json:"keySchema"`
+	KeySchemaID           int32             `json:"keySchemaId"`
+	KeySchemaReferences   []schemaReference `json:"keySchemaReferences"`
+	ValueFormat           string            `json:"valueFormat"`
+	ValueSchema           json.RawMessage   `json:"valueSchema"`
+	ValueSchemaID         int32             `json:"valueSchemaId"`
+	ValueSchemaReferences []schemaReference `json:"valueSchemaReferences"`
+}
+
+type schemaReference struct {
+	Name   string          `json:"name"`
+	Schema json.RawMessage `json:"schema"`
 }
 
 // record is an input or expected output. Key and Value keep their JSON text, so

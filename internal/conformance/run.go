@@ -113,7 +113,9 @@ func (r *runner) run() error {
 	if err := r.setProperties(); err != nil {
 		return err
 	}
-	r.createTopics()
+	if err := r.setUp(); err != nil {
+		return fmt.Errorf("set-up: %w", err)
+	}
 	for i, text := range r.c.Statements {
 		err := r.sandbox.Execute(text, r.step)
 		if err != nil {
@@ -149,66 +151,12 @@ func (r *runner) setProperties() error {
 	return nil
 }
 
-// createTopics makes the topics that exist before the first statement.
-func (r *runner) createTopics() {
-	for _, t := range r.c.Topics {
-		n := t.Partitions
-		if n == 0 {
-			n = 1
-		}
-		r.sandbox.AddTopic(t.Name, n)
-	}
-	for _, text := range r.c.Statements {
-		stmts, errs := sql.Parse(text)
-		if len(errs) > 0 {
-			continue
-		}
-		for _, s := range stmts {
-			if c, ok := s.(*sql.CreateSource); ok && len(c.Columns) > 0 {
-				r.createSourceTopic(c)
-			}
-		}
-	}
-	for _, list := range [][]record{r.c.Inputs, r.c.Outputs} {
-		for _, rec := range list {
-			if _, ok := r.sandbox.Topic(rec.Topic); !ok && rec.Topic != "" {
-				r.addMissing(rec.Topic, defaultPartitions)
-			}
-		}
-	}
-}
-
-// createSourceTopic makes the topic that a CREATE with columns names.
-func (r *runner) createSourceTopic(c *sql.CreateSource) {
-	topic, n := "", int32(defaultPartitions)
-	for _, p := range c.With {
-		switch strings.ToUpper(p.Name.Name) {
-		case "KAFKA_TOPIC":
-			topic = p.Value.Value.Str()
-		case "PARTITIONS":
-			n = int32(p.Value.Value.Int())
-		}
-	}
-	if topic != "" {
-		r.addMissing(topic, n)
-	}
-}
-
-// addMissing makes a topic unless it exists. Sinks are created by their own
-// statements, with the partitions that these give.
-func (r *runner) addMissing(topic string, n int32) {
-	if _, ok := r.sandbox.Topic(topic); ok {
-		return
-	}
-	r.sandbox.AddTopic(topic, n)
-}
-
 // step takes the effect of a statement: INSERT VALUES are appended at once,
 // queries are kept for the feed.
 func (r *runner) step(s engine.Step) error {
 	switch {
 	case s.Insert != nil:
-		rec, err := engine.EncodeInsert(s.Insert, 0, nil)
+		rec, err := engine.EncodeInsert(s.Insert, 0, r.sandbox.Schemas())
 		if err != nil {
 			return err
 		}
@@ -249,7 +197,7 @@ func (r *runner) feed() error {
 }
 
 func (r *runner) feedQuery(q *plan.Query, inputs []executor.DriverRecord, inputTopics map[string]bool) error {
-	d, err := executor.NewDriver(q, executor.DriverConfig{})
+	d, err := executor.NewDriver(q, executor.DriverConfig{Schemas: r.sandbox.Schemas()})
 	if err != nil {
 		return err
 	}
@@ -331,16 +279,17 @@ func (r *runner) encode(in record) (executor.DriverRecord, error) {
 	}
 	src := r.source(in.Topic)
 	if src == nil {
-		src = &catalog.Source{Key: plan.Format{Name: "KAFKA"}, Value: plan.Format{Name: "JSON"}}
+		src = &catalog.Source{Topic: in.Topic, Key: plan.Format{Name: "KAFKA"}, Value: plan.Format{Name: "JSON"}}
 	}
+	p := payloads{r.sandbox.Schemas()}
 	var err error
-	if rec.Key, err = encodeSide(src.Key, src.Schema.Key, in.Key); err != nil {
+	if rec.Key, err = p.encode(src, true, in.Key); err != nil {
 		return rec, fmt.Errorf("key: %w", err)
 	}
 	if in.Window != nil && rec.Key != nil {
 		rec.Key = appendWindow(rec.Key, in.Window)
 	}
-	if rec.Value, err = encodeSide(src.Value, src.Schema.Value, in.Value); err != nil {
+	if rec.Value, err = p.encode(src, false, in.Value); err != nil {
 		return rec, fmt.Errorf("value: %w", err)
 	}
 	return rec, nil

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/executor/format"
+	"github.com/millrace/millrace/executor/format/registry"
+	"github.com/millrace/millrace/planner/plan"
+	"github.com/millrace/millrace/sql"
+	"github.com/millrace/millrace/sql/types"
+)
+
+// setUp makes the topics and schemas that exist before the first statement:
+// schemas with an id first, then topics, then the other schemas as latest, those
+// of declared sources before those of the case.
+func (r *runner) setUp() error {
+	for _, t := range r.c.Topics {
+		if err := r.addSchemas(t, true); err != nil {
+			return err
+		}
+		r.sandbox.AddTopic(t.Name, max(t.Partitions, 1))
+	}
+	for _, text := range r.c.Statements {
+		stmts, errs := sql.Parse(text)
+		if len(errs) > 0 {
+			continue
+		}
+		for _, s := range stmts {
+			if c, ok := s.(*sql.CreateSource); ok && len(c.Columns) > 0 {
+				if err := r.declared(c); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, list := range [][]record{r.c.Inputs, r.c.Outputs} {
+		for _, rec := range list {
+			if rec.Topic != "" {
+				r.addMissing(rec.Topic, defaultPartitions)
+			}
+		}
+	}
+	for _, t := range r.c.Topics {
+		if err := r.addSchemas(t, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// declared makes the topic that a CREATE with columns names, and registers the
+// schemas that its columns give.
+func (r *runner) declared(c *sql.CreateSource) error {
+	with := map[string]types.Value{}
+	for _, p := range c.With {
+		with[strings.ToUpper(p.Name.Name)] = p.Value.Value
+	}
+	str := func(names ...string) string {
+		for _, n := range names {
+			if v, ok := with[n]; ok && v.Kind() == types.KindString {
+				return v.Str()
+			}
+		}
+		return ""
+	}
+	topic := str("KAFKA_TOPIC")
+	if topic == "" {
+		return nil
+	}
+	n := int32(defaultPartitions)
+	if v, ok := with["PARTITIONS"]; ok && v.Kind() != types.KindString {
+		n = int32(v.Int())
+	}
+	r.addMissing(topic, n)
+	for _, t := range r.c.Topics {
+		if t.Name == topic {
+			if err := r.addSchemas(t, false); err != nil {
+				return err
+			}
+		}
+	}
+	// The engine derives them from the columns: a copy of it declares the source.
+	return r.sandbox.RegisterDeclared(c)
+}
+
+// addMissing makes a topic unless it exists. Sinks are created by their own
+// statements, with the partitions that these give.
+func (r *runner) addMissing(topic string, n int32) {
+	if _, ok := r.sandbox.Topic(topic); !ok {
+		r.sandbox.AddTopic(topic, n)
+	}
+}
+
+// addSchemas registers the schemas of a topic, those with an id or those without.
+func (r *runner) addSchemas(t topicSpec, withID bool) error {
+	for _, side := range []struct {
+		key    bool
+		format string
+		schema json.RawMessage
+		id     int32
+		refs   []schemaReference
+	}{
+		{true, t.KeyFormat, t.KeySchema, t.KeySchemaID, t.KeySchemaReferences},
+		{false, t.ValueFormat, t.ValueSchema, t.ValueSchemaID, t.ValueSchemaReferences},
+	} {
+		if len(side.schema) == 0 || string(side.schema) == "null" || (side.id != 0) != withID {
+			continue
+		}
+		s, err := r.schema(side.format, side.schema, side.refs)
+		if err != nil {
+			return err
+		}
+		if _, err := r.sandbox.AddSchema(registry.Subject(t.Name, side.key), s, side.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// schema builds a schema to register, after what it refers to.
+func (r *runner) schema(format string, text json.RawMessage, refs []schemaReference) (registry.Schema, error) {
+	s := registry.Schema{Type: schemaTypes[strings.ToUpper(format)]}
+	raw, err := rawText(text)
+	if err != nil {
+		return s, err
+	}
+	if s.Text = string(raw); s.Type != registry.Protobuf {
+		s.Text = string(text)
+	}
+	if s.Type == "" {
+		return s, fmt.Errorf("format %s has no schemas", format)
+	}
+	for _, ref := range refs {
+		inner, err := r.schema(format, ref.Schema, nil)
+		if err != nil {
+			return s, err
+		}
+		if _, err := r.sandbox.AddSchema(ref.Name, inner, 0); err != nil {
+			return s, err
+		}
+		s.References = append(s.References, registry.Reference{Name: ref.Name, Subject: ref.Name, Version: 1})
+	}
+	return s, nil
+}
+
+// schemaTypes are the types of schema by format, as the corpus names formats.
+var schemaTypes = map[string]registry.Type{
+	"AVRO": registry.Avro, "PROTOBUF": registry.Protobuf, "JSON": registry.JSON, "JSON_SR": registry.JSON,
+}
+
+// derived is the schema that a format without a registry lays payloads out by.
+func derived(f plan.Format, cols []types.Column) (registry.Schema, error) {
+	s, err := format.DeriveSchema(f, cols)
+	s.Type = registry.Protobuf
+	return s, err
+}
