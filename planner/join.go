@@ -73,8 +73,8 @@ func (b *builder) join(left, right *side, j sql.Join) *side {
 		return b.foreignKeyJoin(left, right, j, lx)
 	}
 	m := b.meeting(left, right, lx, rx, j)
-	l := b.keySide(left, lx, m, m.leftKeyed)
-	r := b.keySide(right, rx, m, m.rightKeyed)
+	l := b.keySide(left, lx, m, m.left)
+	r := b.keySide(right, rx, m, m.right)
 	out := b.joinRelation(l, r, j)
 	out.keyTopic, out.keyFormat = m.topic, m.format
 	if j.Kind != sql.FullJoin {
@@ -187,34 +187,42 @@ func (s *side) keyed(e *plan.Expr) bool {
 	return false
 }
 
+// keying is what a side of a join needs for its rows to meet the other side's.
+type keying uint8
+
+const (
+	stays  keying = iota // keyed by the condition, in the right partitions
+	rehash               // keyed by the condition, in other partitions than the other side
+	rekey                // keyed by something else
+)
+
 // meeting says how the rows of both sides come into the same partitions.
 type meeting struct {
-	partitions int32
-	// leftKeyed and rightKeyed say which sides stay where they are.
-	leftKeyed, rightKeyed bool
+	partitions  int32
+	left, right keying
 	// topic and format are those that a repartitioned side must hash its keys as.
 	topic  string
 	format plan.Format
 }
 
 // meeting decides which sides are repartitioned: those whose rows are not keyed
-// by the condition, and a stream whose keys have other bytes than the other
-// side's, since equal keys would be in different partitions.
+// by the condition, and those whose keys may have other bytes than the other
+// side's, since equal keys would be in different partitions. The bytes of formats
+// with registered schemas begin with the schema's id, which every topic has its
+// own of.
 func (b *builder) meeting(left, right *side, lx, rx *plan.Expr, j sql.Join) meeting {
-	m := meeting{leftKeyed: left.keyed(lx), rightKeyed: right.keyed(rx)}
-	if m.leftKeyed && m.rightKeyed && left.keyTopic != "" && right.keyTopic != "" && left.keyFormat != right.keyFormat && !b.transient {
-		switch {
-		case !left.rel.table:
-			m.leftKeyed = false
-		case !right.rel.table:
-			m.rightKeyed = false
-		default:
-			failHint(sql.CodeJoin, j.Span, "give one of them the other's KEY_FORMAT",
-				"Can't join %s with %s: their keys have different formats (%s, %s), so that equal keys are in different partitions", left.alias, right.alias, left.keyFormat.Name, right.keyFormat.Name)
-		}
+	var m meeting
+	if !left.keyed(lx) {
+		m.left = rekey
+	}
+	if !right.keyed(rx) {
+		m.right = rekey
+	}
+	if !b.transient && m.left == stays && m.right == stays {
+		m.left, m.right = b.apart(left, right)
 	}
 	switch {
-	case m.leftKeyed && m.rightKeyed:
+	case m.left == stays && m.right == stays:
 		if left.rel.partitions != right.rel.partitions && !b.transient {
 			failHint(sql.CodeJoin, j.Span, "repartition one of them: CREATE STREAM ... WITH (PARTITIONS=n) AS SELECT ... PARTITION BY",
 				"Can't join %s with %s since the number of partitions don't match. %s partitions = %d; %s partitions = %d. Please repartition either one so that the number of partitions match",
@@ -224,27 +232,63 @@ func (b *builder) meeting(left, right *side, lx, rx *plan.Expr, j sql.Join) meet
 		if m.topic == "" {
 			m.topic, m.format = right.keyTopic, right.keyFormat
 		}
-	case m.leftKeyed:
+	case m.left == stays && !left.hasSchemas():
 		m.partitions, m.topic, m.format = left.rel.partitions, left.keyTopic, left.keyFormat
-	case m.rightKeyed:
+	case m.right == stays && !right.hasSchemas():
 		m.partitions, m.topic, m.format = right.rel.partitions, right.keyTopic, right.keyFormat
 	default:
+		m.left, m.right = max(m.left, rehash), max(m.right, rehash)
 		m.partitions = max(left.rel.partitions, right.rel.partitions)
 	}
 	return m
 }
 
+// hasSchemas reports whether the side's keys stand behind schema ids.
+func (s *side) hasSchemas() bool {
+	return s.keyTopic != "" && formatInfo(s.keyFormat.Name).Infers
+}
+
+// apart says which of two sides that are keyed by the condition must move, since
+// equal keys are not in the same partitions.
+func (b *builder) apart(left, right *side) (l, r keying) {
+	switch {
+	case left.rel.partitions == 1 && right.rel.partitions == 1:
+		return stays, stays
+	case left.hasSchemas() && right.hasSchemas():
+		return rehash, rehash
+	case left.hasSchemas():
+		return rehash, stays
+	case right.hasSchemas():
+		return stays, rehash
+	case left.keyTopic != "" && right.keyTopic != "" && left.keyFormat.Name != right.keyFormat.Name:
+		if !left.rel.table && right.rel.table {
+			return rehash, stays
+		}
+		return stays, rehash
+	case left.keyTopic == "" && left.rel.table:
+		return stays, rehash // what a foreign-key join gathered stays where it is
+	case left.keyTopic == "":
+		return rehash, stays // hashed in a form of our own by the join before
+	}
+	return stays, stays
+}
+
 // keySide keys a side by e, unless it is keyed so, and gives its columns their
 // alias.
-func (b *builder) keySide(s *side, e *plan.Expr, m meeting, keyed bool) *side {
+func (b *builder) keySide(s *side, e *plan.Expr, m meeting, how keying) *side {
 	out := &side{rel: s.rel, scope: s.scope, alias: s.alias}
-	if !keyed && s.rel.windowed != nil {
+	if how == rekey && s.rel.windowed != nil {
 		fail(sql.CodeWindow, b.q.Span, "Implicit repartitioning of windowed sources is not supported: %s has a windowed key", s.alias)
 	}
-	if !s.raw && keyed {
+	b.rel = s.rel
+	meaning := "join-" + s.alias
+	if !s.raw && how != rekey {
+		if how == rehash {
+			b.repartition(meaning, m.partitions, m.topic)
+			out.rel = b.rel
+		}
 		return out
 	}
-	b.rel = s.rel
 	var value []*plan.Expr
 	schema := types.Schema{Key: []types.Column{{Name: "ROWKEY", Type: e.Type}}}
 	scope := &scope{joined: true}
@@ -260,14 +304,13 @@ func (b *builder) keySide(s *side, e *plan.Expr, m meeting, keyed bool) *side {
 		value = append(value, c.expr)
 		schema.Value = append(schema.Value, types.Column{Name: name, Type: c.expr.Type})
 	}
-	meaning := "join-" + s.alias
-	if keyed {
+	if how != rekey {
 		b.push("project-"+s.alias, &plan.Project{Key: []int{0}, Value: value})
 	} else {
 		b.push(meaning, &plan.Rekey{Key: []*plan.Expr{e}, Value: value, DropNull: true})
 	}
 	b.rel.schema = schema
-	if !keyed {
+	if how != stays {
 		b.repartition(meaning, m.partitions, m.topic)
 	}
 	out.rel, out.scope = b.rel, scope
@@ -419,7 +462,7 @@ func (b *builder) foreignKeyJoin(left, right *side, j sql.Join, lx *plan.Expr) *
 	if right.rel.windowed != nil || left.rel.windowed != nil {
 		fail(sql.CodeJoin, j.Span, "Foreign-key table-table joins are not supported on windowed tables")
 	}
-	l, r := left, b.keySide(right, column(0, right.rel.schema.Key[0].Type), meeting{}, true)
+	l, r := left, b.keySide(right, column(0, right.rel.schema.Key[0].Type), meeting{}, stays)
 	if left.raw {
 		l = b.prefixTable(left)
 		lx = rewrite(lx, func(e *plan.Expr) *plan.Expr {
@@ -453,7 +496,7 @@ func (b *builder) gather(s *side) *side {
 	}
 	out := *s
 	b.rel = s.rel
-	b.repartition("gather-"+s.alias, 1, "")
+	b.exchange("gather-"+s.alias, "gather", 1, "")
 	out.rel = b.rel
 	return &out
 }

@@ -89,11 +89,16 @@ func (b *builder) store(node string, partitions int32) plan.Store {
 // key, hashed as in the topic with, or in a form of its own when that is empty. A
 // transient query runs in one task and needs none.
 func (b *builder) repartition(meaning string, partitions int32, with string) {
+	b.exchange(meaning, "repartition", partitions, with)
+}
+
+// exchange is repartition with a word of its own for the topic's name.
+func (b *builder) exchange(meaning, word string, partitions int32, with string) {
 	if b.transient {
 		return
 	}
 	rel := b.push("repartition-"+meaning, nil)
-	op := &plan.Repartition{Topic: b.internalTopic(meaning, "repartition", partitions, map[string]string{"cleanup.policy": "delete"})}
+	op := &plan.Repartition{Topic: b.internalTopic(meaning, word, partitions, map[string]string{"cleanup.policy": "delete"})}
 	if with != "" {
 		op.CoPartitionWith = []string{with}
 	}
