@@ -47,6 +47,8 @@ var Properties = []Property{
 	{Name: "cache.max.bytes.buffering", Default: "0", Doc: "Kafka Streams' record cache", check: integer, NoEffect: "every update is emitted"},
 	{Name: "commit.interval.ms", Default: "100", Doc: "Kafka Streams' commit interval", check: integer, NoEffect: "queries commit as soon as their input is drained, at the latest every 100 ms"},
 	{Name: "ksql.cast.strings.preserve.nulls", Default: "true", Doc: "CAST(NULL AS STRING) is NULL", check: oneOf("true"), NoEffect: "it is always so"},
+	{Name: "ksql.functions.collect_list.limit", Default: "-1", Doc: "how many values COLLECT_LIST keeps; -1 is no limit", check: integer},
+	{Name: "ksql.functions.collect_set.limit", Default: "-1", Doc: "how many values COLLECT_SET keeps; -1 is no limit", check: integer},
 	{Name: "ksql.output.topic.name.prefix", Default: "", Doc: "prefix of the topics of CREATE ... AS SELECT", check: anyText},
 	{Name: "ksql.persistence.default.format.key", Default: "KAFKA", Doc: "key format when none is given", check: anyText},
 	{Name: "ksql.persistence.default.format.value", Default: "", Doc: "value format when none is given", check: anyText},

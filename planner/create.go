@@ -37,7 +37,7 @@ func (p *planner) createSource(s *sql.CreateSource) Planned {
 	p.declareColumns(src, s)
 	notes := p.sourceFormats(src, w, s)
 	checkColumns(src, s)
-	src.Windowed = p.windowOf(w, s)
+	src.Windowed = p.windowOf(w, len(src.Schema.Key) > 0)
 	src.Timestamp = p.timestampColumn(w, src.Schema)
 	if old := p.Catalog.Source(name); old != nil {
 		checkReplaceable(old, src, s.Name.Span)
@@ -198,7 +198,7 @@ func (w with) wrap() *bool {
 }
 
 // windowOf reads WINDOW_TYPE and WINDOW_SIZE.
-func (p *planner) windowOf(w with, s *sql.CreateSource) *plan.WindowInfo {
+func (p *planner) windowOf(w with, hasKey bool) *plan.WindowInfo {
 	if !w.has("WINDOW_TYPE") {
 		if w.has("WINDOW_SIZE") {
 			fail(sql.CodeWindow, w.span("WINDOW_SIZE"), "'WINDOW_SIZE' should not be set for SESSION windows or without 'WINDOW_TYPE'")
@@ -206,6 +206,9 @@ func (p *planner) windowOf(w with, s *sql.CreateSource) *plan.WindowInfo {
 		return nil
 	}
 	kind := plan.WindowKind(upper(w.str("WINDOW_TYPE", "")))
+	if !hasKey {
+		failHint(sql.CodeWindow, w.span("WINDOW_TYPE"), "mark the key column with KEY", "Windowed sources require a key column.")
+	}
 	switch kind {
 	case plan.Tumbling, plan.Hopping:
 		if !w.has("WINDOW_SIZE") {

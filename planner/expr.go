@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/planner/plan"
@@ -270,6 +271,11 @@ func (r *resolver) arguments(e *sql.Call, f *function.Function) ([]*plan.Expr, [
 	if e.Star {
 		fail(sql.CodeArguments, e.Span, "%s does not take *", f.Name)
 	}
+	if text := r.property("ksql.functions."+strings.ToLower(f.Name)+".limit", ""); text != "" && len(e.Args) == 1 {
+		limited := *e
+		limited.Args = append(limited.Args[:1:1], &sql.Literal{Node: e.Node, Value: r.limit(text, e.Span), Type: types.Integer})
+		e = &limited
+	}
 	exprs := make([]*plan.Expr, len(e.Args))
 	args := make([]function.Argument, len(e.Args))
 	for i, a := range e.Args {
@@ -290,6 +296,15 @@ func (r *resolver) arguments(e *sql.Call, f *function.Function) ([]*plan.Expr, [
 		}
 	}
 	return exprs, args
+}
+
+// limit reads a property that bounds how much a COLLECT function keeps.
+func (r *resolver) limit(text string, span sql.Span) types.Value {
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		fail(sql.CodeInvalidProperty, span, "limit %q is not an integer", text)
+	}
+	return types.NewInteger(int32(n))
 }
 
 // unitArgument returns the plural name of a time unit where a function takes

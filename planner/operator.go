@@ -132,6 +132,7 @@ func (r *resolver) in(e *sql.In) *plan.Expr {
 		if v.Type.Kind == types.KindNull {
 			continue // a NULL in the list matches nothing
 		}
+		v = fitLiterals(v, x.Type)
 		exprs = append(exprs, v)
 		spans = append(spans, item)
 	}
@@ -140,6 +141,66 @@ func (r *resolver) in(e *sql.In) *plan.Expr {
 		exprs[i] = castTo(exprs[i], t)
 	}
 	return negate(e.Not, boolean(plan.OpIn, exprs...))
+}
+
+// fitLiterals turns texts within an array, map or struct that is built in place
+// into the numbers, dates and so on that stand there in type t, as a text by
+// itself would be. What does not fit stays as it is.
+func fitLiterals(e *plan.Expr, t types.Type) *plan.Expr {
+	within := func(i int) (types.Type, bool) { return types.Type{}, false }
+	switch {
+	case e.Op == plan.OpLiteral && e.Value.IsNull():
+		return &plan.Expr{Op: plan.OpLiteral, Type: t, Value: e.Value}
+	case e.Op == plan.OpLiteral && e.Type.Kind == types.KindString && t.Kind != types.KindString:
+		v, err := types.CoerceLiteral(*e.Value, e.Type, t)
+		if err != nil {
+			return e
+		}
+		return &plan.Expr{Op: plan.OpLiteral, Type: t, Value: &v}
+	case e.Op == plan.OpCast:
+		if inner := fitLiterals(e.Args[0], t); inner.Type.Equal(t) {
+			return inner
+		}
+		return e
+	case e.Op == plan.OpArray && t.Kind == types.KindArray:
+		within = func(int) (types.Type, bool) { return *t.Elem, true }
+	case e.Op == plan.OpStruct && t.Kind == types.KindStruct:
+		within = func(i int) (types.Type, bool) {
+			for _, f := range t.Fields {
+				if f.Name == e.Type.Fields[i].Name {
+					return f.Type, true
+				}
+			}
+			return types.Type{}, false
+		}
+	default:
+		return e
+	}
+	out := *e
+	out.Args = append([]*plan.Expr(nil), e.Args...)
+	for i, a := range e.Args {
+		if at, ok := within(i); ok {
+			out.Args[i] = fitLiterals(a, at)
+		}
+	}
+	switch {
+	case e.Op == plan.OpArray:
+		for _, a := range out.Args {
+			if !a.Type.Equal(*t.Elem) && a.Type.Kind != types.KindNull {
+				return e
+			}
+		}
+		out.Type = t
+		for i := range out.Args {
+			out.Args[i] = castTo(out.Args[i], *t.Elem)
+		}
+	case e.Op == plan.OpStruct:
+		out.Type = types.Struct(append([]types.Field(nil), e.Type.Fields...)...)
+		for i, a := range out.Args {
+			out.Type.Fields[i].Type = a.Type
+		}
+	}
+	return &out
 }
 
 func (r *resolver) caseExpr(e *sql.Case) *plan.Expr {

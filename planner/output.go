@@ -198,6 +198,12 @@ func (b *builder) inheritNullable(f *plan.Format, from plan.Format) {
 func (b *builder) sinkKeyFormat(name string, w with, span sql.Span) plan.Format {
 	key := b.rel.schema.Key
 	given := name != ""
+	if given && len(key) == 0 && !strings.EqualFold(name, "NONE") && w.has("KEY_FORMAT") {
+		failHint(sql.CodeFormat, w.span("KEY_FORMAT"), "leave KEY_FORMAT out, or write 'NONE'", "Key format specified for stream without key columns.")
+	}
+	if given && len(key) == 0 {
+		name = "NONE"
+	}
 	if !given {
 		name = b.leftmost.Key.Name
 		if name == "NONE" && len(key) > 0 {

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql"
@@ -30,6 +31,7 @@ func (b *builder) build() []item {
 		b.push("filter", &plan.Filter{Predicate: pred})
 	}
 	b.checkClauses()
+	b.refuseKafkaValues()
 	if len(b.q.GroupBy) > 0 || b.hasAggregates() {
 		return b.aggregate()
 	}
@@ -105,6 +107,30 @@ func (b *builder) selectList() []item {
 	}
 	b.nameItems(items)
 	return items
+}
+
+// refuseKafkaValues holds sources with value format KAFKA to what KSQL defines for
+// them: no GROUP BY and no JOIN.
+func (b *builder) refuseKafkaValues() {
+	what := ""
+	switch {
+	case len(b.q.From.Joins) > 0:
+		what = "JOIN"
+	case len(b.q.GroupBy) > 0:
+		what = "GROUP BY"
+	default:
+		return
+	}
+	var names []string
+	for _, name := range b.sources {
+		if b.Catalog.Source(name).Value.Name == "KAFKA" {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 && !b.transient {
+		failHint(sql.CodeFormat, b.q.From.Source.Span, "write the source to another format first: CREATE STREAM ... WITH (VALUE_FORMAT='JSON') AS SELECT ...",
+			"Source(s) %s are using the 'KAFKA' value format. This format does not yet support %s.", strings.Join(names, ", "), what)
+	}
 }
 
 // selectItem resolves one item; a star gives several. Items without a name of

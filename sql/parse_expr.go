@@ -217,7 +217,7 @@ func (p *parser) operand(gap int) {
 		p.em.text("(")
 		p.expr()
 		if p.is(",") {
-			p.fail(&Error{Code: CodeUnsupported, Msg: "a list in parentheses is not an expression", Span: p.tok().Span,
+			p.fail(&Error{Code: CodeSyntax, Msg: "unexpected ',' in parentheses: a list in parentheses is not an expression", Span: p.tok().Span,
 				Hint: "STRUCT(name := value, ...) and ARRAY[...] make nested values"})
 		}
 		p.expect(")")

@@ -335,7 +335,7 @@ func (r *jsonSchemaReader) follow(ref, doc string, depth int) (types.Type, error
 			return types.Type{}, err
 		}
 		step = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
-		if text, ok = o.values[step], ok; !ok || text == nil {
+		if text = o.values[step]; !ok || text == nil {
 			return types.Type{}, fmt.Errorf("$ref %q leads nowhere", ref)
 		}
 	}

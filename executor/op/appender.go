@@ -23,16 +23,14 @@ func (a *appender) begin(c *Context, topic string) {
 	a.b.Topic = topic
 }
 
-// row appends a row with the position of row i of in; its values are unset.
+// row appends a row with the position and the headers of row i of in, the record
+// that causes it; its values are unset.
 func (a *appender) row(in *batch.Batch, i int32, time int64, op batch.Op) int32 {
-	return a.b.Append(time, in.Partition[i], in.Offset[i], op)
-}
-
-// headers copies row i's headers to output row o.
-func (a *appender) headers(o int32, in *batch.Batch, i int32) {
+	o := a.b.Append(time, in.Partition[i], in.Offset[i], op)
 	if in.Headers != nil {
 		a.b.SetHeaders(o, in.RawHeaders(i))
 	}
+	return o
 }
 
 // window sets the window of output row o.

@@ -66,7 +66,6 @@ func (f *Flatten) Process(c *Context, b *batch.Batch) error {
 // element appends the n-th output row of row i.
 func (f *Flatten) element(c *Context, b *batch.Batch, i int32, n int) {
 	o := f.out.row(b, i, b.Time[i], b.OpAt(i))
-	f.out.headers(o, b, i)
 	f.out.copyWindow(o, b, i)
 	for k := range f.width {
 		f.out.b.Cols[k].Copy(o, b.Cols[k], i)

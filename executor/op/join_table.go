@@ -147,7 +147,6 @@ func (j *StreamTableJoin) Left() Port {
 			o := j.out.row(b, i, b.Time[i], b.OpAt(i))
 			j.out.copyKey(o, b, i)
 			j.out.copyWindow(o, b, i)
-			j.out.headers(o, b, i)
 			for k := b.Keys; k < len(b.Cols); k++ {
 				j.out.b.Cols[from+k-b.Keys].Copy(o, b.Cols[k], i)
 			}

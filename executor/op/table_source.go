@@ -99,7 +99,6 @@ func (s *TableSource) change(b *batch.Batch, i int32) error {
 		op = batch.UpdateAfter
 	}
 	o := s.row(b, i, op)
-	s.out.headers(o, b, i)
 	for k := s.out.b.Keys; k < len(b.Cols); k++ {
 		s.out.b.Cols[k].Copy(o, b.Cols[k], i)
 	}

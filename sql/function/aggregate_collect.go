@@ -1,6 +1,7 @@
 package function
 
 import (
+	"math"
 	"slices"
 
 	"github.com/millrace/millrace/sql/types"
@@ -22,15 +23,34 @@ func indexOf(list []types.Value, v types.Value) int {
 	return slices.IndexFunc(list, func(e types.Value) bool { return types.Equal(e, v) })
 }
 
-func newCollectList(args []types.Type, _ []*types.Value) (Aggregator, error) {
+// collectLimit returns the limit of a COLLECT function; below 0 there is none.
+func collectLimit(literals []*types.Value) (int, error) {
+	if len(literals) < 2 {
+		return math.MaxInt, nil
+	}
+	if v := literals[1]; v != nil && !v.IsNull() && v.Int() < 0 {
+		return math.MaxInt, nil
+	}
+	return intLiteral(literals, 1, "the limit", 0)
+}
+
+func newCollectList(args []types.Type, literals []*types.Value) (Aggregator, error) {
 	t := types.Array(args[0])
+	limit, err := collectLimit(literals)
+	if err != nil {
+		return nil, err
+	}
 	return &undoFold{fold{
 		state: t, result: t, init: types.NewArray(nil),
 		add: func(state types.Value, args []types.Value) (types.Value, error) {
+			if len(state.Elems()) >= limit {
+				return state, nil
+			}
 			return types.NewArray(appendValue(state.Elems(), args[0])), nil
 		},
 		merge: func(a, b types.Value) (types.Value, error) {
-			return types.NewArray(slices.Concat(a.Elems(), b.Elems())), nil
+			list := slices.Concat(a.Elems(), b.Elems())
+			return types.NewArray(list[:min(len(list), limit)]), nil
 		},
 	}, func(state types.Value, args []types.Value) (types.Value, error) {
 		list := state.Elems()
@@ -43,10 +63,14 @@ func newCollectList(args []types.Type, _ []*types.Value) (Aggregator, error) {
 	}}, nil
 }
 
-func newCollectSet(args []types.Type, _ []*types.Value) (Aggregator, error) {
+func newCollectSet(args []types.Type, literals []*types.Value) (Aggregator, error) {
 	t := types.Array(args[0])
+	limit, err := collectLimit(literals)
+	if err != nil {
+		return nil, err
+	}
 	add := func(state types.Value, v types.Value) types.Value {
-		if contains(state.Elems(), v) {
+		if len(state.Elems()) >= limit || contains(state.Elems(), v) {
 			return state
 		}
 		return types.NewArray(appendValue(state.Elems(), v))

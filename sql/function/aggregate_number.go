@@ -244,11 +244,11 @@ func newCorrelation([]types.Type, []*types.Value) (Aggregator, error) {
 			if n < 2 {
 				return types.NewDouble(math.NaN()), nil
 			}
-			varX, varY := s[3].Float()-x*x/n, s[4].Float()-y*y/n
+			varX, varY := n*s[3].Float()-x*x, n*s[4].Float()-y*y
 			if varX <= 0 || varY <= 0 {
 				return types.NewDouble(math.NaN()), nil
 			}
-			return types.NewDouble((s[5].Float() - x*y/n) / math.Sqrt(varX*varY)), nil
+			return types.NewDouble((n*s[5].Float() - x*y) / math.Sqrt(varX*varY)), nil
 		},
 	}, step(-1)}, nil
 }

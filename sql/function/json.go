@@ -78,7 +78,7 @@ func extractJSON(a []types.Value) (types.Value, error) {
 	if err != nil {
 		return types.NullValue, err
 	}
-	n, err := parseJSON(a[0].Str())
+	n, err := parseFirstJSON(a[0].Str())
 	if err != nil {
 		return types.NullValue, err
 	}

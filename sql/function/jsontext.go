@@ -30,13 +30,27 @@ type jsonNode struct {
 	items []jsonNode
 }
 
-// parseJSON reads exactly one JSON value.
-func parseJSON(s string) (jsonNode, error) {
+// parseFirstJSON reads one JSON value; what stands behind it does not matter.
+func parseFirstJSON(s string) (jsonNode, error) {
+	n, _, err := decodeJSON(s)
+	return n, err
+}
+
+func decodeJSON(s string) (jsonNode, *json.Decoder, error) {
 	d := json.NewDecoder(strings.NewReader(s))
 	d.UseNumber()
 	n, err := readJSON(d, 0)
 	if err != nil {
-		return jsonNode{}, fmt.Errorf("text is not JSON: %w", err)
+		return jsonNode{}, nil, fmt.Errorf("text is not JSON: %w", err)
+	}
+	return n, d, nil
+}
+
+// parseJSON reads exactly one JSON value.
+func parseJSON(s string) (jsonNode, error) {
+	n, d, err := decodeJSON(s)
+	if err != nil {
+		return jsonNode{}, err
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return jsonNode{}, fmt.Errorf("text is not JSON: more text behind the value")

@@ -106,13 +106,44 @@ func absInt(n int64) int64 {
 	return n
 }
 
-func naturalLog(x float64) float64 { return math.Log(x) }
+// naturalLog rounds correctly but for rare cases, as Java's does; math.Log may be
+// one unit in the last place off. ln(m) is 2 artanh((m-1)/(m+1)), whose first term
+// is kept in two floats.
+func naturalLog(x float64) float64 {
+	if !(x > 0) || math.IsInf(x, 1) {
+		return math.Log(x)
+	}
+	const (
+		ln2Hi = 6.93147180369123816490e-01 // 32 bits: its product with an exponent is exact
+		ln2Lo = 1.90821492927058770002e-10
+	)
+	m, e := math.Frexp(x)
+	if m < math.Sqrt2/2 {
+		m, e = m*2, e-1
+	}
+	k := float64(e)
+	den := m + 1
+	denLo := m - (den - 1)
+	s := (m - 1) / den
+	sLo := (math.FMA(-s, den, m-1) - s*denLo) / den
+	tail, s2 := 0.0, s*s
+	for n := 25.0; n >= 3; n -= 2 {
+		tail = tail*s2 + 2/n
+	}
+	tail = tail*s*s2 + 2*sLo + k*ln2Lo
+	hi := k*ln2Hi + 2*s
+	lo := 2*s - (hi - k*ln2Hi)
+	if k == 0 {
+		lo = 0
+	}
+	return hi + (lo + tail)
+}
 
 func logBase(base, x float64) float64 {
 	if base <= 0 || base == 1 {
 		return math.NaN()
 	}
-	return math.Log(x) / math.Log(base)
+	return naturalLog(x) / naturalLog(base)
 }
 
 // decimal applies f, whose result keeps the scale.
@@ -315,6 +346,6 @@ func geoDistance(a []types.Value) (types.Value, error) {
 	}
 	const rad = math.Pi / 180
 	dLat, dLon := (lat2-lat1)*rad, (lon2-lon1)*rad
-	h := math.Pow(math.Sin(dLat/2), 2) + math.Cos(lat1*rad)*math.Cos(lat2*rad)*math.Pow(math.Sin(dLon/2), 2)
+	h := math.Pow(math.Sin(dLat/2), 2) + math.Pow(math.Sin(dLon/2), 2)*math.Cos(lat1*rad)*math.Cos(lat2*rad)
 	return types.NewDouble(2 * radius * math.Asin(math.Sqrt(h))), nil
 }

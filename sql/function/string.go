@@ -249,6 +249,8 @@ func split(make func(string) types.Value) body {
 	return func(a []types.Value) (types.Value, error) {
 		var parts []string
 		switch s, delimiter := a[0].Str(), a[1].Str(); {
+		case s == "":
+			parts = []string{""}
 		case delimiter == "" && a[0].Kind() == types.KindBytes:
 			for i := range len(s) {
 				parts = append(parts, s[i:i+1])
