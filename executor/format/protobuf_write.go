@@ -1,0 +1,331 @@
+package format
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/millrace/millrace/executor/batch"
+	"github.com/millrace/millrace/sql/types"
+)
+
+// protoWriter writes one message from the columns of a record, the fields of a
+// STRUCT, or the key and value of a MAP, by the fields of a schema.
+type protoWriter struct{ fields []protoOut } // by field number
+
+// protoOut is how a field is written.
+type protoOut struct {
+	name  string
+	slot  int
+	typ   types.Type
+	field protoField // that is written: a wrapper's inner one for leafWrapper
+	leaf  protoLeaf
+	tag   []byte // of one value
+	// packed is the tag of a packed list, nil when its values stand one by one.
+	packed []byte
+	// explicit says that a value is written even when it is a zero.
+	explicit bool
+	required bool
+	oneof    int // 1 + index of the oneof that it belongs to, 0 for none
+	// precision of a Decimal, 0 when the schema does not say it.
+	precision int32
+	sub       *protoWriter // of a STRUCT or of a MAP's entries
+}
+
+var errProtoNull = errors.New("it is NULL, which a repeated protobuf field cannot hold")
+
+// newProtoWriter plans the writing of fields into a message. Every field must
+// have its own in the message; fields of the message that are left over are
+// not written, so that readers see their defaults.
+func newProtoWriter(m protoreflect.MessageDescriptor, fields []types.Field) (*protoWriter, error) {
+	w := &protoWriter{}
+	shapes := protoShapes{}
+	taken := map[protoreflect.FieldNumber]bool{}
+	for slot, f := range fields {
+		fd := fieldFor(m, f.Name)
+		if fd == nil || taken[fd.Number()] {
+			return nil, fmt.Errorf("message %s has no field for %s", m.FullName(), types.QuoteName(f.Name))
+		}
+		taken[fd.Number()] = true
+		o, err := newProtoOut(shapes, fd, f.Type)
+		if err != nil {
+			return nil, within(f.Name, err)
+		}
+		o.slot = slot
+		w.fields = append(w.fields, o)
+	}
+	for i := range m.Fields().Len() {
+		if fd := m.Fields().Get(i); fd.Cardinality() == protoreflect.Required && !taken[fd.Number()] {
+			return nil, fmt.Errorf("message %s requires field %s, which nothing is written to", m.FullName(), fd.Name())
+		}
+	}
+	slices.SortFunc(w.fields, func(a, b protoOut) int { return int(a.field.number) - int(b.field.number) })
+	for i := range w.fields {
+		if o := &w.fields[i]; o.leaf == leafWrapper {
+			o.field = shapes.of(fieldFor(m, fields[o.slot].Name).Message()).fields[0]
+		}
+	}
+	return w, nil
+}
+
+func newProtoOut(shapes protoShapes, fd protoreflect.FieldDescriptor, t types.Type) (protoOut, error) {
+	o := protoOut{name: string(fd.Name()), typ: t, field: shapes.of(fd.ContainingMessage()).fields[fd.Index()], leaf: leafOf(fd)}
+	o.tag = appendProtoTag(nil, o.field.number, o.field.wire)
+	o.explicit = fd.HasPresence() || fd.IsList()
+	o.required = fd.Cardinality() == protoreflect.Required
+	if one := fd.ContainingOneof(); one != nil && !one.IsSynthetic() {
+		o.oneof = one.Index() + 1
+	}
+	if fd.IsPacked() {
+		o.packed = appendProtoTag(nil, o.field.number, wireBytes)
+	}
+	mismatch := fmt.Errorf("cannot write %s as protobuf %s", t, describeField(fd))
+	one := t
+	switch {
+	case t.Kind == types.KindMap:
+		p := protoPlanner{shapes}
+		if m := p.mapTarget(fd, t, protoTarget{err: mismatch}); m.err != nil {
+			return o, mismatch
+		}
+		var err error
+		o.sub, err = newProtoWriter(fd.Message(), []types.Field{{Name: "key", Type: *t.Key}, {Name: "value", Type: *t.Elem}})
+		return o, err
+	case fd.IsMap() || fd.IsList() != (t.Kind == types.KindArray):
+		return o, mismatch
+	case t.Kind == types.KindArray:
+		one = *t.Elem
+	}
+	if one.Kind == types.KindStruct && fd.Kind() == protoreflect.MessageKind {
+		var err error
+		o.leaf = leafNone
+		o.sub, err = newProtoWriter(fd.Message(), one.Fields)
+		return o, err
+	}
+	return o, o.checkScalar(fd, one, mismatch)
+}
+
+// checkScalar finds out whether a field takes values of a type.
+func (o *protoOut) checkScalar(fd protoreflect.FieldDescriptor, t types.Type, mismatch error) error {
+	kind := fd.Kind()
+	switch o.leaf {
+	case leafDecimal:
+		if d, err := decimalOf(fd); err == nil && metaParam(fd, "precision") != "" {
+			o.precision = d.Precision
+		}
+		if t.Kind == types.KindDecimal {
+			return nil
+		}
+		return mismatch
+	case leafDate, leafTime, leafTimestamp:
+		want := map[protoLeaf]types.Kind{leafDate: types.KindDate, leafTime: types.KindTime, leafTimestamp: types.KindTimestamp}
+		if t.Kind == want[o.leaf] {
+			return nil
+		}
+		return mismatch
+	case leafWrapper:
+		kind = wrapped(fd).Kind()
+	}
+	switch howOf(kind, t.Kind) {
+	case howMissing, howText:
+		return mismatch
+	}
+	return nil
+}
+
+// record appends the message of row i.
+func (w *protoWriter) record(dst []byte, cols []*batch.Vector, i int32) (_ []byte, err error) {
+	var oneofs uint64
+	for k := range w.fields {
+		o := &w.fields[k]
+		v := cols[o.slot]
+		if v.Rep == batch.RepDecimal && !v.IsNull(i) && o.leaf == leafDecimal {
+			var mark int
+			dst, mark = openBody(append(dst, o.tag...))
+			dst = closeBody(appendInt128Decimal(dst, v.Dec[i], o.precision, v.Type.Scale), mark)
+		} else if dst, err = o.append(dst, v.View(i)); err != nil {
+			return dst, within(o.name, err)
+		}
+		if err := o.claim(&oneofs, v.IsNull(i)); err != nil {
+			return dst, within(o.name, err)
+		}
+	}
+	return dst, nil
+}
+
+// claim notes that a member of a oneof is written. Two of one are an error: a
+// reader would see the last alone.
+func (o *protoOut) claim(oneofs *uint64, null bool) error {
+	if o.oneof == 0 || o.oneof > 64 || null {
+		return nil
+	}
+	bit := uint64(1) << (o.oneof - 1)
+	if *oneofs&bit != 0 {
+		return errors.New("another member of its oneof has a value too")
+	}
+	*oneofs |= bit
+	return nil
+}
+
+// message appends the message of some values.
+func (w *protoWriter) message(dst []byte, values []types.Value) (_ []byte, err error) {
+	var oneofs uint64
+	for k := range w.fields {
+		o := &w.fields[k]
+		if dst, err = o.append(dst, values[o.slot]); err == nil {
+			err = o.claim(&oneofs, values[o.slot].IsNull())
+		}
+		if err != nil {
+			return dst, within("."+o.name, err)
+		}
+	}
+	return dst, nil
+}
+
+// append appends a field with its tags. NULL is left out.
+func (o *protoOut) append(dst []byte, v types.Value) ([]byte, error) {
+	switch {
+	case v.IsNull() && o.required:
+		return dst, errors.New("it is NULL, but the schema requires the field")
+	case v.IsNull():
+		return dst, nil
+	case o.typ.Kind == types.KindMap:
+		return o.entries(dst, v.Map())
+	case o.typ.Kind == types.KindArray:
+		return o.list(dst, v.Elems())
+	case !o.explicit && o.zero(v):
+		return dst, nil
+	}
+	return o.value(append(dst, o.tag...), v)
+}
+
+// zero reports whether a value is what readers assume without it.
+func (o *protoOut) zero(v types.Value) bool {
+	switch v.Kind() {
+	case types.KindString:
+		if o.field.enum != nil {
+			n, ok := o.field.enum.numbers[v.Str()]
+			return ok && n == 0
+		}
+		return v.Str() == ""
+	case types.KindBytes:
+		return v.Str() == ""
+	case types.KindDouble:
+		return math.Float64bits(v.Float()) == 0 // -0.0 is not 0
+	case types.KindBoolean, types.KindInteger, types.KindBigint:
+		return v.Int() == 0
+	}
+	return false
+}
+
+func (o *protoOut) list(dst []byte, elems []types.Value) (_ []byte, err error) {
+	if len(elems) == 0 {
+		return dst, nil
+	}
+	mark := -1
+	if o.packed != nil {
+		dst, mark = openBody(append(dst, o.packed...))
+	}
+	for i, e := range elems {
+		if mark < 0 {
+			dst = append(dst, o.tag...)
+		}
+		if e.IsNull() {
+			err = errProtoNull
+		} else {
+			dst, err = o.value(dst, e)
+		}
+		if err != nil {
+			return dst, within(fmt.Sprintf("[%d]", i), err)
+		}
+	}
+	if mark >= 0 {
+		dst = closeBody(dst, mark)
+	}
+	return dst, nil
+}
+
+func (o *protoOut) entries(dst []byte, m *types.MapValue) (_ []byte, err error) {
+	for i := range m.Keys {
+		var mark int
+		dst, mark = openBody(append(dst, o.tag...))
+		pair := [2]types.Value{m.Keys[i], m.Values[i]}
+		if dst, err = o.sub.message(dst, pair[:]); err != nil {
+			return dst, err
+		}
+		dst = closeBody(dst, mark)
+	}
+	return dst, nil
+}
+
+// value appends a value behind its tag.
+func (o *protoOut) value(dst []byte, v types.Value) (_ []byte, err error) {
+	if o.sub == nil && o.leaf == leafNone {
+		return o.scalar(dst, v)
+	}
+	dst, mark := openBody(dst)
+	switch {
+	case o.sub != nil:
+		dst, err = o.sub.message(dst, v.Elems())
+	case o.leaf == leafWrapper:
+		if !o.zero(v) {
+			dst, err = o.scalar(appendProtoTag(dst, 1, o.field.wire), v)
+		}
+	case o.leaf == leafDecimal:
+		t := o.typ
+		if t.Kind == types.KindArray {
+			t = *t.Elem
+		}
+		dst, err = appendApdDecimal(dst, v.Decimal(), t, o.precision)
+	default:
+		dst = appendMoment(dst, o.leaf, v.Int())
+	}
+	return closeBody(dst, mark), err
+}
+
+// scalar appends the bits or the bytes of a value.
+func (o *protoOut) scalar(dst []byte, v types.Value) ([]byte, error) {
+	switch o.field.kind {
+	case protoreflect.StringKind, protoreflect.BytesKind:
+		dst = binary.AppendUvarint(dst, uint64(len(v.Str())))
+		return append(dst, v.Str()...), nil
+	case protoreflect.EnumKind:
+		n, ok := o.field.enum.numbers[v.Str()]
+		if !ok {
+			return dst, fmt.Errorf("%q is not a value of enum %s", clip(v.Str()), o.field.enum.name)
+		}
+		return binary.AppendUvarint(dst, uint64(n)), nil
+	case protoreflect.BoolKind:
+		return append(dst, boolByte(v.Bool())), nil
+	case protoreflect.FloatKind:
+		return binary.LittleEndian.AppendUint32(dst, math.Float32bits(float32(v.Float()))), nil
+	case protoreflect.DoubleKind:
+		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v.Float())), nil
+	}
+	return o.integer(dst, v.Int())
+}
+
+func (o *protoOut) integer(dst []byte, n int64) ([]byte, error) {
+	switch o.field.kind {
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		if n != int64(uint32(n)) {
+			return dst, fmt.Errorf("%d is out of range for protobuf %s", n, o.field.kind)
+		}
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		if n != int64(int32(n)) {
+			return dst, fmt.Errorf("%d is out of range for protobuf %s", n, o.field.kind)
+		}
+	}
+	switch o.field.kind {
+	case protoreflect.Sint32Kind, protoreflect.Sint64Kind:
+		return binary.AppendVarint(dst, n), nil
+	case protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind:
+		return binary.LittleEndian.AppendUint32(dst, uint32(n)), nil
+	case protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind:
+		return binary.LittleEndian.AppendUint64(dst, uint64(n)), nil
+	}
+	return binary.AppendUvarint(dst, uint64(n)), nil
+}
