@@ -34,6 +34,7 @@ type protoOut struct {
 	// precision of a Decimal, 0 when the schema does not say it.
 	precision int32
 	sub       *protoWriter // of a STRUCT or of a MAP's entries
+	parsed    bool         // the STRING key of a map whose keys are no strings
 }
 
 var errProtoNull = errors.New("it is NULL, which a repeated protobuf field cannot hold")
@@ -130,7 +131,11 @@ func (o *protoOut) checkScalar(fd protoreflect.FieldDescriptor, t types.Type, mi
 		kind = wrapped(fd).Kind()
 	}
 	switch howOf(kind, t.Kind) {
-	case howMissing, howText:
+	case howText:
+		if o.parsed = fd.ContainingMessage().IsMapEntry() && fd.Number() == 1; !o.parsed {
+			return mismatch
+		}
+	case howMissing:
 		return mismatch
 	}
 	return nil
@@ -192,6 +197,12 @@ func (o *protoOut) append(dst []byte, v types.Value) ([]byte, error) {
 		return dst, errors.New("it is NULL, but the schema requires the field")
 	case v.IsNull():
 		return dst, nil
+	case o.parsed:
+		key, err := o.parseKey(v.Str())
+		if err != nil || o.zero(key) {
+			return dst, err
+		}
+		return o.scalar(append(dst, o.tag...), key)
 	case o.typ.Kind == types.KindMap:
 		return o.entries(dst, v.Map())
 	case o.typ.Kind == types.KindArray:
@@ -200,6 +211,18 @@ func (o *protoOut) append(dst []byte, v types.Value) ([]byte, error) {
 		return dst, nil
 	}
 	return o.value(append(dst, o.tag...), v)
+}
+
+// parseKey reads a map's key out of its text.
+func (o *protoOut) parseKey(s string) (types.Value, error) {
+	if o.field.kind == protoreflect.BoolKind {
+		if s != "true" && s != "false" {
+			return types.NullValue, fmt.Errorf("%q is not a boolean key", clip(s))
+		}
+		return types.NewBoolean(s == "true"), nil
+	}
+	n, err := parseInteger(s, 64)
+	return types.NewBigint(n), err
 }
 
 // zero reports whether a value is what readers assume without it.
