@@ -304,7 +304,10 @@ func FuzzProtobufDecode(f *testing.F) {
 			return
 		}
 		msg := dynamicpb.NewMessage(m)
-		want := proto.Unmarshal(b, msg)
+		want, panicked := reference(b, msg)
+		if panicked {
+			return
+		}
 		if (err == nil) != (want == nil) {
 			t.Fatalf("%x: %v, the reference says %v", b, err, want)
 		}
@@ -315,6 +318,13 @@ func FuzzProtobufDecode(f *testing.F) {
 			t.Fatalf("%x\ngot  %s\nwant %s", b, have, want)
 		}
 	})
+}
+
+// reference reads with the reference implementation, which panics (as of
+// v1.36.12) at a map's entry whose key comes again under another wire type.
+func reference(b []byte, m proto.Message) (err error, panicked bool) {
+	defer func() { panicked = recover() != nil }()
+	return proto.Unmarshal(b, m), false
 }
 
 // FuzzProtobufLeaves reads hostile messages for SQL's own types: what is
