@@ -104,7 +104,7 @@ func (c *protoCodec) Decode(cols []*batch.Vector, i int32, payload []byte) error
 	if p.err != nil {
 		return p.err
 	}
-	for k := range p.reader.targets {
+	for k := 0; p.reader.bad && k < len(cols); k++ {
 		if err := p.reader.targets[k].err; err != nil && cols[k] != nil {
 			return within("$."+c.cols[k].Name, err)
 		}

@@ -291,7 +291,8 @@ func TestProtobufProjection(t *testing.T) {
 }
 
 // FuzzProtobufDecode holds the decoder against the reference implementation: it
-// accepts the same payloads, but for ones that nest too deep, and reads the same.
+// accepts the same payloads, but for ones that nest too deep or have numbers out
+// of range, and reads the same.
 func FuzzProtobufDecode(f *testing.F) {
 	row, cs, m := oracleCodec(f, oracleText, "o.All")
 	for _, s := range []string{"", "\x08\x01", "\x72\x02hi\x72\x01!", "\xa2\x01\x02\x02\x04\xa0\x01\x06", "\xc2\x02\x03\x0a\x01a\xc2\x02\x02\x10\x05", "\xf0\x01\x05\xfa\x01\x01s", "\x92\x03\x04\x0a\x01k\x10", "\x9b\x06\x9c\x06", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {
@@ -300,8 +301,8 @@ func FuzzProtobufDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		payload := append([]byte(oracleHead), b...)
 		got, err := row.Decode(payload)
-		if errors.Is(err, errProtoDeep) {
-			return
+		if errors.Is(err, errProtoDeep) || errors.Is(err, errProtoTag) {
+			return // the reference takes more numbers inside unknown groups
 		}
 		msg := dynamicpb.NewMessage(m)
 		want, panicked := reference(b, msg)

@@ -17,6 +17,7 @@ type protoReader struct {
 	targets []protoTarget // by slot
 	// blank are the slots' values in a message without fields.
 	blank []types.Value
+	bad   bool // a target has an error
 }
 
 // protoTarget is how a slot is read.
@@ -30,6 +31,7 @@ type protoTarget struct {
 	sub   *protoReader // of a STRUCT, or of a MAP's entries
 	// absent is the value where the field is not in the payload.
 	absent types.Value
+	plain  bool  // a varint that is the number as it stands
 	err    error // the field cannot be read as typ
 }
 
@@ -68,6 +70,8 @@ func (p *protoPlanner) reader(m protoreflect.MessageDescriptor, fields []types.F
 		if fd := fieldFor(m, f.Name); fd != nil {
 			*t = p.target(fd, f.Type)
 			t.field = &r.shape.fields[fd.Index()]
+			t.plain = t.how == howInt && t.leaf == leafNone && (fd.Kind() == protoreflect.Int64Kind || fd.Kind() == protoreflect.Uint64Kind)
+			r.bad = r.bad || t.err != nil
 			r.slots[fd.Index()] = int32(slot)
 		}
 		r.blank[slot] = t.absent

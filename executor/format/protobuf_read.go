@@ -31,12 +31,12 @@ func (r *protoReader) record(s *protoScratch, cols []*batch.Vector, i int32, b [
 	if len(s.large) > 0 {
 		clear(s.large)
 	}
-	for len(b) > 0 {
-		number, wire, n, err := takeTag(b)
+	for at := 0; at < len(b); {
+		number, wire, n, err := takeTag(b[at:])
 		if err != nil {
 			return err
 		}
-		b = b[n:]
+		at += n
 		field, slot := r.shape.find(number), int32(-1)
 		if field >= 0 && r.shape.fields[field].takes(wire) {
 			slot = r.slots[field]
@@ -47,9 +47,9 @@ func (r *protoReader) record(s *protoScratch, cols []*batch.Vector, i int32, b [
 			}
 		}
 		if slot < 0 || cols[slot] == nil {
-			n, err = r.shape.pass(field, number, wire, b, 0)
+			n, err = r.shape.pass(field, number, wire, b[at:], 0)
 		} else {
-			n, err = r.targets[slot].column(s, cols[slot], i, &s.seen[slot], wire, b)
+			n, err = r.targets[slot].column(s, cols[slot], i, &s.seen[slot], wire, b[at:])
 			if err != nil {
 				err = within("."+r.shape.fields[field].name, err)
 			}
@@ -57,10 +57,10 @@ func (r *protoReader) record(s *protoScratch, cols []*batch.Vector, i int32, b [
 		if err != nil {
 			return err
 		}
-		b = b[n:]
+		at += n
 	}
 	for slot, v := range cols {
-		if v != nil && !s.seen[slot] && !v.Set(i, r.targets[slot].absent) {
+		if !s.seen[slot] && v != nil && !v.Set(i, r.targets[slot].absent) {
 			return fmt.Errorf("default of %s does not fit %s", r.targets[slot].field.name, v.Type)
 		}
 	}
@@ -69,6 +69,18 @@ func (r *protoReader) record(s *protoScratch, cols []*batch.Vector, i int32, b [
 
 // column reads the value behind a tag into value i of a vector.
 func (t *protoTarget) column(s *protoScratch, v *batch.Vector, i int32, seen *bool, wire uint8, b []byte) (int, error) {
+	if t.plain && len(b) > 0 {
+		x, n := uint64(b[0]), 1
+		if x >= 0x80 {
+			if x, n = takeVarint(b); n == 0 {
+				return 0, errProtoShort
+			}
+		}
+		v.SetValid(i)
+		v.I64[i] = int64(x)
+		*seen = true
+		return n, nil
+	}
 	if t.how >= howList {
 		have := t.absent
 		if *seen {

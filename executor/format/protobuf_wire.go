@@ -29,12 +29,23 @@ func takeVarint(b []byte) (x uint64, n int) {
 	if len(b) > 0 && b[0] < 0x80 {
 		return uint64(b[0]), 1
 	}
+	return takeLongVarint(b)
+}
+
+func takeLongVarint(b []byte) (x uint64, n int) {
 	x, n = binary.Uvarint(b)
 	return x, max(n, 0)
 }
 
 // takeTag reads what stands before a value.
 func takeTag(b []byte) (number uint32, wire uint8, n int, err error) {
+	if len(b) > 0 && b[0] >= 8 && b[0] < 0x80 {
+		return uint32(b[0] >> 3), b[0] & 7, 1, nil
+	}
+	return takeLongTag(b)
+}
+
+func takeLongTag(b []byte) (number uint32, wire uint8, n int, err error) {
 	x, n := takeVarint(b)
 	if n == 0 {
 		return 0, 0, 0, errProtoShort

@@ -35,6 +35,7 @@ type protoOut struct {
 	precision int32
 	sub       *protoWriter // of a STRUCT or of a MAP's entries
 	parsed    bool         // the STRING key of a map whose keys are no strings
+	plain     bool         // fast writes it
 }
 
 var errProtoNull = errors.New("it is NULL, which a repeated protobuf field cannot hold")
@@ -56,7 +57,7 @@ func newProtoWriter(m protoreflect.MessageDescriptor, fields []types.Field) (*pr
 		if err != nil {
 			return nil, within(f.Name, err)
 		}
-		o.slot = slot
+		o.slot, o.plain = slot, o.isPlain()
 		w.fields = append(w.fields, o)
 	}
 	for i := range m.Fields().Len() {
@@ -147,6 +148,10 @@ func (w *protoWriter) record(dst []byte, cols []*batch.Vector, i int32) (_ []byt
 	for k := range w.fields {
 		o := &w.fields[k]
 		v := cols[o.slot]
+		if o.plain {
+			dst = o.fast(dst, v, i)
+			continue
+		}
 		if v.Rep == batch.RepDecimal && !v.IsNull(i) && o.leaf == leafDecimal {
 			var mark int
 			dst, mark = openBody(append(dst, o.tag...))
@@ -159,6 +164,36 @@ func (w *protoWriter) record(dst []byte, cols []*batch.Vector, i int32) (_ []byt
 		}
 	}
 	return dst, nil
+}
+
+// fast appends value i of a column whose values have no way to fail.
+func (o *protoOut) fast(dst []byte, v *batch.Vector, i int32) []byte {
+	if v.IsNull(i) {
+		return dst
+	}
+	if v.Rep == batch.RepInt64 {
+		if n := v.I64[i]; n != 0 || o.explicit {
+			dst = binary.AppendUvarint(append(dst, o.tag...), uint64(n))
+		}
+		return dst
+	}
+	if b := v.Bytes(i); len(b) > 0 || o.explicit {
+		dst = binary.AppendUvarint(append(dst, o.tag...), uint64(len(b)))
+		dst = append(dst, b...)
+	}
+	return dst
+}
+
+// isPlain reports whether fast can write the field.
+func (o *protoOut) isPlain() bool {
+	if o.leaf != leafNone || o.required || o.oneof > 0 || o.field.list {
+		return false
+	}
+	switch o.field.kind {
+	case protoreflect.Int64Kind, protoreflect.Uint64Kind, protoreflect.Int32Kind:
+		return o.typ.Kind == types.KindInteger || o.typ.Kind == types.KindBigint && o.field.kind != protoreflect.Int32Kind
+	}
+	return o.field.kind == protoreflect.StringKind || o.field.kind == protoreflect.BytesKind
 }
 
 // claim notes that a member of a oneof is written. Two of one are an error: a
