@@ -24,6 +24,7 @@ var errNoFields = errors.New("it has no field with a SQL type")
 type protoInferrer struct {
 	verbatim bool // names as they stand, not in upper case
 	open     []protoreflect.FullName
+	fields   int // met so far
 	dropped  []string
 }
 
@@ -50,21 +51,19 @@ func inferProto(f plan.Format, side Side, s registry.Schema) (Inferred, error) {
 	return out, nil
 }
 
-// errRecursive stops an inference: a SQL type cannot hold itself.
-type errRecursive struct{ name protoreflect.FullName }
+// errEndless stops an inference as a whole.
+type errEndless struct{ why string }
 
-func (e errRecursive) Error() string {
-	return fmt.Sprintf("message %s is recursive, which no SQL type can be", e.name)
-}
+func (e errEndless) Error() string { return e.why }
 
 // message returns the STRUCT of a message's fields in the order of their
 // declaration. Fields without a SQL type are dropped.
 func (n *protoInferrer) message(m protoreflect.MessageDescriptor, path string) (types.Type, error) {
 	if slices.Contains(n.open, m.FullName()) {
-		return types.Null, errRecursive{m.FullName()}
+		return types.Null, errEndless{fmt.Sprintf("message %s is recursive, which no SQL type can be", m.FullName())}
 	}
 	if len(n.open) >= maxProtoDepth {
-		return types.Null, fmt.Errorf("messages nest deeper than %d", maxProtoDepth)
+		return types.Null, errEndless{fmt.Sprintf("messages nest deeper than %d", maxProtoDepth)}
 	}
 	n.open = append(n.open, m.FullName())
 	defer func() { n.open = n.open[:len(n.open)-1] }()
@@ -72,9 +71,12 @@ func (n *protoInferrer) message(m protoreflect.MessageDescriptor, path string) (
 	for i := range m.Fields().Len() {
 		fd := m.Fields().Get(i)
 		at := path + string(fd.Name())
+		if n.fields++; n.fields > maxProtoFields {
+			return types.Null, errEndless{fmt.Sprintf("there are more than %d fields", maxProtoFields)}
+		}
 		t, err := n.field(fd, at)
-		var recursive errRecursive
-		if errors.As(err, &recursive) {
+		var endless errEndless
+		if errors.As(err, &endless) {
 			return types.Null, err
 		}
 		if err == nil && n.hidden(m, fd) {

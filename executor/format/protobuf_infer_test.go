@@ -1,6 +1,7 @@
 package format
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -52,6 +53,7 @@ func TestProtobufInfer(t *testing.T) {
 		{"nothing left", `syntax = "proto3"; message M { }`, plan.Format{}, "!message M: it has no field with a SQL type"},
 		{"recursion", `syntax = "proto3"; message M { int32 x = 1; repeated M children = 2; }`, plan.Format{}, "!message M is recursive"},
 		{"options of others", `syntax = "proto3"; option java_package = "x"; option (z) = 1; message M { option (a.b) = "c"; int32 x = 1 [(buf.validate.field).int32.gt = 0, deprecated = true]; }`, plan.Format{}, "X INTEGER"},
+		{"fields without end", endlessProto(), plan.Format{}, "!there are more than 10000 fields"},
 		{"no message", `syntax = "proto3"; enum E { Z = 0; }`, plan.Format{}, "!the schema defines no message"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -71,6 +73,15 @@ func TestProtobufInfer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// endlessProto has messages that hold the next one twice.
+func endlessProto() string {
+	text := "syntax = \"proto3\";\n"
+	for i := range 50 {
+		text += fmt.Sprintf("message M%d { M%d a = 1; M%d b = 2; }\n", i, i+1, i+1)
+	}
+	return text + "message M50 { int32 x = 1; }"
 }
 
 // TestProtobufDerivedReadsBack checks that what was derived is inferred again.
@@ -127,7 +138,7 @@ func TestProtobufCheck(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{`syntax = "proto3"; message M { int32 a = 1; string b = 1; }`, "line 1: "},
 		{"syntax = \"proto3\";\nmessage M {\n  Missing a = 1;\n}", "line 3: "},
-		{`syntax = "proto3"; import "schema.proto"; message M { int32 a = 1; }`, "imports itself"},
+		{`syntax = "proto3"; import "(schema)"; message M { int32 a = 1; }`, "imports itself"},
 		{`not protobuf at all`, "line 1: "},
 		{strings.Repeat("message A {", 1e4), "nests deeper than"},
 	} {

@@ -21,10 +21,14 @@ import (
 const (
 	maxProtoFiles = 200 // by references, with all of theirs
 	maxProtoDepth = 100 // messages within messages
+	// maxProtoFields is how many fields columns may have, at all depths: a schema
+	// of a page can spell out more than memory holds.
+	maxProtoFields = 10_000
 )
 
-// protoMain is the path under which a schema's own text is compiled.
-const protoMain = "schema.proto"
+// protoMain is the path under which a schema's own text is compiled: one that no
+// reference has.
+const protoMain = "(schema)"
 
 // protoMeta holds the options that carry a decimal's precision and scale.
 // Confluent's tools use them without an import.

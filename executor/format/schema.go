@@ -114,7 +114,7 @@ func (Checker) Incompatible(reader, writer registry.Schema, all registry.Resolve
 
 func dialectOf(t registry.Type) (*dialect, error) {
 	for _, d := range dialects {
-		if d.schemaType == t {
+		if t != "" && d.schemaType == t {
 			return d, nil
 		}
 	}
