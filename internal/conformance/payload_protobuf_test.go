@@ -50,6 +50,69 @@ func TestProtobufPayload(t *testing.T) {
 	}
 }
 
+// TestProtobufPayloadAgainstEngine has the engine read what is written here and
+// the other way round, in every representation of NULL.
+func TestProtobufPayloadAgainstEngine(t *testing.T) {
+	cols := []types.Column{
+		{Name: "I", Type: types.Integer}, {Name: "L", Type: types.Bigint}, {Name: "F", Type: types.Double}, {Name: "S", Type: types.String}, {Name: "D", Type: types.Decimal(21, 19)},
+		{Name: "DT", Type: types.Date}, {Name: "T", Type: types.Time}, {Name: "TS", Type: types.Timestamp}, {Name: "A", Type: types.Array(types.Decimal(4, 1))},
+		{Name: "M", Type: types.Map(types.String, types.Struct(types.Field{Name: "X", Type: types.Boolean}))}}
+	const full = `{"I":-1,"L":998877665544332211,"F":1.5,"S":"é","D":10.1234512345123451234,"DT":-10,"T":86399999,"TS":-1,"A":[1.0,-2.5],"M":{"k":{"X":true},"l":{"X":false}}}`
+	for nulls, empty := range map[string]string{
+		"":         `{"I":0,"L":0,"F":0.0,"S":"","D":null,"DT":null,"T":null,"TS":null,"A":[],"M":{}}`,
+		"OPTIONAL": `{"I":null,"L":null,"F":null,"S":null,"D":null,"DT":null,"T":null,"TS":null,"A":[],"M":{}}`,
+		"WRAPPER":  `{"I":null,"L":null,"F":null,"S":null,"D":null,"DT":null,"T":null,"TS":null,"A":[],"M":{}}`,
+	} {
+		f := plan.Format{Name: "PROTOBUF_NOSR", NullableRepresentation: nulls}
+		s, err := format.DeriveSchema(f, cols)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, err := format.NewRow(f, cols, format.Side{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asJSON, err := format.NewRow(plan.Format{Name: "JSON"}, cols, format.Side{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for in, want := range map[string]string{full: full, `{}`: empty} {
+			payload, err := encodeProtobuf(s, nil, json.RawMessage(in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			values, err := row.Decode(payload[1:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := asJSON.Encode(values)
+			if err != nil || string(got) != want {
+				t.Fatalf("%q: got %s, %v, want %s", nulls, got, err, want)
+			}
+			back, err := row.Encode(values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shown, err := decodeProtobuf(s, nil, append([]byte{0}, back...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			expected, err := parseJSON([]byte(want))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !sameText(shown, expected) {
+				t.Fatalf("%q: got %s, want %s", nulls, text(shown), want)
+			}
+		}
+	}
+}
+
+// sameText compares as JSON, 0.0 like 0.
+func sameText(a, b any) bool {
+	return text(a) == strings.ReplaceAll(text(b), `"F":0.0`, `"F":0`)
+}
+
 func TestProtobufPayloadReference(t *testing.T) {
 	r := registry.New(format.Checker{})
 	_, change, err := r.Propose("event", registry.Schema{Type: registry.Protobuf, Text: `syntax = "proto3"; message Event { int64 at = 1; }`})
