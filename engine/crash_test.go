@@ -286,7 +286,7 @@ func (w *world) checkStatements(t *testing.T, steps []crashStep, acked int) {
 		}
 	}
 	for _, topic := range w.engine.cluster.Topics() {
-		if topic.Internal && !internal[topic.Name] && topic.Name != w.engine.commandTopic().Topic && topic.Name != w.engine.ProcessingLogTopic() {
+		if topic.Internal && !internal[topic.Name] && topic.Name != w.engine.commandTopic().Topic && topic.Name != w.engine.ProcessingLogTopic() && topic.Name != w.engine.schemaTopic().Topic {
 			t.Errorf("topic %s belongs to no query", topic.Name)
 		}
 	}

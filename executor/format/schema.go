@@ -57,7 +57,9 @@ type dialect struct {
 
 // dialects are the formats with schemas, by name.
 var dialects = map[string]*dialect{
-	"JSON_SR": jsonSchemaDialect,
+	"JSON_SR":       jsonSchemaDialect,
+	"PROTOBUF":      protobufDialect,
+	"PROTOBUF_NOSR": protobufBareDialect,
 }
 
 // HasSchemas reports whether a format's schemas are registered.
@@ -113,7 +115,7 @@ func (Checker) Incompatible(reader, writer registry.Schema, all registry.Resolve
 
 func dialectOf(t registry.Type) (*dialect, error) {
 	for _, d := range dialects {
-		if d.schemaType == t {
+		if t != "" && d.schemaType == t {
 			return d, nil
 		}
 	}

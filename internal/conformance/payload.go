@@ -29,7 +29,9 @@ type payloadCodec struct {
 // payloadCodecs are the codecs by type of schema. The payloads are without the
 // schema id, those of protobuf with the index path of the message.
 var payloadCodecs = map[registry.Type]payloadCodec{
-	registry.JSON: {encodeJSONSchema, decodeJSONSchema},
+	registry.Avro:     {encodeAvro, decodeAvro},
+	registry.JSON:     {encodeJSONSchema, decodeJSONSchema},
+	registry.Protobuf: {encodeProtobuf, decodeProtobuf},
 }
 
 // payloads writes and reads keys and values by the formats of a source.
