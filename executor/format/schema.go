@@ -56,7 +56,9 @@ type dialect struct {
 }
 
 // dialects are the formats with schemas, by name.
-var dialects = map[string]*dialect{}
+var dialects = map[string]*dialect{
+	"AVRO": avroDialect,
+}
 
 // HasSchemas reports whether a format's schemas are registered.
 func HasSchemas(f plan.Format) bool {
