@@ -57,77 +57,69 @@ func setNulls(cols []*batch.Vector, i int32) {
 }
 
 // fields reads a record into columns: the loop that the speed of Avro hangs on.
-// Numbers and strings are read here, what is rarer by column.
+// Numbers and strings are read here, what is rarer by present.
 func (r *avroReader) fields(n *avroNode, cols []*batch.Vector, i int32) error {
 	b, at := r.b, r.at
 	for k := range n.steps {
 		s := &n.steps[k]
-		if s.col < 0 || cols[s.col] == nil {
-			r.at = at
-			if err := r.pass(s.skip); err != nil {
-				return within("."+s.name, err)
+		op, v := s.pass, (*batch.Vector)(nil)
+		if s.col >= 0 {
+			if v = cols[s.col]; v != nil {
+				op = s.op
 			}
-			at = r.at
-			continue
 		}
-		v, node := cols[s.col], s.node
-		if node.some >= 0 {
-			branch, next := zigzag(b, at)
-			if next < 0 {
-				return within("."+s.name, zigzagError(next))
+		if s.nullable {
+			null := at < len(b) && b[at] == s.null
+			if !null && !(at < len(b) && b[at] == s.some) {
+				var err error
+				if null, at, err = longBranch(b, at, s); err != nil {
+					return within("."+s.name, err)
+				}
+				at--
 			}
-			if at = next; branch == int64(node.null) {
-				v.SetNull(i)
+			if at++; null {
+				if v != nil {
+					v.SetNull(i)
+				}
 				continue
-			}
-			if branch != int64(node.some) {
-				return within("."+s.name, fmt.Errorf("there is no branch %d of 2", branch))
 			}
 		}
 		var err error
-		switch node.op {
+		switch op {
 		case avroOpLong, avroOpInt:
 			x, next := zigzag(b, at)
-			if next < 0 {
-				err = zigzagError(next)
-				break
+			if next < 0 || op == avroOpInt && x != int64(int32(x)) {
+				return within("."+s.name, zigzagError(next, x))
 			}
-			if node.op == avroOpInt && x != int64(int32(x)) {
-				err = errAvroInt(x)
-				break
+			if at = next; v != nil {
+				v.SetValid(i)
+				v.I64[i] = x
 			}
-			at = next
-			v.SetValid(i)
-			v.I64[i] = x
 		case avroOpString, avroOpBytes:
 			size, next := zigzag(b, at)
 			if next < 0 {
-				err = zigzagError(next)
-				break
+				return within("."+s.name, zigzagError(next, 0))
 			}
-			if size < 0 || size > int64(len(b)-next) {
-				err = errAvroLength(size)
-				break
+			if uint64(size) > uint64(len(b)-next) {
+				return within("."+s.name, errAvroLength(size))
 			}
-			at = next + int(size)
-			piece := b[next:at:at]
-			if node.op == avroOpString && !utf8.Valid(piece) {
-				err = errAvroText
-				break
+			if at = next + int(size); v != nil {
+				err = setAvroText(v, i, b[next:at:at], op)
 			}
-			v.Clean = false
-			setView(v, i, piece)
 		case avroOpDouble:
 			if len(b)-at < 8 {
-				err = errAvroShort
-				break
+				return within("."+s.name, errAvroShort)
 			}
-			v.SetValid(i)
-			v.F64[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[at:]))
-			at += 8
+			if at += 8; v != nil {
+				v.SetValid(i)
+				v.F64[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[at-8:]))
+			}
 		default:
-			r.at = at
-			err = r.present(node, v, i)
+			if r.at = at; v != nil {
+				err = r.present(s.node, v, i)
+			} else {
+				err = r.skip(s.skip, 0)
+			}
 			at = r.at
 		}
 		if err != nil {
@@ -143,17 +135,58 @@ func (r *avroReader) fields(n *avroNode, cols []*batch.Vector, i int32) error {
 	return nil
 }
 
-// pass skips a field that is not wanted, the commonest types without a call of
-// the general way.
-func (r *avroReader) pass(t *avroType) error {
-	if inner, some, _, ok := t.nullable(); ok {
-		k, err := r.index(2, "branch")
-		if err != nil || k != some {
-			return err
-		}
-		t = inner
+// longBranch reads a branch of two that is not in its shortest form, or says what
+// is wrong with it.
+func longBranch(b []byte, at int, s *avroStep) (null bool, next int, err error) {
+	k, next := zigzag(b, at)
+	switch {
+	case next < 0:
+		return false, at, zigzagError(next, 0)
+	case k != 0 && k != 1:
+		return false, at, fmt.Errorf("there is no branch %d of 2", k)
 	}
-	return r.skip(t, 0)
+	return k == int64(s.null>>1), next, nil
+}
+
+// setAvroText makes value i a STRING, which must be UTF-8, or BYTES.
+func setAvroText(v *batch.Vector, i int32, b []byte, op avroOp) error {
+	if op == avroOpString && !validText(b) {
+		return errAvroText
+	}
+	v.Clean = false
+	v.SetValid(i)
+	if off, ok := offsetIn(v.Data, b); ok {
+		v.Str[i] = batch.View{Off: off, Len: uint32(len(b))}
+	} else {
+		v.SetBytes(i, b)
+	}
+	return nil
+}
+
+// validText reports whether b is UTF-8, 32 bytes of ASCII a step.
+func validText(b []byte) bool {
+	const high = 0x8080808080808080
+	rest := b
+	for len(rest) >= 32 {
+		x0, x1 := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		x2, x3 := binary.LittleEndian.Uint64(rest[16:]), binary.LittleEndian.Uint64(rest[24:])
+		if (x0|x1|x2|x3)&high != 0 {
+			return utf8.Valid(rest)
+		}
+		rest = rest[32:]
+	}
+	for len(rest) >= 8 {
+		if binary.LittleEndian.Uint64(rest)&high != 0 {
+			return utf8.Valid(rest)
+		}
+		rest = rest[8:]
+	}
+	for _, c := range rest {
+		if c >= 0x80 {
+			return utf8.Valid(rest)
+		}
+	}
+	return true
 }
 
 // column reads one value into a vector.
@@ -179,12 +212,7 @@ func (r *avroReader) present(n *avroNode, v *batch.Vector, i int32) error {
 		if err != nil {
 			return err
 		}
-		if n.op == avroOpString && !utf8.Valid(b) {
-			return errAvroText
-		}
-		v.Clean = false
-		setView(v, i, b)
-		return nil
+		return setAvroText(v, i, b, n.op)
 	case avroOpFixed:
 		b, err := r.take(n.w.size)
 		if err != nil {

@@ -53,10 +53,34 @@ type avroNode struct {
 
 // avroStep reads one field of a record.
 type avroStep struct {
-	col  int       // -1 for a field to skip
-	node *avroNode // nil for one to skip
-	skip *avroType
-	name string
+	col      int // -1 for a field to skip
+	op, pass avroOp
+	// nullable says that a branch comes first; some and null are then the bytes
+	// that it nearly always is.
+	nullable   bool
+	some, null byte
+	node       *avroNode // nil for a field to skip
+	skip       *avroType // of the branch, when there is one
+	name       string
+}
+
+// newAvroStep returns the step that skips a field.
+func newAvroStep(f *avroField) avroStep {
+	s := avroStep{col: -1, skip: f.typ, name: f.name}
+	if inner, some, null, ok := f.typ.nullable(); ok {
+		s.skip, s.nullable, s.some, s.null = inner, true, byte(some<<1), byte(null<<1)
+	}
+	switch s.skip.kind {
+	case avroInt:
+		s.pass = avroOpInt
+	case avroLong:
+		s.pass = avroOpLong
+	case avroDouble:
+		s.pass = avroOpDouble
+	case avroBytes, avroString:
+		s.pass = avroOpBytes
+	}
+	return s
 }
 
 // compileAvro compiles the reader of a writer's type as a SQL type.
@@ -189,9 +213,10 @@ func (n *avroNode) record() {
 	}
 	for k, col := range cols {
 		f := &n.w.fields[k]
-		step := avroStep{col: col, skip: f.typ, name: f.name}
+		step := newAvroStep(f)
 		if col >= 0 {
-			step.node, step.name = compileAvro(f.typ, n.t.Fields[col].Type), n.t.Fields[col].Name
+			step.col, step.name, step.node = col, n.t.Fields[col].Name, compileAvro(f.typ, n.t.Fields[col].Type)
+			step.op = step.node.op
 		}
 		n.steps = append(n.steps, step)
 	}

@@ -41,28 +41,30 @@ func (r *avroReader) reset(b []byte, at int) {
 }
 
 // zigzag reads an int or long at a position and returns the next one, which is
-// negative when there is none.
+// negative when there is none. Numbers of up to eight bytes are read by one load,
+// and the bits of seven per byte moved together in three steps.
 func zigzag(b []byte, at int) (int64, int) {
-	if uint(at) < uint(len(b)) && b[at] < 0x80 {
-		return int64(b[at]>>1) ^ -int64(b[at]&1), at + 1
+	if at+8 > len(b) {
+		return endZigzag(b, at)
 	}
-	return longZigzag(b, at)
+	x := binary.LittleEndian.Uint64(b[at:])
+	stop := ^x & 0x8080808080808080
+	if stop == 0 {
+		return endZigzag(b, at)
+	}
+	x &= (stop - 1) & ^stop & 0x7f7f7f7f7f7f7f7f
+	if x > 0x7fff {
+		x = x&0x007f007f007f007f | x&0x7f007f007f007f00>>1
+		x = x&0x00003fff00003fff | x&0x3fff00003fff0000>>2
+		x = x&0x000000000fffffff | x&0x0fffffff00000000>>4
+	} else {
+		x = x&0x7f | x>>1&0x3f80
+	}
+	return int64(x>>1) ^ -int64(x&1), at + bits.TrailingZeros64(stop)/8 + 1
 }
 
-// longZigzag reads numbers of up to eight bytes by one load: the bits of seven
-// per byte are moved together in three steps.
-func longZigzag(b []byte, at int) (int64, int) {
-	if at+8 <= len(b) {
-		x := binary.LittleEndian.Uint64(b[at:])
-		if stop := ^x & 0x8080808080808080; stop != 0 {
-			n := bits.TrailingZeros64(stop)/8 + 1
-			x &= ^uint64(0) >> (64 - 8*n) & 0x7f7f7f7f7f7f7f7f
-			x = x&0x007f007f007f007f | x&0x7f007f007f007f00>>1
-			x = x&0x00003fff00003fff | x&0x3fff00003fff0000>>2
-			x = x&0x000000000fffffff | x&0x0fffffff00000000>>4
-			return int64(x>>1) ^ -int64(x&1), at + n
-		}
-	}
+// endZigzag reads a number near the end, or a longer one.
+func endZigzag(b []byte, at int) (int64, int) {
 	x, n := binary.Uvarint(b[at:])
 	if n < 0 {
 		return 0, -2
@@ -73,18 +75,22 @@ func longZigzag(b []byte, at int) (int64, int) {
 	return int64(x>>1) ^ -int64(x&1), at + n
 }
 
-// zigzagError says why zigzag returned a negative position.
-func zigzagError(at int) error {
-	if at == -2 {
+// zigzagError says why zigzag returned a negative position, or else that its
+// number is no int.
+func zigzagError(at int, x int64) error {
+	switch at {
+	case -1:
+		return errAvroShort
+	case -2:
 		return errAvroVarint
 	}
-	return errAvroShort
+	return fmt.Errorf("%d is no int of 32 bits", x)
 }
 
 func (r *avroReader) long() (int64, error) {
 	n, at := zigzag(r.b, r.at)
 	if at < 0 {
-		return 0, zigzagError(at)
+		return 0, zigzagError(at, 0)
 	}
 	r.at = at
 	return n, nil
@@ -93,12 +99,10 @@ func (r *avroReader) long() (int64, error) {
 func (r *avroReader) int() (int64, error) {
 	n, err := r.long()
 	if err == nil && n != int64(int32(n)) {
-		return 0, errAvroInt(n)
+		return 0, zigzagError(r.at, n)
 	}
 	return n, err
 }
-
-func errAvroInt(n int64) error { return fmt.Errorf("%d is no int of 32 bits", n) }
 
 // take returns the next n bytes.
 func (r *avroReader) take(n int) ([]byte, error) {

@@ -274,7 +274,7 @@ func (r *avroReader) record(n *avroNode, depth int) (types.Value, error) {
 		s := &n.steps[k]
 		var err error
 		if s.col < 0 {
-			err = r.skip(s.skip, depth+1)
+			err = r.unwanted(s, depth+1)
 		} else {
 			fields[s.col], err = r.value(s.node, depth+1)
 		}
@@ -283,6 +283,17 @@ func (r *avroReader) record(n *avroNode, depth int) (types.Value, error) {
 		}
 	}
 	return types.NewStruct(fields), nil
+}
+
+// unwanted skips a field.
+func (r *avroReader) unwanted(s *avroStep, depth int) error {
+	if s.nullable {
+		k, err := r.index(2, "branch")
+		if err != nil || k == int(s.null>>1) {
+			return err
+		}
+	}
+	return r.skip(s.skip, depth)
 }
 
 // union reads a value by the branch that it is of.
