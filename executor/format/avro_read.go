@@ -11,7 +11,7 @@ import (
 const (
 	// maxAvroValues is how many values may be made for nested columns, besides one
 	// for each byte of the payload: a missing field of a STRUCT takes no byte.
-	maxAvroValues = 1 << 20
+	maxAvroValues = 1 << 18
 	// maxAvroEmpty is how many items of arrays may take no bytes at all, as nulls
 	// and empty records do.
 	maxAvroEmpty = 1 << 16
