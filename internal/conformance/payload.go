@@ -23,4 +23,6 @@ type payloadCodec struct {
 
 // payloadCodecs are the codecs by type of schema. The payloads are without the
 // schema id, those of protobuf with the index path of the message.
-var payloadCodecs = map[registry.Type]payloadCodec{}
+var payloadCodecs = map[registry.Type]payloadCodec{
+	registry.Avro: avroPayload,
+}
