@@ -17,11 +17,7 @@ const maxInferredFields = 10_000
 // inferAvro returns the columns of a schema, typed as Connect's AvroData and KSQL
 // do (serde.md section 3.1).
 func inferAvro(f plan.Format, side Side, s registry.Schema) (Inferred, error) {
-	var all registry.Resolver
-	if side.Schemas != nil {
-		all = side.Schemas
-	}
-	root, err := parseAvro(s, all)
+	root, err := parseAvro(s, side.Schemas)
 	if err != nil {
 		return Inferred{}, err
 	}

@@ -263,7 +263,7 @@ func (n *avroNode) union() {
 		case match == nil:
 			n.branches = append(n.branches, compileAvro(b, n.t))
 		case match[k] < 0:
-			n.branches = append(n.branches, &avroNode{op: avroOpMismatch, w: b, some: -1, null: -1, err: fmt.Errorf("no column for branch %s", b.label())})
+			n.branches = append(n.branches, &avroNode{w: b, some: -1, null: -1}) // skipped
 		default:
 			n.branches = append(n.branches, compileAvro(b, n.t.Fields[match[k]].Type))
 		}

@@ -1,8 +1,6 @@
 package format
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -160,11 +158,7 @@ func (p *avroParser) parse(s registry.Schema) (*avroType, error) {
 			return nil, fmt.Errorf("reference %s: %w", ref.Name, err)
 		}
 	}
-	text, err := withPrecisions(s.Text)
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := p.cache.Parse(text)
+	parsed, err := p.cache.Parse(mendAvro(s.Text))
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +251,7 @@ func (p *avroParser) record(t *avroType, n *avro.SchemaNode) error {
 		}
 		field := avroField{name: f.Name, aliases: f.Aliases, typ: typ}
 		if f.HasDefault {
-			if field.initial, err = encodeInitial(f); err != nil {
+			if field.initial, err = encodeInitial(f, typ); err != nil {
 				return fmt.Errorf("default of field %s: %w", f.Name, err)
 			}
 		}
@@ -267,7 +261,10 @@ func (p *avroParser) record(t *avroType, n *avro.SchemaNode) error {
 }
 
 // encodeInitial encodes a field's default. The result is not nil.
-func encodeInitial(f *avro.SchemaField) ([]byte, error) {
+func encodeInitial(f *avro.SchemaField, t *avroType) ([]byte, error) {
+	if f.Default == nil {
+		return t.nullBranch(), nil
+	}
 	schema, err := f.Type.Schema()
 	if err != nil {
 		return nil, err
@@ -305,72 +302,4 @@ func (t *avroType) setLogical(n *avro.SchemaNode) {
 var unitsPerMs = map[string]int64{
 	avroStampMillis: 1, "timestamp-micros": 1e3, "timestamp-nanos": 1e6,
 	"local-timestamp-millis": 1, "local-timestamp-micros": 1e3, "local-timestamp-nanos": 1e6, "time-micros": 1e3,
-}
-
-// defaultPrecision is what Connect's AvroData takes for a decimal that does not
-// say its precision.
-const defaultPrecision = 64
-
-// withPrecisions gives decimals without a precision the default one, and takes
-// the logical type from those whose scale exceeds it, as the specification says
-// of invalid ones. The parser knows neither.
-func withPrecisions(text string) (string, error) {
-	if !strings.Contains(text, avroDecimal) {
-		return text, nil
-	}
-	d := json.NewDecoder(bytes.NewReader([]byte(text)))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return text, nil // the parser says what is wrong
-	}
-	if !mendDecimals(v) {
-		return text, nil
-	}
-	out, err := json.Marshal(v)
-	return string(out), err
-}
-
-func mendDecimals(v any) (changed bool) {
-	switch v := v.(type) {
-	case []any:
-		for _, e := range v {
-			changed = mendDecimals(e) || changed
-		}
-	case map[string]any:
-		for _, e := range v {
-			changed = mendDecimals(e) || changed
-		}
-		if v["logicalType"] != avroDecimal {
-			return changed
-		}
-		if _, ok := v["precision"]; !ok {
-			v["precision"], changed = json.Number(fmt.Sprint(defaultPrecision)), true
-		}
-		if !validDecimal(v["precision"], v["scale"]) {
-			delete(v, "logicalType")
-			changed = true
-		}
-	}
-	return changed
-}
-
-func validDecimal(precision, scale any) bool {
-	p, ok := precision.(json.Number)
-	if !ok {
-		return false
-	}
-	digits, err := p.Int64()
-	if err != nil || digits < 1 {
-		return false
-	}
-	if scale == nil {
-		return true
-	}
-	s, ok := scale.(json.Number)
-	if !ok {
-		return false
-	}
-	places, err := s.Int64()
-	return err == nil && places >= 0 && places <= digits
 }

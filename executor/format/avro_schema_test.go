@@ -136,6 +136,7 @@ func TestAvroInfer(t *testing.T) {
 		{"nothing left", rec(`{"name":"a","type":"null"}`), plan.Format{}, false, "!no field with a SQL type", ""},
 		{"too many fields", strings.Replace(strings.Replace(wide, `"R"`, `"W"`, 1), "", `{"type":"record","name":"T","fields":[{"name":"w","type":`, 1) +
 			"}" + strings.Repeat(`,{"name":"w%d","type":"n.W"}`, 120) + "]}", plan.Format{}, false, "!more than 10000 fields", ""},
+		{"names where there are none", rec(`{"name":"to_","type":{"type":"array","name":"to_","items":{"type":"map","name":"q","values":"int"}}}`), plan.Format{}, false, "`TO_` ARRAY<MAP<STRING, INTEGER>>", ""},
 		{"not JSON", `{`, plan.Format{}, false, "!", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

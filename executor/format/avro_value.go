@@ -296,20 +296,24 @@ func (r *avroReader) unwanted(s *avroStep, depth int) error {
 	return r.skip(s.skip, depth)
 }
 
-// union reads a value by the branch that it is of.
+// union reads a value by the branch that it is of. As a STRUCT of the branches it
+// has that one field; a branch without a field leaves all of them NULL.
 func (r *avroReader) union(n *avroNode, depth int) (types.Value, error) {
 	k, err := r.index(len(n.branches), "branch")
 	if err != nil || n.branches[k] == nil {
 		return types.NullValue, err
 	}
-	v, err := r.value(n.branches[k], depth+1)
-	if err != nil || n.op == avroOpUnion {
-		return v, err
+	if n.op == avroOpUnion {
+		return r.value(n.branches[k], depth+1)
 	}
 	if r.values -= len(n.t.Fields); r.values < 0 {
 		return types.NullValue, errAvroMany
 	}
 	fields := make([]types.Value, len(n.t.Fields))
-	fields[n.members[k]] = v
-	return types.NewStruct(fields), nil
+	if col := n.members[k]; col >= 0 {
+		fields[col], err = r.value(n.branches[k], depth+1)
+	} else {
+		err = r.skip(n.w.branches[k], depth+1)
+	}
+	return types.NewStruct(fields), err
 }

@@ -77,14 +77,14 @@ func openAvro(s registry.Schema, all registry.Resolver) (*avro.Schema, error) {
 		for _, name := range rawLogical {
 			opts = append(opts, avro.CustomType{LogicalType: name})
 		}
-		return cache.Parse(addPrecision(s.Text), opts...)
+		return cache.Parse(asJava(s.Text), opts...)
 	}
 	return parse(s)
 }
 
-// addPrecision gives decimals without a precision Connect's default of 64 digits,
-// which the library asks for.
-func addPrecision(text string) string {
+// asJava makes a schema one that the library takes as Java's does: decimals get
+// Connect's default precision, arrays and maps lose their names.
+func asJava(text string) string {
 	v, err := parseJSON([]byte(text))
 	if err != nil {
 		return text // the library says what is wrong
@@ -102,6 +102,9 @@ func addPrecision(text string) string {
 			}
 			if v["logicalType"] == "decimal" && v["precision"] == nil {
 				v["precision"] = 64
+			}
+			if v["type"] == "array" || v["type"] == "map" {
+				delete(v, "name")
 			}
 		}
 	}
@@ -327,79 +330,4 @@ func toList(n *avro.SchemaNode, v any) (any, error) {
 // hasEntries reports whether an array's items are pairs of a key and a value.
 func hasEntries(n *avro.SchemaNode) bool {
 	return n.Items.Type == "record" && len(n.Items.Fields) == 2 && n.Items.Fields[0].Name == "key" && n.Items.Fields[1].Name == "value"
-}
-
-// fromAvro turns a decoded value into one of the corpus.
-func fromAvro(n *avro.SchemaNode, v any) (any, error) {
-	switch v := v.(type) {
-	case nil, bool, string, []byte, float64:
-		return v, nil
-	case int32, int64:
-		return json.Number(fmt.Sprint(v)), nil
-	case float32:
-		return float64(v), nil
-	case *big.Rat:
-		return json.Number(v.FloatString(n.Scale)), nil
-	case []any:
-		return fromList(n, v)
-	case map[string]any:
-		return fromObject(n, v)
-	}
-	return nil, fmt.Errorf("the library gives a %T for Avro %s", v, n.Type)
-}
-
-// fromList makes an object of a map's entries when all keys are strings.
-func fromList(n *avro.SchemaNode, list []any) (any, error) {
-	out := []any{}
-	object := map[string]any{}
-	entries := hasEntries(n) && n.Items.Props["connect.internal.type"] == "MapEntry"
-	for _, e := range list {
-		x, err := fromAvro(n.Items, e)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, x)
-		if entries {
-			pair := x.(map[string]any)
-			key, ok := pair["key"].(string)
-			entries = ok
-			object[key] = pair["value"]
-		}
-	}
-	if entries {
-		return object, nil
-	}
-	return out, nil
-}
-
-// fromObject reads a record, a map, or a value of a union behind its tag.
-func fromObject(n *avro.SchemaNode, v map[string]any) (any, error) {
-	of := map[string]*avro.SchemaNode{}
-	switch n.Type {
-	case "union":
-		for k := range n.Branches {
-			b := &n.Branches[k]
-			if x, ok := v[branchTag(b)]; ok {
-				return fromAvro(b, x)
-			}
-		}
-		return nil, fmt.Errorf("no branch for %s", text(v))
-	case "map":
-		for k := range v {
-			of[k] = n.Values
-		}
-	default:
-		for k := range n.Fields {
-			of[n.Fields[k].Name] = &n.Fields[k].Type
-		}
-	}
-	out := map[string]any{}
-	for k, e := range v {
-		x, err := fromAvro(of[k], e)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", k, err)
-		}
-		out[k] = x
-	}
-	return out, nil
 }
