@@ -158,7 +158,8 @@ func TestUnsupportedIsAnError(t *testing.T) {
 		cols []types.Column
 		want string
 	}{
-		{plan.Format{Name: "AVRO"}, cols(types.Integer), "format AVRO is not supported"},
+		{plan.Format{Name: "XML"}, cols(types.Integer), "format XML is not supported"},
+		{plan.Format{Name: "AVRO"}, cols(types.Integer), "needs a schema registry"},
 		{plan.Format{Name: "KAFKA"}, cols(types.Integer, types.Integer), "takes one column"},
 		{plan.Format{Name: "KAFKA"}, cols(types.Boolean), "cannot hold column A"},
 		{plan.Format{Name: "DELIMITED"}, cols(types.Array(types.Integer)), "cannot hold column A"},

@@ -44,11 +44,7 @@ func inferProto(f plan.Format, side Side, s registry.Schema) (Inferred, error) {
 	if err != nil {
 		return Inferred{}, fmt.Errorf("message %s: %w", m.FullName(), err)
 	}
-	out := Inferred{Dropped: n.dropped}
-	for _, field := range t.Fields {
-		out.Columns = append(out.Columns, types.Column{Name: field.Name, Type: field.Type})
-	}
-	return out, nil
+	return topColumns(f, side, t, n.dropped)
 }
 
 // errEndless stops an inference as a whole.

@@ -148,8 +148,8 @@ func appendMoment(dst []byte, leaf protoLeaf, x int64) []byte {
 	return dst
 }
 
-// maxDecimalBytes is the longest unscaled value that is read: 76 digits take 32.
-const maxDecimalBytes = 40
+// maxProtoDecimalBytes is the longest unscaled value that is read: 76 digits take 32.
+const maxProtoDecimalBytes = 40
 
 // unscaledBytes drops the bytes of a two's complement number that only repeat
 // its sign.
@@ -187,7 +187,7 @@ func (p *protoParts) int128(t types.Type) (batch.Int128, bool) {
 // are an error.
 func (p *protoParts) decimal(t types.Type) (*apd.Decimal, error) {
 	b, scale := unscaledBytes(p.value), int32(p.n[3])
-	if len(b) > maxDecimalBytes || scale > maxExponent || scale < -maxExponent {
+	if len(b) > maxProtoDecimalBytes || scale > maxExponent || scale < -maxExponent {
 		return nil, fmt.Errorf("decimal of %d bytes and scale %d is out of range", len(b), scale)
 	}
 	x := new(big.Int).SetBytes(b)

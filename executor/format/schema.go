@@ -60,6 +60,7 @@ var dialects = map[string]*dialect{
 	"JSON_SR":       jsonSchemaDialect,
 	"PROTOBUF":      protobufDialect,
 	"PROTOBUF_NOSR": protobufBareDialect,
+	"AVRO":          avroDialect,
 }
 
 // HasSchemas reports whether a format's schemas are registered.

@@ -29,7 +29,7 @@ type payloadCodec struct {
 // payloadCodecs are the codecs by type of schema. The payloads are without the
 // schema id, those of protobuf with the index path of the message.
 var payloadCodecs = map[registry.Type]payloadCodec{
-	registry.Avro:     {encodeAvro, decodeAvro},
+	registry.Avro:     avroPayload,
 	registry.JSON:     {encodeJSONSchema, decodeJSONSchema},
 	registry.Protobuf: {encodeProtobuf, decodeProtobuf},
 }
