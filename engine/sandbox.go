@@ -74,6 +74,15 @@ func (s *Sandbox) AddSchema(subject string, schema registry.Schema, id int32) (i
 	return v.ID, s.view.schemas.change(*ev)
 }
 
+// SetCompatibility sets the level that all subjects are held to.
+func (s *Sandbox) SetCompatibility(level registry.Level) error {
+	ev, err := s.view.schemas.ProposeLevel("", level)
+	if err != nil {
+		return err
+	}
+	return s.view.schemas.change(*ev)
+}
+
 // RegisterDeclared registers the schemas that a CREATE STREAM or TABLE with columns
 // would register, as far as the statement can be planned, and makes nothing else.
 func (s *Sandbox) RegisterDeclared(stmt *sql.CreateSource) error {

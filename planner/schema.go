@@ -114,13 +114,15 @@ func keyRecordName(source string) string {
 // schemas, where the format has them. It returns notes about fields that were
 // left out.
 func (p *planner) inferColumns(src *catalog.Source, w with, s *sql.CreateSource, key, value *FormatInfo) (notes []string) {
-	if infers(w, keySide, key, len(src.Schema.Key) > 0) {
+	inferKey := infers(w, keySide, key, len(src.Schema.Key) > 0)
+	inferValue := infers(w, valueSide, value, len(src.BodyColumns()) > 0)
+	if inferKey {
 		f := plan.Format{Name: key.Name, Unwrapped: key.Unwrap}
 		w.schemaProperties(keySide, &f)
 		in := p.infer(src, keySide, f, w.formatSpan("KEY_FORMAT", s.Name.Span))
 		src.Schema.Key, notes = in.Columns, append(notes, in.Dropped...)
 	}
-	if infers(w, valueSide, value, len(src.BodyColumns()) > 0) {
+	if inferValue {
 		f := plan.Format{Name: value.Name}
 		if wrap := w.wrap(); wrap != nil && !*wrap {
 			f.Unwrapped = value.Unwrap
@@ -129,10 +131,9 @@ func (p *planner) inferColumns(src *catalog.Source, w with, s *sql.CreateSource,
 		in := p.infer(src, valueSide, f, w.formatSpan("VALUE_FORMAT", s.Name.Span))
 		headers := src.Schema.Value // what was declared stands in headers
 		src.Schema.Value, notes = append(in.Columns, headers...), append(notes, in.Dropped...)
-		if src.Headers != nil {
-			marks := src.Headers[len(src.Headers)-len(headers):]
-			src.Headers = append(make([]string, len(src.Schema.Key)+len(in.Columns)), marks...)
-		}
+	}
+	if n := len(src.Schema.Key) + len(src.Schema.Value); src.Headers != nil && len(src.Headers) < n {
+		src.Headers = append(make([]string, n-len(src.Headers)), src.Headers...) // header columns come last
 	}
 	seen := map[string]bool{}
 	for i := range src.Schema.Len() {
@@ -209,24 +210,15 @@ func (p *planner) checkSchema(src *catalog.Source, s recordSide, sink bool, span
 }
 
 // checkPhysical holds a query's result to the schema that is to be written: its
-// columns must be among the schema's, of the same types and in the same order.
+// columns must be the schema's first ones, of the same types and in the same order.
+// Further ones get their default.
 func (p *planner) checkPhysical(src *catalog.Source, s recordSide, f plan.Format, cols []types.Column, span sql.Span) {
 	in := p.infer(src, s, f, span)
 	var bad []types.Column
-	next := 0
-	for _, c := range cols {
-		at := -1
-		for i := next; i < len(in.Columns); i++ {
-			if in.Columns[i].Name == c.Name && in.Columns[i].Type.Equal(c.Type) {
-				at = i
-				break
-			}
-		}
-		if at < 0 {
+	for i, c := range cols {
+		if i >= len(in.Columns) || in.Columns[i].Name != c.Name || !in.Columns[i].Type.Equal(c.Type) {
 			bad = append(bad, c)
-			continue
 		}
-		next = at + 1
 	}
 	if len(bad) > 0 {
 		fail(sql.CodeSchema, span, "The following %s columns are changed, missing or reordered: %s. Schema from schema registry is %s", s.word, columnList(bad), columnList(in.Columns))

@@ -244,6 +244,10 @@ func rowCompare(e *plan.Expr, args []rowFunc) rowFunc {
 	}
 }
 
+// errNullOperand says that a lambda computes with NULL. As in KSQL that is an
+// error of the call which the lambda belongs to.
+var errNullOperand = errors.New("NULL in arithmetic within a lambda")
+
 func rowArith(e *plan.Expr, args []rowFunc) rowFunc {
 	op, t := e.Op, e.Type
 	return func(r *row) (types.Value, error) {
@@ -259,6 +263,9 @@ func rowArith(e *plan.Expr, args []rowFunc) rowFunc {
 			}
 		}
 		if l.IsNull() || x.IsNull() {
+			if len(r.params) > 0 {
+				return types.NullValue, errNullOperand
+			}
 			return types.NullValue, nil
 		}
 		return arithValues(op, l, x, t)

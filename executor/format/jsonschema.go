@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/millrace/millrace/executor/batch"
@@ -84,7 +85,9 @@ func nullableJSONSchema(t types.Type) string {
 
 // jsonSR is the codec of JSON_SR.
 type jsonSR struct {
-	json    *jsonCodec
+	json *jsonCodec
+	// rest are the fields that a physical schema has beside the columns, as null.
+	rest    []byte
 	schemas Schemas
 	known   int32 // the id of the payload before
 	writer  writerID
@@ -92,6 +95,21 @@ type jsonSR struct {
 
 func newJSONSR(f plan.Format, cols []types.Column, side Side) (Codec, error) {
 	c := &jsonSR{json: newJSON(cols, f.Unwrapped), schemas: side.Schemas}
+	if f.SchemaID != 0 && !f.Unwrapped {
+		s, err := side.Schemas.ByID(f.SchemaID)
+		if err != nil {
+			return nil, err
+		}
+		physical, err := inferJSONSchema(f, side, s)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range physical.Columns {
+			if !slices.ContainsFunc(cols, func(c types.Column) bool { return c.Name == p.Name }) {
+				c.rest = append(appendJSONString(append(c.rest, ','), []byte(p.Name)), ":null"...)
+			}
+		}
+	}
 	c.writer.find = func() (int32, error) {
 		if f.SchemaID != 0 {
 			return f.SchemaID, nil
@@ -134,6 +152,9 @@ func (c *jsonSR) Append(dst []byte, cols []*batch.Vector, i int32) ([]byte, bool
 	out, null, err := c.json.Append(appendEnvelope(dst, id), cols, i)
 	if err != nil || null {
 		return dst, null, err
+	}
+	if len(c.rest) > 0 {
+		out = append(append(out[:len(out)-1], c.rest...), '}')
 	}
 	return out, false, nil
 }

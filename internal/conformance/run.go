@@ -412,7 +412,7 @@ var intWord, varcharWord = regexp.MustCompile(`\bINT\b`), regexp.MustCompile(`\b
 // normalSchema makes two texts of one schema equal: no quotes, one name per type,
 // one space between words.
 func normalSchema(s string) string {
-	s = strings.NewReplacer("`", "", "\"", "", "(STRING)", "", " ,", ",", ", ", ",").Replace(s)
+	s = strings.NewReplacer("`", "", "\"", "", "(STRING)", "", " , ", ",", " ,", ",", ", ", ",").Replace(s)
 	s = varcharWord.ReplaceAllString(intWord.ReplaceAllString(s, "INTEGER"), "STRING")
 	return squash(s)
 }
