@@ -135,7 +135,8 @@ func TestBuildErrors(t *testing.T) {
 		{bad(func(q *plan.Query) { q.Version = 99 }), "version"},
 		{bad(func(q *plan.Query) { q.SubPlans[0].Nodes = q.SubPlans[0].Nodes[:2] }), "nobody reads it"},
 		{bad(func(q *plan.Query) { q.SubPlans[0].Nodes[1].Inputs = []int{1} }), "not an earlier node"},
-		{bad(func(q *plan.Query) { q.SubPlans[0].Nodes[2].Op.(*plan.Sink).Value.Name = "AVRO" }), "AVRO is not supported"},
+		{bad(func(q *plan.Query) { q.SubPlans[0].Nodes[2].Op.(*plan.Sink).Value.Name = "XML" }), "XML is not supported"},
+		{bad(func(q *plan.Query) { q.SubPlans[0].Nodes[2].Op.(*plan.Sink).Value.Name = "AVRO" }), "AVRO needs a schema registry"},
 		{bad(func(q *plan.Query) {
 			q.SubPlans[0].Nodes[1].Op.(*plan.Filter).Predicate.Args[0].Column = 9
 		}), "column 9"},

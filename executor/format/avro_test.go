@@ -3,7 +3,6 @@ package format
 import (
 	"bytes"
 	"encoding/binary"
-	"math"
 	"strings"
 	"testing"
 
@@ -101,6 +100,9 @@ func TestAvroDecode(t *testing.T) {
 		{"decimal of no bytes", one(`{"type":"bytes","logicalType":"decimal","precision":9,"scale":1}`), false, cols(types.Decimal(9, 2)), "\x00", `0.00`},
 		{"decimal that loses a digit", one(`{"type":"bytes","logicalType":"decimal","precision":9,"scale":3}`), false, cols(types.Decimal(9, 2)), "\x02\x01", `!more than 2 digits`},
 		{"decimal too large", one(`{"type":"bytes","logicalType":"decimal","precision":9,"scale":0}`), false, cols(types.Decimal(3, 2)), "\x02\x0a", `!too many digits`},
+		{"decimal of 17 bytes", one(`{"type":"bytes","logicalType":"decimal","precision":60}`), false, cols(types.Decimal(38, 0)), "\x22\x01" + strings.Repeat("\x00", 16), `!too many digits`},
+		{"decimal of 17 bytes, most of them sign", one(`{"type":"bytes","logicalType":"decimal","precision":60}`), false, cols(types.Decimal(38, 0)), "\x22" + strings.Repeat("\xff", 16) + "\xfe", `-2`},
+		{"decimal of too many bytes", one(`{"type":"bytes","logicalType":"decimal","precision":60}`), false, cols(types.Decimal(38, 0)), "\x84\x01\x01" + strings.Repeat("\x00", 65), `!too many digits`},
 		{"fixed decimal", one(`{"type":"fixed","name":"F","size":3,"logicalType":"decimal","precision":5,"scale":2}`), false, cols(types.Decimal(50, 2)), "\xff\xff\xfe", `-0.02`},
 		{"array in blocks", one(`{"type":"array","items":["null","int"]}`), false, cols(types.Array(types.Integer)), "\x02\x02\x02\x03\x06\x02\x04\x00\x00", `[1,2,null]`},
 		{"map, last of equal keys", one(`{"type":"map","values":"int"}`), false, cols(types.Map(types.String, types.Integer)), "\x06\x02k\x02\x02j\x04\x02k\x06\x00", `{"k":3,"j":2}`},
@@ -151,6 +153,20 @@ func TestAvroDecode(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAvroZigzagBoundaries: each length's first and last numbers.
+func TestAvroZigzagBoundaries(t *testing.T) {
+	for shift := range 64 {
+		for _, x := range []int64{1 << shift, 1<<shift - 1, -1 << shift, ^(1 << shift)} {
+			b := binary.AppendVarint(nil, x)
+			for _, pad := range []string{"", "\xff\xff\xff\xff\xff\xff\xff\xff"} {
+				if got, at := zigzag(append(bytes.Clone(b), pad...), 0); got != x || at != len(b) {
+					t.Fatalf("%d: got %d at %d", x, got, at)
+				}
+			}
+		}
 	}
 }
 
@@ -307,7 +323,11 @@ func TestAvroWideDecimals(t *testing.T) {
 
 func TestAvroZigzag(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		x := rapid.OneOf(rapid.Int64(), rapid.Just(int64(math.MinInt64)), rapid.Int64Range(-300, 300)).Draw(rt, "x")
+		// Every length of number is as likely as every other one.
+		x := int64(rapid.Uint64().Draw(rt, "bits") >> rapid.IntRange(0, 63).Draw(rt, "shift"))
+		if rapid.Bool().Draw(rt, "negative") {
+			x = ^x
+		}
 		pad := rapid.SliceOfN(rapid.Byte(), 0, 9).Draw(rt, "pad")
 		b := binary.AppendVarint(nil, x)
 		got, at := zigzag(append(bytes.Clone(b), pad...), 0)
