@@ -107,7 +107,7 @@ func (p *planner) createAs(s *sql.CreateAs) Planned {
 		failHint(sql.CodeExists, s.Name.Span, "CREATE OR REPLACE changes it, DROP removes it", "Cannot add %s '%s': A %s with the same name already exists", s.Kind, name, old.Kind.Word())
 	}
 	if s.Query.Limit >= 0 {
-		fail(sql.CodeUnsupported, s.Query.LimitSpan, "%s query does not support LIMIT clause", "CREATE "+upper(s.Kind.String())+" AS SELECT")
+		fail(sql.CodePersistent, s.Query.LimitSpan, "%s statements don't support LIMIT clause", "CREATE "+upper(s.Kind.String())+" AS SELECT")
 	}
 	prefix := map[sql.SourceKind]string{sql.Stream: "CSAS", sql.Table: "CTAS"}[s.Kind]
 	id := fmt.Sprintf("%s_%s_%d", prefix, name, p.NextID)
@@ -309,7 +309,7 @@ func (p *planner) insertSelect(s *sql.InsertSelect) Planned {
 	}
 	refuseInternal(target.Topic, s.Target.Span)
 	if s.Query.Limit >= 0 {
-		fail(sql.CodeUnsupported, s.Query.LimitSpan, "INSERT INTO query does not support LIMIT clause")
+		fail(sql.CodePersistent, s.Query.LimitSpan, "INSERT INTO ... SELECT statements don't support LIMIT clause")
 	}
 	id := p.insertID(w)
 	b := p.newBuilder(s.Query, id, false)

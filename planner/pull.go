@@ -27,10 +27,10 @@ func (p *planner) pull(s *sql.Select) Planned {
 		out.Filter = r.predicate(q.Where)
 		p.refusePullColumns(q.Where)
 	}
-	for _, it := range b.pullItems(src) {
+	for _, it := range b.pullItems() {
 		out.Columns = append(out.Columns, it.expr)
 		out.Names = append(out.Names, types.Column{Name: it.name, Type: it.expr.Type})
-		out.KeyColumns = append(out.KeyColumns, it.expr.Op == plan.OpColumn && it.expr.Column >= 0 && it.expr.Column < len(src.Schema.Key))
+		out.KeyColumns = append(out.KeyColumns, src.Kind == catalog.Table && isKeyColumn(it.expr, src))
 	}
 	if src.Kind == catalog.Stream {
 		out.Stream = &plan.Source{Name: src.Name, Topic: src.Topic, Key: src.Key, Value: src.Value, Timestamp: src.Timestamp,
@@ -39,6 +39,13 @@ func (p *planner) pull(s *sql.Select) Planned {
 	}
 	p.pullTable(src, out, q)
 	return &PullQuery{Pull: out}
+}
+
+// isKeyColumn reports whether an expression is a column of a table's key, to which
+// the bounds of its window belong.
+func isKeyColumn(e *plan.Expr, src *catalog.Source) bool {
+	return e.Op == plan.OpColumn &&
+		(e.Column >= 0 && e.Column < len(src.Schema.Key) || e.Column == plan.ColWindowStart || e.Column == plan.ColWindowEnd)
 }
 
 func allNeeded(n int) []bool {
@@ -90,22 +97,12 @@ func (p *planner) refusePullColumns(e sql.Expr) {
 	})
 }
 
-// pullItems resolves the select list; * of a windowed table shows the window's
-// bounds after the key.
-func (b *builder) pullItems(src *catalog.Source) []item {
+// pullItems resolves the select list.
+func (b *builder) pullItems() []item {
 	r := b.resolver("SELECT clause of a pull query")
 	var items []item
 	for _, it := range b.q.Items {
-		got := b.selectItem(r, it)
-		if it.Star && it.Expr == nil && src.Windowed != nil && src.Kind == catalog.Table {
-			bounds := []item{
-				{name: "WINDOWSTART", expr: column(plan.ColWindowStart, types.Bigint)},
-				{name: "WINDOWEND", expr: column(plan.ColWindowEnd, types.Bigint)},
-			}
-			nKeys := len(src.Schema.Key)
-			got = append(append(append([]item(nil), got[:nKeys]...), bounds...), got[nKeys:]...)
-		}
-		items = append(items, got...)
+		items = append(items, b.selectItem(r, it)...)
 	}
 	b.nameItems(items)
 	return items

@@ -150,11 +150,12 @@ func unparen(e sql.Expr) sql.Expr {
 	}
 }
 
-// star expands * or source.*.
+// star expands * or source.*. The bounds of a windowed source are among them,
+// unless the result has the same windowed key.
 func (b *builder) star(s *scope, it sql.SelectItem) []item {
 	var items []item
 	for _, col := range s.columns {
-		if col.system || it.Source.Name != "" && col.source != it.Source.Name {
+		if col.system && !(col.bounds && b.q.Window == nil && (b.transient || s.joined)) || it.Source.Name != "" && col.source != it.Source.Name {
 			continue
 		}
 		name := col.name
