@@ -171,8 +171,10 @@ func (r *puller) read(ctx context.Context, v *op.View) error {
 	if r.p.Keys == nil {
 		err = v.Scan(first, last, take)
 	}
+	seen := map[string]bool{} // alternatives of a WHERE clause may name a key twice
 	for _, key := range r.p.Keys {
-		if err == nil && failed == nil {
+		if text := string(v.AppendKey(nil, key)); err == nil && failed == nil && !seen[text] {
+			seen[text] = true
 			err = v.Get(key, first, last, take)
 		}
 	}

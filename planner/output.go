@@ -376,7 +376,12 @@ func (p *planner) selectQuery(s *sql.Select) Planned {
 	if s.Query.Emit == sql.EmitNone {
 		return p.pull(s)
 	}
-	b := p.newBuilder(s.Query, fmt.Sprintf("transient_%s_%d", s.Query.From.Source.Name.Name, p.NextID), true)
+	prefix, scalable := "transient", p.isScalable(s.Query)
+	if scalable {
+		prefix = "SCALABLE_PUSH_QUERY"
+	}
+	b := p.newBuilder(s.Query, fmt.Sprintf("%s_%s_%d", prefix, s.Query.From.Source.Name.Name, p.NextID), true)
+	b.scalable = scalable
 	items := b.build()
 	op := &plan.Project{}
 	schema := types.Schema{Key: b.rel.schema.Key}
@@ -402,6 +407,36 @@ func (p *planner) selectQuery(s *sql.Select) Planned {
 	rel.schema = schema
 	b.push("result", result)
 	return &PushQuery{Query: b.finish(p.text(s.Span), "")}
+}
+
+// isScalable reports whether a push query is a scalable one: with
+// ksql.query.push.v2.enabled, those that only filter and project what comes from
+// now on out of one persistent query. KSQL names them SCALABLE_PUSH_QUERY and
+// leaves out a stream's rows without a key. They run as all others do, which share
+// the log's memory tail and have no consumer or topics of their own.
+func (p *planner) isScalable(q *sql.Query) bool {
+	stateless := !hasAggregates(q) && len(q.From.Joins) == 0 && q.Window == nil && len(q.GroupBy) == 0 && len(q.PartitionBy) == 0 && q.Having == nil
+	if p.property("ksql.query.push.v2.enabled", "false") != "true" || p.property("auto.offset.reset", "latest") != "latest" ||
+		!stateless || len(p.Catalog.WrittenBy(q.From.Source.Name.Name)) != 1 {
+		return false
+	}
+	for _, e := range append([]sql.SelectItem{{Expr: q.Where}}, q.Items...) {
+		if e.Expr != nil && mentionsOffsets(e.Expr) {
+			return false
+		}
+	}
+	return true
+}
+
+// mentionsOffsets reports whether an expression names where in its topic a row
+// stood.
+func mentionsOffsets(e sql.Expr) bool {
+	found := false
+	eachExpr(e, func(x sql.Expr) {
+		ref, ok := x.(*sql.ColumnRef)
+		found = found || ok && (ref.Name.Name == "ROWPARTITION" || ref.Name.Name == "ROWOFFSET")
+	})
+	return found
 }
 
 // finish splits the tree into sub-plans.

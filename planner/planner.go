@@ -24,6 +24,9 @@ type Env struct {
 	NextID int64
 	// ServiceID names internal topics.
 	ServiceID string
+	// Evaluate returns the value of an expression without columns. Without it only
+	// literals are known when a query is planned.
+	Evaluate func(*plan.Expr) (types.Value, error)
 }
 
 // TopicSpec is a topic that must exist before a statement takes effect.
