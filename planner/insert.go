@@ -20,6 +20,9 @@ func (p *planner) insertValues(s *sql.InsertValues) Planned {
 	}
 	refuseInternal(target.Topic, s.Target.Span)
 	names := p.insertColumns(target, s)
+	if s.Columns != nil && len(names) != len(s.Values) {
+		fail(sql.CodeInsert, s.Span, "Expected number columns and values to match: %d, %d", len(names), len(s.Values))
+	}
 	if len(names) != len(s.Values) {
 		fail(sql.CodeInsert, s.Span, "Expected a value for each column. Expected Columns: %d. Got %d values", len(names), len(s.Values))
 	}

@@ -120,20 +120,16 @@ func (a *pullAccess) keyOf(e *plan.Expr) (key int, isRange bool) {
 	default:
 		return -1, false
 	}
-	col, others := e.Args[0], e.Args[1:]
+	a.checkOperands(e.Args)
+	col := e.Args[0]
 	if col.Op != plan.OpColumn && e.Op != plan.OpIn {
-		col, others = e.Args[1], e.Args[:1]
+		col = e.Args[1]
 	}
 	if col.Op != plan.OpColumn {
 		a.refuse("A comparison must directly reference a key column")
 	}
 	if col.Column < 0 || col.Column >= len(a.src.Schema.Key) {
 		return -1, false
-	}
-	for _, o := range others {
-		if readsColumns(o) {
-			a.refuse("A comparison must be between a key column and a resolvable expression")
-		}
 	}
 	switch e.Op {
 	case plan.OpEq, plan.OpIn:
@@ -146,6 +142,24 @@ func (a *pullAccess) keyOf(e *plan.Expr) (key int, isRange bool) {
 	}
 	a.refuse("Bound on key columns '[%s]' must currently be '='", a.keyNames())
 	return -1, false
+}
+
+// checkOperands refuses a comparison of a key column, cast or not, with what
+// depends on the row.
+func (a *pullAccess) checkOperands(operands []*plan.Expr) {
+	for i, o := range operands {
+		for o.Op == plan.OpCast {
+			o = o.Args[0]
+		}
+		if o.Op != plan.OpColumn || o.Column < 0 || o.Column >= len(a.src.Schema.Key) {
+			continue
+		}
+		for j, other := range operands {
+			if i != j && readsColumns(other) {
+				a.refuse("A comparison must be between a key column and a resolvable expression")
+			}
+		}
+	}
 }
 
 // readsColumns reports whether an expression depends on the row.
