@@ -25,6 +25,31 @@ func (e *Engine) Produce(ctx context.Context, tp kafka.TopicPartition, batches [
 	return nil
 }
 
+// TopicPartitions returns the partition count of a topic.
+func (e *Engine) TopicPartitions(topic string) (int32, error) { return e.partitions(topic) }
+
+// EachRecord calls f for the records that a topic holds now, partition by
+// partition, those of a partition in order. A record is valid during the call
+// only. An error of f ends the walk and is returned.
+func (e *Engine) EachRecord(ctx context.Context, topic string, f func(partition int32, r *kafka.Record) error) error {
+	n, err := e.partitions(topic)
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		tp := kafka.TopicPartition{Topic: topic, Partition: i}
+		first, stable, err := e.cluster.Bounds(ctx, tp)
+		if err != nil {
+			return err
+		}
+		err = eachRecord(e.cluster, tp, first, stable, func(r *kafka.Record) error { return f(i, r) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // TopicRecords returns how many offsets a topic's partitions hold.
 func (e *Engine) TopicRecords(ctx context.Context, topic string) (int64, error) {
 	t, ok := e.cluster.Topic(topic)

@@ -39,7 +39,8 @@ func (s *Session) push(ctx context.Context, q *plan.Query) (Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Rows{QueryID: q.ID, Push: true, Columns: resultColumns(q)}
+	columns, limit := resultColumns(q)
+	out := &Rows{QueryID: q.ID, Push: true, Columns: columns, Limit: limit}
 	if !earliest {
 		out.Hint = LatestHint
 	}
@@ -49,15 +50,15 @@ func (s *Session) push(ctx context.Context, q *plan.Query) (Result, error) {
 	return out, nil
 }
 
-// resultColumns returns the columns that a transient query shows.
-func resultColumns(q *plan.Query) []types.Column {
+// resultColumns returns the columns that a transient query shows, and its limit.
+func resultColumns(q *plan.Query) (cols []types.Column, limit int64) {
 	nodes := q.SubPlans[len(q.SubPlans)-1].Nodes
 	result := nodes[len(nodes)-1].Op.(*plan.Result)
-	cols := make([]types.Column, len(result.Columns))
+	cols = make([]types.Column, len(result.Columns))
 	for i, c := range result.Columns {
 		cols[i] = q.Result.Column(c)
 	}
-	return cols
+	return cols, result.Limit
 }
 
 // pushRows are the rows of a running push query.
@@ -170,7 +171,7 @@ func (s *Session) pull(ctx context.Context, cat *catalog.Catalog, id, source str
 			rows.failed <- err
 		}
 	}()
-	return &Rows{QueryID: id, Columns: p.Names, Key: p.KeyColumns, rows: rows}, nil
+	return &Rows{QueryID: id, Stream: p.Stream != nil, Columns: p.Names, Key: p.KeyColumns, Limit: p.Limit, rows: rows}, nil
 }
 
 // pullRows are the rows of a pull query.

@@ -82,10 +82,15 @@ type (
 		QueryID string
 		// Push says that the rows are changes that go on coming.
 		Push bool
+		// Stream says that a pull query reads a stream: what it shows has no key, and
+		// over HTTP it ends with a message as a push query does.
+		Stream bool
 		// Columns are the result's columns; Key marks those of the key in a pull
-		// query.
+		// query on a table.
 		Columns []types.Column
 		Key     []bool
+		// Limit is the number of rows after which the query ends, -1 for none.
+		Limit int64
 		// Hint tells what to know about an empty result.
 		Hint string
 		rows rowSource

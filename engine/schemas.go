@@ -188,29 +188,74 @@ func (e *Engine) applySchemas(events []registry.Event) error {
 	return nil
 }
 
-// registerFor registers what an INSERT VALUES writes with, when nobody has yet:
-// the subject existed with another schema when the source was declared.
-func (e *Engine) registerFor(ctx context.Context, src *catalog.Source) error {
-	if !format.HasSchemas(src.Key) && !format.HasSchemas(src.Value) {
-		return nil
-	}
+// RegisterSchema registers a schema under a subject, durably, and returns the
+// version that it is. An id of 0 takes the next one. Errors: registry.ErrInvalid,
+// registry.ErrIncompatible.
+func (e *Engine) RegisterSchema(ctx context.Context, subject string, s registry.Schema, id int32) (registry.Version, error) {
+	var version registry.Version
+	err := e.changeSchemas(ctx, func(v *schemaView) (err error) {
+		var ev *registry.Event
+		if id == 0 {
+			version, ev, err = v.Propose(subject, s)
+		} else {
+			version, ev, err = v.ProposeID(subject, s, id)
+		}
+		if err != nil || ev == nil {
+			return err
+		}
+		return v.change(*ev)
+	})
+	return version, err
+}
+
+// SetCompatibility sets the compatibility level of a subject, or the default when
+// subject is empty.
+func (e *Engine) SetCompatibility(ctx context.Context, subject string, level registry.Level) error {
+	return e.changeSchemas(ctx, func(v *schemaView) error {
+		ev, err := v.ProposeLevel(subject, level)
+		if err != nil {
+			return err
+		}
+		return v.change(*ev)
+	})
+}
+
+// changeSchemas makes changes of the registry, durably and all together.
+func (e *Engine) changeSchemas(ctx context.Context, change func(*schemaView) error) error {
 	e.ddl.Lock()
 	defer e.ddl.Unlock()
 	v := &schemaView{Registry: e.schemas}
-	if err := v.keepKey(src); err != nil {
+	if err := change(v); err != nil || len(v.events) == 0 {
 		return err
 	}
-	if err := v.register(src, true); err != nil || len(v.events) == 0 {
-		return err
-	}
-	batch, err := e.schemaBatch(v.events)
+	return e.recordSchemas(ctx, v.events)
+}
+
+// recordSchemas writes changes of the registry and makes them. Called with ddl
+// held.
+func (e *Engine) recordSchemas(ctx context.Context, events []registry.Event) error {
+	batch, err := e.schemaBatch(events)
 	if err != nil {
 		return err
 	}
 	if err := e.cluster.Apply(ctx, change{appends: []executor.PartitionBatches{batch}}); err != nil {
 		return err
 	}
-	return e.applySchemas(v.events)
+	return e.applySchemas(events)
+}
+
+// registerFor registers what an INSERT VALUES writes with, when nobody has yet:
+// the subject existed with another schema when the source was declared.
+func (e *Engine) registerFor(ctx context.Context, src *catalog.Source) error {
+	if !format.HasSchemas(src.Key) && !format.HasSchemas(src.Value) {
+		return nil
+	}
+	return e.changeSchemas(ctx, func(v *schemaView) error {
+		if err := v.keepKey(src); err != nil {
+			return err
+		}
+		return v.register(src, true)
+	})
 }
 
 // keepKey refuses to write keys by another schema than the subject's: equal keys

@@ -7,9 +7,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql"
+	"github.com/millrace/millrace/sql/types"
 )
 
 // Session holds what SET and DEFINE change for the statements that follow. It is
@@ -159,6 +162,9 @@ func (e *Engine) view() view {
 func (s *Session) env(v view, text string) planner.Env {
 	return planner.Env{
 		Catalog: v.catalog, Text: text, Properties: s.properties, NextID: v.nextID, ServiceID: s.engine.cfg.ServiceID, Schemas: v.schemas,
+		Evaluate: func(e *plan.Expr) (types.Value, error) {
+			return executor.Evaluate(e, s.engine.cfg.Clock.Now().UnixMilli())
+		},
 		Topic: func(name string) (int32, bool) {
 			if n, ok := v.topics[name]; ok {
 				return n, n > 0

@@ -20,12 +20,10 @@ type PullOptions struct {
 	WaitInputs bool
 }
 
-// errLimit ends a pull at its limit.
-var errLimit = errors.New("limit reached")
-
 // Pull answers a pull query from committed state, or from a stream's topic up to
-// its present end, calling yield for each row until the limit. An error of yield
-// ends the pull and is returned.
+// its present end, calling yield for each row until the limit: of a table's rows,
+// those first in order of key and window. An error of yield ends the pull and is
+// returned.
 func (e *Executor) Pull(ctx context.Context, p *plan.Pull, opts PullOptions, yield func(Row) error) error {
 	if p.Limit == 0 {
 		return nil
@@ -61,8 +59,8 @@ func (e *Executor) Pull(ctx context.Context, p *plan.Pull, opts PullOptions, yie
 	if err == nil {
 		err = r.flush()
 	}
-	if errors.Is(err, errLimit) {
-		return nil
+	if err == nil {
+		err = r.top.finish(yield)
 	}
 	return err
 }
@@ -130,11 +128,17 @@ type puller struct {
 	columns []*expr.Expr
 	c       expr.Context
 	b       *batch.Batch
-	left    int64
+	// top takes the rows of a query with LIMIT, nil without one.
+	top *firstRows
+	// places are where the rows of b stand in the order of top.
+	places []string
 }
 
 func newPuller(e *Executor, p *plan.Pull, yield func(Row) error) (*puller, error) {
-	r := &puller{p: p, yield: yield, left: p.Limit, b: new(batch.Batch)}
+	r := &puller{p: p, yield: yield, b: new(batch.Batch)}
+	if p.Limit >= 0 {
+		r.top = &firstRows{limit: p.Limit}
+	}
 	var err error
 	if p.Filter != nil {
 		if r.filter, err = expr.Compile(p.Filter, &p.Input); err != nil {
@@ -163,7 +167,7 @@ func (r *puller) read(ctx context.Context, v *op.View) error {
 			return true
 		}
 		if failed = ctx.Err(); failed == nil {
-			failed = r.add(s)
+			failed = r.add(v, s)
 		}
 		return failed == nil
 	}
@@ -171,8 +175,10 @@ func (r *puller) read(ctx context.Context, v *op.View) error {
 	if r.p.Keys == nil {
 		err = v.Scan(first, last, take)
 	}
+	seen := map[string]bool{} // alternatives of a WHERE clause may name a key twice
 	for _, key := range r.p.Keys {
-		if err == nil && failed == nil {
+		if text := string(v.AppendKey(nil, key)); err == nil && failed == nil && !seen[text] {
+			seen[text] = true
 			err = v.Get(key, first, last, take)
 		}
 	}
@@ -182,7 +188,10 @@ func (r *puller) read(ctx context.Context, v *op.View) error {
 	return err
 }
 
-func (r *puller) add(s op.Stored) error {
+func (r *puller) add(v *op.View, s op.Stored) error {
+	if r.top != nil {
+		r.places = append(r.places, placeOf(v, s))
+	}
 	i := r.b.Append(s.Time, 0, 0, batch.Insert)
 	for k, v := range append(s.Key, s.Value...) {
 		if !r.b.Cols[k].Set(i, v) {
@@ -202,6 +211,7 @@ func (r *puller) add(s op.Stored) error {
 func (r *puller) flush() error {
 	defer r.b.Reset(&r.p.Input, r.p.Windowed != nil)
 	defer r.c.Scratch.Reset()
+	defer func() { r.places = r.places[:0] }()
 	sel := batch.Range(0, r.b.Rows)
 	if r.filter != nil {
 		// A row whose predicate fails is left out, as WHERE does everywhere.
@@ -216,13 +226,10 @@ func (r *puller) flush() error {
 		for k, v := range vecs {
 			row.Values[k] = v.Value(i)
 		}
-		if err := r.yield(row); err != nil {
+		if r.top != nil {
+			r.top.add(r.places[i], row)
+		} else if err := r.yield(row); err != nil {
 			return err
-		}
-		if r.left > 0 {
-			if r.left--; r.left == 0 {
-				return errLimit
-			}
 		}
 	}
 	return nil

@@ -20,6 +20,9 @@ func (p *planner) insertValues(s *sql.InsertValues) Planned {
 	}
 	refuseInternal(target.Topic, s.Target.Span)
 	names := p.insertColumns(target, s)
+	if s.Columns != nil && len(names) != len(s.Values) {
+		fail(sql.CodeInsert, s.Span, "Expected number columns and values to match: %d, %d", len(names), len(s.Values))
+	}
 	if len(names) != len(s.Values) {
 		fail(sql.CodeInsert, s.Span, "Expected a value for each column. Expected Columns: %d. Got %d values", len(names), len(s.Values))
 	}
@@ -82,9 +85,22 @@ func nullRow(cols []types.Column) []*plan.Expr {
 	return row
 }
 
+// emptyStruct is STRUCT(): all fields are NULL, but the struct is not. Its type
+// comes from where it is put, so that it has one in an INSERT only.
+func emptyStruct(t types.Type) *plan.Expr {
+	fields := make([]types.Column, len(t.Fields))
+	for i, f := range t.Fields {
+		fields[i] = types.Column{Name: f.Name, Type: f.Type}
+	}
+	return &plan.Expr{Op: plan.OpStruct, Type: t, Args: nullRow(fields)}
+}
+
 // insertValue resolves a value and coerces it to its column: literals leniently
 // ('1' to INTEGER, 1 to STRING), expressions by the strict rules.
 func (p *planner) insertValue(r *resolver, e sql.Expr, col types.Column) *plan.Expr {
+	if lit, ok := unparen(e).(*sql.StructLit); ok && len(lit.Names) == 0 && col.Type.Kind == types.KindStruct {
+		return emptyStruct(col.Type)
+	}
 	x := r.resolve(e)
 	if x.Type.Kind == types.KindNull {
 		null := types.NullValue

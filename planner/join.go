@@ -293,14 +293,14 @@ func (b *builder) keySide(s *side, e *plan.Expr, m meeting, how keying) *side {
 	schema := types.Schema{Key: []types.Column{{Name: "ROWKEY", Type: e.Type}}}
 	scope := &scope{joined: true}
 	for _, c := range s.scope.columns {
-		if c.system && !b.mentions(c.name) {
+		if c.system && !c.bounds && !b.mentions(c.name) {
 			continue
 		}
 		if c.expr.Op == plan.OpColumn && c.source == "" {
 			continue // the old synthetic key stands for nothing after a rekey
 		}
 		name := c.source + "_" + c.name
-		scope.columns = append(scope.columns, binding{source: c.source, name: c.name, expr: column(1+len(value), c.expr.Type), system: c.system})
+		scope.columns = append(scope.columns, binding{source: c.source, name: c.name, expr: column(1+len(value), c.expr.Type), system: c.system, bounds: c.bounds})
 		value = append(value, c.expr)
 		schema.Value = append(schema.Value, types.Column{Name: name, Type: c.expr.Type})
 	}
@@ -512,14 +512,14 @@ func (b *builder) prefixTable(s *side) *side {
 		op.Key = append(op.Key, i)
 	}
 	for _, c := range s.scope.columns {
-		if c.system && !b.mentions(c.name) {
+		if c.system && !c.bounds && !b.mentions(c.name) {
 			continue
 		}
 		at := nKeys + len(op.Value)
 		if c.expr.Column >= 0 && c.expr.Column < nKeys {
 			out.keyEquiv[c.expr.Column] = []int{at}
 		}
-		out.scope.columns = append(out.scope.columns, binding{source: c.source, name: c.name, expr: column(at, c.expr.Type), system: c.system})
+		out.scope.columns = append(out.scope.columns, binding{source: c.source, name: c.name, expr: column(at, c.expr.Type), system: c.system, bounds: c.bounds})
 		op.Value = append(op.Value, c.expr)
 		schema.Value = append(schema.Value, types.Column{Name: c.source + "_" + c.name, Type: c.expr.Type})
 	}

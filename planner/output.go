@@ -107,7 +107,7 @@ func (p *planner) createAs(s *sql.CreateAs) Planned {
 		failHint(sql.CodeExists, s.Name.Span, "CREATE OR REPLACE changes it, DROP removes it", "Cannot add %s '%s': A %s with the same name already exists", s.Kind, name, old.Kind.Word())
 	}
 	if s.Query.Limit >= 0 {
-		fail(sql.CodeUnsupported, s.Query.LimitSpan, "%s query does not support LIMIT clause", "CREATE "+upper(s.Kind.String())+" AS SELECT")
+		fail(sql.CodePersistent, s.Query.LimitSpan, "%s statements don't support LIMIT clause", "CREATE "+upper(s.Kind.String())+" AS SELECT")
 	}
 	prefix := map[sql.SourceKind]string{sql.Stream: "CSAS", sql.Table: "CTAS"}[s.Kind]
 	id := fmt.Sprintf("%s_%s_%d", prefix, name, p.NextID)
@@ -331,7 +331,7 @@ func (p *planner) insertSelect(s *sql.InsertSelect) Planned {
 	}
 	refuseInternal(target.Topic, s.Target.Span)
 	if s.Query.Limit >= 0 {
-		fail(sql.CodeUnsupported, s.Query.LimitSpan, "INSERT INTO query does not support LIMIT clause")
+		fail(sql.CodePersistent, s.Query.LimitSpan, "INSERT INTO ... SELECT statements don't support LIMIT clause")
 	}
 	id := p.insertID(w)
 	b := p.newBuilder(s.Query, id, false)
@@ -398,7 +398,12 @@ func (p *planner) selectQuery(s *sql.Select) Planned {
 	if s.Query.Emit == sql.EmitNone {
 		return p.pull(s)
 	}
-	b := p.newBuilder(s.Query, fmt.Sprintf("transient_%s_%d", s.Query.From.Source.Name.Name, p.NextID), true)
+	prefix, scalable := "transient", p.isScalable(s.Query)
+	if scalable {
+		prefix = "SCALABLE_PUSH_QUERY"
+	}
+	b := p.newBuilder(s.Query, fmt.Sprintf("%s_%s_%d", prefix, s.Query.From.Source.Name.Name, p.NextID), true)
+	b.scalable = scalable
 	items := b.build()
 	op := &plan.Project{}
 	schema := types.Schema{Key: b.rel.schema.Key}
@@ -424,6 +429,36 @@ func (p *planner) selectQuery(s *sql.Select) Planned {
 	rel.schema = schema
 	b.push("result", result)
 	return &PushQuery{Query: b.finish(p.text(s.Span), "")}
+}
+
+// isScalable reports whether a push query is a scalable one: with
+// ksql.query.push.v2.enabled, those that only filter and project what comes from
+// now on out of one persistent query. KSQL names them SCALABLE_PUSH_QUERY and
+// leaves out a stream's rows without a key. They run as all others do, which share
+// the log's memory tail and have no consumer or topics of their own.
+func (p *planner) isScalable(q *sql.Query) bool {
+	stateless := !hasAggregates(q) && len(q.From.Joins) == 0 && q.Window == nil && len(q.GroupBy) == 0 && len(q.PartitionBy) == 0 && q.Having == nil
+	if p.property("ksql.query.push.v2.enabled", "false") != "true" || p.property("auto.offset.reset", "latest") != "latest" ||
+		!stateless || len(p.Catalog.WrittenBy(q.From.Source.Name.Name)) != 1 {
+		return false
+	}
+	for _, e := range append([]sql.SelectItem{{Expr: q.Where}}, q.Items...) {
+		if e.Expr != nil && mentionsOffsets(e.Expr) {
+			return false
+		}
+	}
+	return true
+}
+
+// mentionsOffsets reports whether an expression names where in its topic a row
+// stood.
+func mentionsOffsets(e sql.Expr) bool {
+	found := false
+	eachExpr(e, func(x sql.Expr) {
+		ref, ok := x.(*sql.ColumnRef)
+		found = found || ok && (ref.Name.Name == "ROWPARTITION" || ref.Name.Name == "ROWOFFSET")
+	})
+	return found
 }
 
 // finish splits the tree into sub-plans.

@@ -26,6 +26,9 @@ type Env struct {
 	ServiceID string
 	// Schemas is the schema registry, nil where there is none.
 	Schemas Schemas
+	// Evaluate returns the value of an expression without columns. Without it only
+	// literals are known when a query is planned.
+	Evaluate func(*plan.Expr) (types.Value, error)
 }
 
 // TopicSpec is a topic that must exist before a statement takes effect.

@@ -25,20 +25,30 @@ func (p *planner) pull(s *sql.Select) Planned {
 	if q.Where != nil {
 		r := b.resolver("WHERE clause")
 		out.Filter = r.predicate(q.Where)
-		p.refusePullColumns(q.Where)
+		p.refusePullColumns("WHERE", q.Where)
 	}
-	for _, it := range b.pullItems(src) {
+	for _, it := range b.pullItems() {
 		out.Columns = append(out.Columns, it.expr)
 		out.Names = append(out.Names, types.Column{Name: it.name, Type: it.expr.Type})
-		out.KeyColumns = append(out.KeyColumns, it.expr.Op == plan.OpColumn && it.expr.Column >= 0 && it.expr.Column < len(src.Schema.Key))
+		out.KeyColumns = append(out.KeyColumns, src.Kind == catalog.Table && isKeyColumn(it.expr, src))
 	}
 	if src.Kind == catalog.Stream {
+		if p.property("ksql.query.pull.stream.enabled", "true") == "false" {
+			failHint(sql.CodePull, q.From.Source.Span, "add EMIT CHANGES for a push query, or SET 'ksql.query.pull.stream.enabled'='true'", "Pull queries on streams are disabled")
+		}
 		out.Stream = &plan.Source{Name: src.Name, Topic: src.Topic, Key: src.Key, Value: src.Value, Timestamp: src.Timestamp,
 			Headers: src.Headers, Needed: allNeeded(src.Schema.Len())}
 		return &PullQuery{Pull: out}
 	}
 	p.pullTable(src, out, q)
 	return &PullQuery{Pull: out}
+}
+
+// isKeyColumn reports whether an expression is a column of a table's key, to which
+// the bounds of its window belong.
+func isKeyColumn(e *plan.Expr, src *catalog.Source) bool {
+	return e.Op == plan.OpColumn &&
+		(e.Column >= 0 && e.Column < len(src.Schema.Key) || e.Column == plan.ColWindowStart || e.Column == plan.ColWindowEnd)
 }
 
 func allNeeded(n int) []bool {
@@ -75,37 +85,30 @@ func (p *planner) checkPull(q *sql.Query) {
 	if q.Having != nil {
 		refuse(true, q.Having.Pos(), "HAVING")
 	}
+	if q.Limit >= 0 && p.property("ksql.query.pull.limit.clause.enabled", "true") == "false" {
+		failHint(sql.CodePull, q.LimitSpan, "add EMIT CHANGES for a push query", "LIMIT clause in pull queries is currently disabled. You can enable them by setting ksql.query.pull.limit.clause.enabled=true")
+	}
 	for _, it := range q.Items {
 		if it.Expr != nil {
-			p.refusePullColumns(it.Expr)
+			p.refusePullColumns("SELECT", it.Expr)
 		}
 	}
 }
 
-func (p *planner) refusePullColumns(e sql.Expr) {
+func (p *planner) refusePullColumns(clause string, e sql.Expr) {
 	eachExpr(e, func(x sql.Expr) {
 		if ref, ok := x.(*sql.ColumnRef); ok && (ref.Name.Name == "ROWPARTITION" || ref.Name.Name == "ROWOFFSET") {
-			failHint(sql.CodePull, ref.Span, "add EMIT CHANGES for a push query", "Pull queries don't support the column %s", ref.Name.Name)
+			failHint(sql.CodePull, ref.Span, "add EMIT CHANGES for a push query", "Pull queries don't support the following columns in %s clauses: %s", clause, types.QuoteName(ref.Name.Name))
 		}
 	})
 }
 
-// pullItems resolves the select list; * of a windowed table shows the window's
-// bounds after the key.
-func (b *builder) pullItems(src *catalog.Source) []item {
+// pullItems resolves the select list.
+func (b *builder) pullItems() []item {
 	r := b.resolver("SELECT clause of a pull query")
 	var items []item
 	for _, it := range b.q.Items {
-		got := b.selectItem(r, it)
-		if it.Star && it.Expr == nil && src.Windowed != nil && src.Kind == catalog.Table {
-			bounds := []item{
-				{name: "WINDOWSTART", expr: column(plan.ColWindowStart, types.Bigint)},
-				{name: "WINDOWEND", expr: column(plan.ColWindowEnd, types.Bigint)},
-			}
-			nKeys := len(src.Schema.Key)
-			got = append(append(append([]item(nil), got[:nKeys]...), bounds...), got[nKeys:]...)
-		}
-		items = append(items, got...)
+		items = append(items, b.selectItem(r, it)...)
 	}
 	b.nameItems(items)
 	return items
@@ -119,10 +122,11 @@ func (p *planner) pullTable(src *catalog.Source, out *plan.Pull, q *sql.Query) {
 		failHint(sql.CodePull, q.From.Source.Span, "CREATE TABLE name AS SELECT * FROM "+src.Name+" materialises it, or add EMIT CHANGES",
 			"The %s isn't queryable: it is not a materialized table", types.QuoteName(src.Name))
 	}
+	p.checkAccess(src, q, out.Filter)
 	out.QueryID, out.Store = src.QueryID, src.Store
 	if out.Filter != nil {
-		out.Keys = lookupKeys(out.Filter, len(src.Schema.Key))
-		narrowBounds(out.Filter, &out.Bounds)
+		out.Keys = p.lookupKeys(out.Filter, len(src.Schema.Key))
+		p.narrowBounds(out.Filter, &out.Bounds)
 	}
 	agg, columns := materialisation(query.Plan)
 	if agg == nil {
@@ -196,22 +200,22 @@ func materialisation(q *plan.Query) (*plan.Node, aggregateView) {
 
 // lookupKeys returns the keys that a predicate restricts a row to, nil when it
 // does not: equalities, IN lists and ORs of them over all key columns.
-func lookupKeys(pred *plan.Expr, nKeys int) [][]types.Value {
+func (p *planner) lookupKeys(pred *plan.Expr, nKeys int) [][]types.Value {
 	switch pred.Op {
 	case plan.OpOr:
-		l, r := lookupKeys(pred.Args[0], nKeys), lookupKeys(pred.Args[1], nKeys)
+		l, r := p.lookupKeys(pred.Args[0], nKeys), p.lookupKeys(pred.Args[1], nKeys)
 		if l == nil || r == nil {
 			return nil
 		}
 		return append(l, r...)
 	case plan.OpAnd, plan.OpEq, plan.OpIn:
-		return conjunctKeys(pred, nKeys)
+		return p.conjunctKeys(pred, nKeys)
 	}
 	return nil
 }
 
 // conjunctKeys collects the values of each key column from a conjunction.
-func conjunctKeys(pred *plan.Expr, nKeys int) [][]types.Value {
+func (p *planner) conjunctKeys(pred *plan.Expr, nKeys int) [][]types.Value {
 	values := make([][]types.Value, nKeys)
 	var nested [][]types.Value
 	var visit func(e *plan.Expr)
@@ -222,22 +226,23 @@ func conjunctKeys(pred *plan.Expr, nKeys int) [][]types.Value {
 			visit(e.Args[1])
 		case plan.OpOr:
 			if nested == nil {
-				nested = lookupKeys(e, nKeys)
+				nested = p.lookupKeys(e, nKeys)
 			}
 		case plan.OpEq, plan.OpIn:
 			col, list := e.Args[0], e.Args[1:]
-			if e.Op == plan.OpEq && col.Op == plan.OpLiteral {
+			if e.Op == plan.OpEq && col.Op != plan.OpColumn {
 				col, list = e.Args[1], e.Args[:1]
 			}
 			if col.Op != plan.OpColumn || col.Column < 0 || col.Column >= nKeys || values[col.Column] != nil {
 				return
 			}
-			for _, v := range list {
-				if v.Op != plan.OpLiteral || v.Value.IsNull() {
+			for _, e := range list {
+				v, ok := p.constant(e)
+				if !ok {
 					values[col.Column] = nil
 					return
 				}
-				values[col.Column] = append(values[col.Column], *v.Value)
+				values[col.Column] = append(values[col.Column], v)
 			}
 		}
 	}
@@ -259,23 +264,27 @@ func conjunctKeys(pred *plan.Expr, nKeys int) [][]types.Value {
 }
 
 // narrowBounds takes window limits from the conjuncts of a predicate.
-func narrowBounds(pred *plan.Expr, bounds *plan.WindowBounds) {
+func (p *planner) narrowBounds(pred *plan.Expr, bounds *plan.WindowBounds) {
 	if pred.Op == plan.OpAnd {
-		narrowBounds(pred.Args[0], bounds)
-		narrowBounds(pred.Args[1], bounds)
+		p.narrowBounds(pred.Args[0], bounds)
+		p.narrowBounds(pred.Args[1], bounds)
 		return
 	}
 	if len(pred.Args) != 2 {
 		return
 	}
 	col, lit, op := pred.Args[0], pred.Args[1], pred.Op
-	if col.Op == plan.OpLiteral {
+	if col.Op != plan.OpColumn {
 		col, lit, op = lit, col, mirrored[op]
 	}
-	if lit.Op != plan.OpLiteral || col.Op != plan.OpColumn || lit.Type.Kind != types.KindBigint {
+	if col.Op != plan.OpColumn || lit.Type.Kind != types.KindBigint {
 		return
 	}
-	v := lit.Value.Int()
+	value, ok := p.constant(lit)
+	if !ok {
+		return
+	}
+	v := value.Int()
 	switch col.Column {
 	case plan.ColWindowStart:
 		narrow(&bounds.StartMin, &bounds.StartMax, op, v)

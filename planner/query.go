@@ -23,6 +23,9 @@ type item struct {
 // list over it.
 func (b *builder) build() []item {
 	b.from()
+	if b.scalable && !b.rel.table && len(b.rel.schema.Key) > 0 {
+		b.push("keyed", &plan.Filter{Predicate: keyNotNull(b.rel.schema.Key)})
+	}
 	if b.q.Where != nil {
 		r := b.resolver("WHERE clause")
 		pred := r.predicate(b.q.Where)
@@ -32,7 +35,7 @@ func (b *builder) build() []item {
 	}
 	b.checkClauses()
 	b.refuseKafkaValues()
-	if len(b.q.GroupBy) > 0 || b.hasAggregates() {
+	if len(b.q.GroupBy) > 0 || hasAggregates(b.q) {
 		return b.aggregate()
 	}
 	if b.q.Window != nil {
@@ -46,6 +49,20 @@ func (b *builder) build() []item {
 		items = b.partitionBy(items)
 	}
 	return b.flatten(items)
+}
+
+// keyNotNull is true for rows that have a key: not all of its columns are NULL.
+func keyNotNull(key []types.Column) *plan.Expr {
+	var all *plan.Expr
+	for i, c := range key {
+		null := boolean(plan.OpIsNull, column(i, c.Type))
+		if all == nil {
+			all = null
+		} else {
+			all = boolean(plan.OpAnd, all, null)
+		}
+	}
+	return negate(true, all)
 }
 
 // checkClauses refuses clauses that do not go together.
@@ -81,10 +98,10 @@ func (b *builder) needBefore() {
 	}
 }
 
-// hasAggregates reports whether the select list calls an aggregate function.
-func (b *builder) hasAggregates() bool {
+// hasAggregates reports whether a query's select list calls an aggregate function.
+func hasAggregates(q *sql.Query) bool {
 	found := false
-	for _, it := range b.q.Items {
+	for _, it := range q.Items {
 		if it.Expr != nil {
 			eachExpr(it.Expr, func(e sql.Expr) {
 				if c, ok := e.(*sql.Call); ok {
@@ -176,11 +193,12 @@ func unparen(e sql.Expr) sql.Expr {
 	}
 }
 
-// star expands * or source.*.
+// star expands * or source.*. The bounds of a windowed source are among them,
+// unless the result has the same windowed key.
 func (b *builder) star(s *scope, it sql.SelectItem) []item {
 	var items []item
 	for _, col := range s.columns {
-		if col.system || it.Source.Name != "" && col.source != it.Source.Name {
+		if col.system && !(col.bounds && b.q.Window == nil && (b.transient || s.joined)) || it.Source.Name != "" && col.source != it.Source.Name {
 			continue
 		}
 		name := col.name

@@ -29,6 +29,8 @@ type builder struct {
 	// id is the query's id, which its stores and topics are named after.
 	id        string
 	transient bool
+	// scalable says that rows of a stream without a key are left out.
+	scalable bool
 
 	rel   *relation
 	scope *scope

@@ -22,18 +22,33 @@ type binding struct {
 	name   string
 	expr   *plan.Expr
 	system bool // a pseudo column: left out of *
+	// bounds marks WINDOWSTART and WINDOWEND of a windowed source, which * shows in
+	// transient queries and in joins.
+	bounds bool
 }
 
-// sourceScope binds the columns of one source and the pseudo columns.
+// sourceScope binds the columns of one source and the pseudo columns; a window's
+// bounds stand behind the key.
 func sourceScope(alias string, schema types.Schema, windowed bool) *scope {
 	s := &scope{}
+	bindPseudo := func(bounds bool) {
+		for _, pc := range pseudoColumns(windowed) {
+			if isBounds := pc.column == plan.ColWindowStart || pc.column == plan.ColWindowEnd; isBounds == bounds {
+				s.columns = append(s.columns, binding{source: alias, name: pc.name, expr: column(pc.column, pc.typ), system: true, bounds: bounds})
+			}
+		}
+	}
 	for i := range schema.Len() {
+		if i == len(schema.Key) {
+			bindPseudo(true)
+		}
 		c := schema.Column(i)
 		s.columns = append(s.columns, binding{source: alias, name: c.Name, expr: column(i, c.Type)})
 	}
-	for _, pc := range pseudoColumns(windowed) {
-		s.columns = append(s.columns, binding{source: alias, name: pc.name, expr: column(pc.column, pc.typ), system: true})
+	if len(schema.Value) == 0 {
+		bindPseudo(true)
 	}
+	bindPseudo(false)
 	return s
 }
 

@@ -100,6 +100,7 @@ type rowStream struct {
 	fail    func([]byte) error
 	columns []types.Column
 	key     []bool
+	push    bool
 }
 
 func newRowStream(body io.Reader, fail func([]byte) error, end func()) *rowStream {
@@ -140,8 +141,9 @@ func (s *rowStream) header() (engine.Rows, error) {
 	if s.columns, s.key, err = parseSchema(first.Header.Schema); err != nil {
 		return engine.Rows{}, err
 	}
+	s.push = first.Header.QueryType == "PUSH"
 	go s.read() // ends with the body, or by close
-	return engine.Rows{QueryID: first.Header.QueryID, Push: first.Header.QueryType == "PUSH", Columns: s.columns, Key: s.key}, nil
+	return engine.Rows{QueryID: first.Header.QueryID, Push: s.push, Columns: s.columns, Key: s.key}, nil
 }
 
 func (s *rowStream) read() {
@@ -163,7 +165,7 @@ func (s *rowStream) readRow() (executor.Row, error) {
 		switch {
 		case e.Error != nil:
 			return executor.Row{}, s.fail(e.Error)
-		case e.Message == "Query Completed": // another session ended it
+		case e.Message == "Query Completed" && s.push: // another session ended it
 			return executor.Row{}, executor.ErrClosed
 		case e.Row != nil:
 			return s.row(e.Row.Columns, e.Row.Tombstone)

@@ -141,10 +141,10 @@ func (s *Server) streamRows(ctx context.Context, out *rowWriter, rows *engine.Ro
 		list, err := rows.Next(ctx)
 		switch {
 		case errors.Is(err, io.EOF):
-			out.end(rows.Push, true)
+			out.end()
 			return errStop
 		case errors.Is(err, executor.ErrClosed), s.stopping.Err() != nil:
-			out.end(rows.Push, false)
+			out.end()
 			return errStop
 		case err != nil:
 			return err
@@ -186,6 +186,11 @@ type rowWriter struct {
 	media   string
 	started bool
 	columns []types.Column
+	// message says that the last element is a message, and so that a comma may
+	// stand behind every other one. Else commas stand before.
+	message bool
+	limit   int64 // of rows, -1 for none
+	rows    int64 // taken so far
 	buf     []byte
 }
 
@@ -195,7 +200,8 @@ func newRowWriter(w http.ResponseWriter, media string) *rowWriter {
 
 // header starts the stream with the columns.
 func (o *rowWriter) header(rows *engine.Rows) {
-	o.started, o.columns = true, rows.Columns
+	o.started, o.columns, o.limit = true, rows.Columns, rows.Limit
+	o.message = o.media == typeV1JSON && (rows.Push || rows.Stream)
 	o.w.Header().Set("Content-Type", o.media)
 	names, kinds, schema := []string{}, []string{}, []string{}
 	for i, c := range rows.Columns {
@@ -221,7 +227,22 @@ func (o *rowWriter) header(rows *engine.Rows) {
 	if o.media == typeDelimited {
 		o.buf = append(o.buf, '\n')
 	}
+	o.behind()
 	o.flush()
+}
+
+// before and behind separate elements. A client that reads line by line gets a
+// row of a push query when it is sent, not with the next one.
+func (o *rowWriter) before() {
+	if !o.message {
+		o.buf = append(o.buf, ",\n"...)
+	}
+}
+
+func (o *rowWriter) behind() {
+	if o.message {
+		o.buf = append(o.buf, ",\n"...)
+	}
 }
 
 // rowsType stands in the header beside ksqlDB's fields.
@@ -236,18 +257,21 @@ const typePush = "PUSH"
 
 // row writes one row. The delimited stream has no tombstones.
 func (o *rowWriter) row(r executor.Row) {
+	o.rows++
 	deleted := r.Deleted()
 	if deleted && o.media != typeV1JSON {
 		return
 	}
 	switch o.media {
 	case typeV1JSON:
-		o.buf = append(o.buf, ",\n{\"row\":{\"columns\":"...)
+		o.before()
+		o.buf = append(o.buf, "{\"row\":{\"columns\":"...)
 		o.values(r)
 		if deleted {
 			o.buf = append(o.buf, `,"tombstone":true`...)
 		}
 		o.buf = append(o.buf, "}}"...)
+		o.behind()
 	case typeJSON:
 		o.buf = append(o.buf, ",\n"...)
 		o.values(r)
@@ -269,13 +293,13 @@ func (o *rowWriter) values(r executor.Row) {
 }
 
 // end closes the stream.
-func (o *rowWriter) end(push, limited bool) {
-	if o.media == typeV1JSON && push {
+func (o *rowWriter) end() {
+	if o.message {
 		msg := "Query Completed"
-		if limited {
+		if o.limit >= 0 && o.rows >= o.limit {
 			msg = "Limit Reached"
 		}
-		o.buf = append(o.buf, fmt.Sprintf(",\n{\"finalMessage\":%q}", msg)...)
+		o.buf = append(o.buf, fmt.Sprintf("{\"finalMessage\":%q}", msg)...)
 	}
 	if o.media != typeDelimited {
 		o.buf = append(o.buf, "]\n"...)
@@ -291,7 +315,8 @@ func (o *rowWriter) fail(body errorBody) {
 	}
 	switch o.media {
 	case typeV1JSON:
-		o.buf = append(o.buf, fmt.Sprintf(",\n{\"errorMessage\":%s}]\n", b)...)
+		o.before()
+		o.buf = append(o.buf, fmt.Sprintf("{\"errorMessage\":%s}]\n", b)...)
 	case typeJSON:
 		o.buf = append(o.buf, fmt.Sprintf(",\n%s]\n", b)...)
 	default:

@@ -29,6 +29,7 @@ const (
 	CodeJoin            Code = "join"             // join rules
 	CodeTableFunction   Code = "table-function"   // EXPLODE and its like
 	CodePull            Code = "pull-query"       // what a pull query cannot do
+	CodePersistent      Code = "persistent-query" // what a persistent query cannot do
 	CodeKind            Code = "kind"             // stream where a table is due, or the reverse
 	CodeFormat          Code = "format"           // format and type do not fit
 	CodeSchema          Code = "schema"           // registered schema missing, or not fit for the columns

@@ -138,6 +138,11 @@ func (v *View) split(key []byte, segment int64) (base []byte, end int64, err err
 	return key[:n], int64(binary.BigEndian.Uint64(key[n:])), nil
 }
 
+// AppendKey appends the stored form of a key, equal for equal keys.
+func (v *View) AppendKey(dst []byte, key []types.Value) []byte {
+	return v.rows.key.AppendRow(dst, key)
+}
+
 // Get yields a key's rows with a window start from first to last, in order,
 // until yield answers false. Stores whose keys end with the window end are
 // scanned for it.

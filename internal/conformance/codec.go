@@ -214,7 +214,7 @@ func (r *runner) compareSide(src *catalog.Source, side bool, want json.RawMessag
 			return err
 		}
 	default:
-		if actual, err = (payloads{r.sandbox.Schemas()}).decode(src, side, got); err != nil {
+		if actual, err = (payloads{r.registered()}).decode(src, side, got); err != nil {
 			return err
 		}
 	}

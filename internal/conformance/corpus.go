@@ -22,6 +22,22 @@ type testCase struct {
 	ExpectedException *exception      `json:"expectedException"`
 	Post              *postConditions `json:"post"`
 	Replay            []replayedQuery `json:"replay"`
+
+	// The rest is for cases over HTTP.
+	Responses       []response `json:"responses"`
+	InputConditions struct {
+		WaitForActivePushQuery bool `json:"waitForActivePushQuery"`
+	} `json:"inputConditions"`
+	OutputConditions struct {
+		VerifyOrder bool `json:"verifyOrder"`
+	} `json:"outputConditions"`
+}
+
+// response is the expected answer to one statement: one of the three.
+type response struct {
+	Admin      json.RawMessage   `json:"admin"`
+	Query      []json.RawMessage `json:"query"`
+	QueryProto []json.RawMessage `json:"queryProto"`
 }
 
 type topicSpec struct {
@@ -73,6 +89,7 @@ type header struct {
 type exception struct {
 	Category string `json:"category"`
 	Message  string `json:"message"`
+	Status   *int   `json:"status"`
 }
 
 type postConditions struct {

@@ -1,6 +1,7 @@
 // Command conformance runs a corpus of declarative SQL cases (statements, input
-// records, expected output records or rejection) through the planner and the
-// executor's own task builder, and reports what passes.
+// records, expected output records, answers or rejection) through the planner and
+// the executor's own task builder, or over HTTP through the real server, and
+// reports what passes.
 //
 //	go run ./internal/conformance --corpus DIR [--results FILE] [--json]
 //	    [--ratchet FILE [--update]] [--run SUBSTRING]
@@ -16,8 +17,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 func main() {
@@ -71,11 +75,11 @@ func report(corpus, resultsFile string, asJSON bool, ratchetFile string, update 
 	passedIDs := map[string]bool{}
 	matched, expected := 0, 0
 	var out strings.Builder
-	for _, c := range cases {
-		if only != "" && !strings.Contains(c.ID, only) {
-			continue
-		}
-		v := judge(c)
+	if only != "" {
+		cases = slices.DeleteFunc(cases, func(c *testCase) bool { return !strings.Contains(c.ID, only) })
+	}
+	for i, v := range judgeAll(cases) {
+		c := cases[i]
 		line, err := json.Marshal(v)
 		if err != nil {
 			return err
@@ -127,6 +131,22 @@ func report(corpus, resultsFile string, asJSON bool, ratchetFile string, update 
 	}
 	fmt.Println(string(last))
 	return ratchetErr
+}
+
+// judgeAll runs the cases on all processors; the verdicts are in their order.
+func judgeAll(cases []*testCase) []verdict {
+	verdicts := make([]verdict, len(cases))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(cases)); i = next.Add(1) - 1 {
+				verdicts[i] = judge(cases[i])
+			}
+		})
+	}
+	workers.Wait()
+	return verdicts
 }
 
 // hashID names a case without its title.

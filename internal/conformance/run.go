@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/planner/catalog"
 	"github.com/millrace/millrace/planner/plan"
@@ -28,6 +29,8 @@ type runner struct {
 	sandbox *engine.Sandbox
 	logs    map[string][]executor.DriverRecord
 	queries []*plan.Query
+	// registered returns the schema registry.
+	registered func() *registry.Registry
 }
 
 // runError is a failure of a case with the statement that caused it, -1 for a
@@ -48,8 +51,7 @@ func judge(c *testCase) (v verdict) {
 		return v
 	}
 	if c.Kind != "qtt" {
-		v.Error = "cases over HTTP are not run yet"
-		return v
+		return judgeRest(c)
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -57,6 +59,7 @@ func judge(c *testCase) (v verdict) {
 		}
 	}()
 	r := &runner{c: c, sandbox: engine.NewSandbox("some.ksql.service.id"), logs: map[string][]executor.DriverRecord{}}
+	r.registered = r.sandbox.Schemas
 	err := r.run()
 	if c.ExpectedException != nil {
 		judgeRejection(c, err, &v)
@@ -117,7 +120,7 @@ func (r *runner) run() error {
 	if err := r.setProperties(); err != nil {
 		return err
 	}
-	if err := r.setUp(); err != nil {
+	if err := (&setup{r.c, r.sandbox}).run(); err != nil {
 		return fmt.Errorf("set-up: %w", err)
 	}
 	for i, text := range r.c.Statements {

@@ -12,19 +12,37 @@ import (
 	"github.com/millrace/millrace/sql/types"
 )
 
-// setUp makes the topics and schemas that exist before the first statement:
+// world is where a case runs: a sandbox, or an engine behind a server.
+type world interface {
+	AddTopic(name string, partitions int32)
+	Topic(name string) (partitions int32, ok bool)
+	// AddSchema registers a schema with the id given, 0 for the next one.
+	AddSchema(subject string, s registry.Schema, id int32) (int32, error)
+	SetCompatibility(registry.Level) error
+	Schemas() *registry.Registry
+	// RegisterDeclared registers what a CREATE with columns would.
+	RegisterDeclared(*sql.CreateSource) error
+}
+
+// setup prepares a world for a case.
+type setup struct {
+	c *testCase
+	world
+}
+
+// run makes the topics and schemas that exist before the first statement:
 // schemas with an id first, then topics, then the other schemas as latest, those
 // of declared sources before those of the case.
-func (r *runner) setUp() error {
+func (r *setup) run() error {
 	// The harness' registry takes every schema.
-	if err := r.sandbox.SetCompatibility(registry.None); err != nil {
+	if err := r.SetCompatibility(registry.None); err != nil {
 		return err
 	}
 	for _, t := range r.c.Topics {
 		if err := r.addSchemas(t, true); err != nil {
 			return err
 		}
-		r.sandbox.AddTopic(t.Name, max(t.Partitions, 1))
+		r.AddTopic(t.Name, max(t.Partitions, 1))
 	}
 	for _, text := range r.c.Statements {
 		stmts, errs := sql.Parse(text)
@@ -56,7 +74,7 @@ func (r *runner) setUp() error {
 
 // declared makes the topic that a CREATE with columns names, and registers the
 // schemas that its columns give.
-func (r *runner) declared(c *sql.CreateSource) error {
+func (r *setup) declared(c *sql.CreateSource) error {
 	with := map[string]types.Value{}
 	for _, p := range c.With {
 		with[strings.ToUpper(p.Name.Name)] = p.Value.Value
@@ -78,7 +96,7 @@ func (r *runner) declared(c *sql.CreateSource) error {
 		// The harness creates no topics for statements, so that none of them meets
 		// one with other partitions.
 		n = int32(v.Int())
-		r.sandbox.AddTopic(topic, n)
+		r.AddTopic(topic, n)
 	}
 	if len(c.Columns) == 0 {
 		return nil
@@ -92,19 +110,19 @@ func (r *runner) declared(c *sql.CreateSource) error {
 		}
 	}
 	// The engine derives them from the columns: a copy of it declares the source.
-	return r.sandbox.RegisterDeclared(c)
+	return r.RegisterDeclared(c)
 }
 
 // addMissing makes a topic unless it exists. Sinks are created by their own
 // statements, with the partitions that these give.
-func (r *runner) addMissing(topic string, n int32) {
-	if _, ok := r.sandbox.Topic(topic); !ok {
-		r.sandbox.AddTopic(topic, n)
+func (r *setup) addMissing(topic string, n int32) {
+	if _, ok := r.Topic(topic); !ok {
+		r.AddTopic(topic, n)
 	}
 }
 
 // addSchemas registers the schemas of a topic, those with an id or those without.
-func (r *runner) addSchemas(t topicSpec, withID bool) error {
+func (r *setup) addSchemas(t topicSpec, withID bool) error {
 	for _, side := range []struct {
 		key    bool
 		format string
@@ -122,15 +140,18 @@ func (r *runner) addSchemas(t topicSpec, withID bool) error {
 		if err != nil {
 			return err
 		}
-		if _, err := r.sandbox.AddSchema(registry.Subject(t.Name, side.key), s, side.id); err != nil {
+		if _, err := r.AddSchema(registry.Subject(t.Name, side.key), s, side.id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// firstReferenceID is where the ids of schemas begin that only others refer to.
+const firstReferenceID = 1_000_000
+
 // schema builds a schema to register, after what it refers to.
-func (r *runner) schema(format string, text json.RawMessage, refs []schemaReference) (registry.Schema, error) {
+func (r *setup) schema(format string, text json.RawMessage, refs []schemaReference) (registry.Schema, error) {
 	s := registry.Schema{Type: schemaTypes[strings.ToUpper(format)]}
 	raw, err := rawText(text)
 	if err != nil {
@@ -147,7 +168,12 @@ func (r *runner) schema(format string, text json.RawMessage, refs []schemaRefere
 		if err != nil {
 			return s, err
 		}
-		if _, err := r.sandbox.AddSchema(ref.Name, inner, 0); err != nil {
+		// Statements count on the ids of the schemas that refer to it: 1, 2...
+		id := firstReferenceID + int32(len(r.Schemas().Subjects()))
+		if v, err := r.Schemas().Lookup(ref.Name, inner); err == nil {
+			id = v.ID
+		}
+		if _, err := r.AddSchema(ref.Name, inner, id); err != nil {
 			return s, err
 		}
 		s.References = append(s.References, registry.Reference{Name: ref.Name, Subject: ref.Name, Version: 1})

@@ -22,7 +22,8 @@ type Pull struct {
 	// Columns are the result's expressions over the input row.
 	Columns []*Expr        `json:"columns"`
 	Names   []types.Column `json:"names"`
-	// KeyColumns marks result columns that are the input's key columns.
+	// KeyColumns marks result columns that are of a table's key, the bounds of its
+	// window included. A stream's result has none.
 	KeyColumns []bool `json:"keyColumns"`
 	Limit      int64  `json:"limit"` // -1 for none
 }

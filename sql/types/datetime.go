@@ -201,7 +201,8 @@ func digits(s string, width int) (int64, error) {
 	return n, nil
 }
 
-// parseClock reads HH[:mm[:ss[.fraction]]] with at least least parts.
+// parseClock reads HH[:mm[:ss[.fraction]]] with at least least parts. Behind a
+// date (least is 0) 24:00 is the end of the day, as ISO 8601 and java.time have it.
 func parseClock(s string, least int) (int64, error) {
 	if s == "" && least == 0 {
 		return 0, nil
@@ -220,7 +221,8 @@ func parseClock(s string, least int) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if i == 0 && n > 23 || n > 59 {
+		endOfDay := i == 0 && n == 24 && least == 0
+		if i == 0 && n > 23 && !endOfDay || n > 59 {
 			return 0, fmt.Errorf("%d is out of range", n)
 		}
 		ms += n * unit
@@ -240,6 +242,9 @@ func parseClock(s string, least int) (int64, error) {
 			n /= 10
 		}
 		ms += n
+	}
+	if ms > msPerDay {
+		return 0, fmt.Errorf("24 is out of range")
 	}
 	return ms, nil
 }
