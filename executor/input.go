@@ -37,6 +37,10 @@ type input struct {
 	next, committed kafka.Offset
 	// stop is the offset at which a bounded read ends, -1 for none.
 	stop kafka.Offset
+	// atEnd says that a fetch issued after the last choice showed the end. Without
+	// it two inputs whose fetches take time would ask in turns for ever, each
+	// forgetting its answer while the other's is outstanding.
+	atEnd bool
 }
 
 // readiness says whether an input takes part in the choice.
@@ -51,6 +55,9 @@ const (
 // ask makes sure that a row is decoded when there is one. onBad takes records
 // without a row that stand before the next row.
 func (in *input) ask(c *expr.Context, w *worker, limits *limits, onBad func(op.Entry)) (readiness, error) {
+	if in.atEnd {
+		return ended, nil
+	}
 	for {
 		if in.rows != nil && in.cursor < in.rows.Rows {
 			in.passBad(onBad)
@@ -81,7 +88,7 @@ func (in *input) ask(c *expr.Context, w *worker, limits *limits, onBad func(op.E
 			if chunk.Next > in.next {
 				in.next, in.decodedNext, in.fetchedNext = chunk.Next, chunk.Next, chunk.Next
 			}
-			if chunk.AtEnd {
+			if in.atEnd = chunk.AtEnd; in.atEnd {
 				return ended, nil
 			}
 			return unknown, nil
@@ -215,6 +222,6 @@ func (in *input) seek(log Log, at kafka.Offset, wake func()) error {
 	if err != nil {
 		return fmt.Errorf("open %s at offset %d: %w", in.tp, at, err)
 	}
-	in.reader, in.next, in.decodedNext, in.fetchedNext = r, at, at, at
+	in.reader, in.next, in.decodedNext, in.fetchedNext, in.atEnd = r, at, at, at, false
 	return nil
 }

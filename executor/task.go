@@ -358,9 +358,13 @@ func (t *task) choose(c *expr.Context, w *worker, onBad func(op.Entry)) (*input,
 			second, secondAt = head, i
 		}
 	}
-	switch {
-	case waits:
+	if waits {
 		return nil, 0, unknown, nil
+	}
+	for _, in := range t.inputs {
+		in.atEnd = false // the next choice asks anew
+	}
+	switch {
 	case best == nil:
 		return nil, 0, ended, nil
 	}
