@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/broker"
+	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/vfs"
 )
@@ -52,10 +53,10 @@ func crashSteps() []crashStep {
 	inserts(25)
 	statement(`CREATE STREAM evens AS SELECT id, grp, n FROM ins WHERE n % 2 = 0 EMIT CHANGES;`)
 	inserts(25)
-	statement(`CREATE TABLE totals AS SELECT grp, COUNT(*) AS c, SUM(n) AS s FROM ins GROUP BY grp EMIT CHANGES;`)
+	statement(`CREATE TABLE totals WITH (value_format='AVRO') AS SELECT grp, COUNT(*) AS c, SUM(n) AS s FROM ins GROUP BY grp EMIT CHANGES;`)
 	inserts(25)
 	steps = append(steps, crashStep{restart: true})
-	statement(`CREATE STREAM keyed AS SELECT * FROM ins PARTITION BY grp EMIT CHANGES;`)
+	statement(`CREATE STREAM keyed WITH (value_format='JSON_SR') AS SELECT * FROM ins PARTITION BY grp EMIT CHANGES;`)
 	statement(`CREATE STREAM named AS SELECT k.grp AS grp, k.id AS id, label FROM keyed k LEFT JOIN names t ON k.grp = t.grp EMIT CHANGES;`)
 	inserts(40)
 	statement(`DROP STREAM named DELETE TOPIC;`)
@@ -271,6 +272,9 @@ func (w *world) checkStatements(t *testing.T, steps []crashStep, acked int) {
 		}
 		if _, ok := w.engine.cluster.Topic(topic); ok != (src != nil) {
 			t.Errorf("%s: source exists: %t, topic exists: %t", name, src != nil, ok)
+		}
+		if _, err := w.engine.schemas.Latest(registry.Subject(topic, false)); at > 2 && name != "EVENS" && (err == nil) != (src != nil) {
+			t.Errorf("%s: source exists: %t, its schema: %v", name, src != nil, err)
 		}
 		if writers := len(cat.WrittenBy(name)); at >= 2 && (writers > 0) != (src != nil) {
 			t.Errorf("%s: source exists: %t, written by %d queries", name, src != nil, writers)
