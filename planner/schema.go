@@ -173,11 +173,11 @@ func (p *planner) infer(src *catalog.Source, s recordSide, f plan.Format, span s
 	case errors.Is(err, ErrNoSchema):
 		hint := "declare the columns, or register a schema for subject " + src.Topic + "-" + s.word
 		if s.key {
-			hint = "declare the key columns, or add KEY_FORMAT='NONE' when the records have no key"
+			hint = "declare the key columns, or write KEY_FORMAT='NONE' and VALUE_FORMAT apart when the records have no key"
 		}
 		failHint(sql.CodeSchema, span, hint, "Schema for message %ss on topic '%s' does not exist in the Schema Registry.", s.word, src.Topic)
 	case err != nil:
-		fail(sql.CodeSchema, span, "Unable to verify if the %s schema for topic: %s is compatible with ksqlDB. Reason: %v", s.word, src.Topic, err)
+		fail(sql.CodeSchema, span, "the registered %s schema of topic '%s' cannot be used: %v", s.word, src.Topic, err)
 	case len(in.Columns) == 0:
 		fail(sql.CodeSchema, span, "The %s schema of topic '%s' has no field with a SQL type: %s", s.word, src.Topic, strings.Join(in.Dropped, "; "))
 	}

@@ -1,6 +1,6 @@
 // Package format turns record keys and values into columns and back: JSON,
-// DELIMITED, KAFKA and NONE for topics that users see, a private binary form for
-// internal topics and state.
+// JSON_SR, AVRO, PROTOBUF, PROTOBUF_NOSR, DELIMITED, KAFKA and NONE for topics that
+// users see, a private binary form for internal topics and state.
 //
 // A Codec handles one side (key or value) of a topic's records. It decodes
 // straight from fetched bytes into vectors, views where possible, and appends

@@ -39,7 +39,7 @@ func topColumns(f plan.Format, side Side, t types.Type, dropped []string) (Infer
 		return Inferred{Columns: []types.Column{{Name: name, Type: t}}, Unwrapped: true, Dropped: dropped}, nil
 	}
 	if t.Kind != types.KindStruct {
-		return Inferred{}, errors.New("Schema returned from schema registry is anonymous type. To use this schema with ksqlDB, set 'WRAP_SINGLE_VALUE=false' in the WITH clause properties.")
+		return Inferred{}, errors.New("it is no record; WRAP_SINGLE_VALUE=false reads it as one column")
 	}
 	in := Inferred{Dropped: dropped}
 	for _, field := range t.Fields {
