@@ -17,7 +17,7 @@ import (
 
 // inferJSONSchema reads columns from a schema.
 func inferJSONSchema(f plan.Format, side Side, s registry.Schema) (Inferred, error) {
-	r := &jsonSchemaReader{verbatim: f.SchemaID != 0, all: side.Schemas}
+	r := &jsonSchemaReader{verbatim: f.SchemaID != 0, all: side.Schemas, following: []string{"#"}}
 	if err := r.open("", s); err != nil {
 		return Inferred{}, err
 	}
