@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/executor/format"
 	"github.com/millrace/millrace/sql/types"
 )
 
@@ -18,6 +19,7 @@ const (
 	typeDelimited = "application/vnd.ksqlapi.delimited.v1"
 	typeV1JSON    = "application/vnd.ksql.v1+json"
 	typeJSON      = "application/json"
+	typeProtobuf  = "application/vnd.ksql.v1+protobuf"
 )
 
 var (
@@ -37,7 +39,11 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) {
 	if !readBody(w, r, &body) {
 		return
 	}
-	s.stream(w, r, body.SQL, body.Properties, body.SessionVariables, typeV1JSON)
+	media := typeV1JSON
+	if negotiate(r.Header.Get("Accept")) == typeProtobuf {
+		media = typeProtobuf
+	}
+	s.stream(w, r, body.SQL, body.Properties, body.SessionVariables, media)
 }
 
 // queryStream answers POST /query-stream.
@@ -52,7 +58,7 @@ func (s *Server) queryStream(w http.ResponseWriter, r *http.Request) {
 	}
 	media := negotiate(r.Header.Get("Accept"))
 	if media == "" {
-		writeError(w, http.StatusNotAcceptable, errorBody{Type: "generic_error", Code: 40600, Message: "none of the media types in Accept is available: " + typeDelimited + ", " + typeV1JSON + ", " + typeJSON})
+		writeError(w, http.StatusNotAcceptable, errorBody{Type: "generic_error", Code: 40600, Message: "none of the media types in Accept is available: " + strings.Join([]string{typeDelimited, typeV1JSON, typeJSON, typeProtobuf}, ", ")})
 		return
 	}
 	s.stream(w, r, body.SQL, body.Properties, body.SessionVariables, media)
@@ -76,6 +82,8 @@ func negotiate(accept string) string {
 			return typeV1JSON
 		case typeJSON:
 			return typeJSON
+		case typeProtobuf:
+			return typeProtobuf
 		}
 	}
 	return ""
@@ -136,7 +144,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, script string, p
 // streamRows ends with the query, or with ctx: the client has gone, or the server
 // stops.
 func (s *Server) streamRows(ctx context.Context, out *rowWriter, rows *engine.Rows) error {
-	out.header(rows)
+	if err := out.header(rows); err != nil {
+		return err
+	}
 	for {
 		list, err := rows.Next(ctx)
 		switch {
@@ -150,7 +160,9 @@ func (s *Server) streamRows(ctx context.Context, out *rowWriter, rows *engine.Ro
 			return err
 		}
 		for _, row := range list {
-			out.row(row)
+			if err := out.row(row); err != nil {
+				return err
+			}
 		}
 		out.flush()
 	}
@@ -189,8 +201,9 @@ type rowWriter struct {
 	// message says that the last element is a message, and so that a comma may
 	// stand behind every other one. Else commas stand before.
 	message bool
-	limit   int64 // of rows, -1 for none
-	rows    int64 // taken so far
+	proto   *format.Row // writes rows of typeProtobuf
+	limit   int64       // of rows, -1 for none
+	rows    int64       // taken so far
 	buf     []byte
 }
 
@@ -198,10 +211,19 @@ func newRowWriter(w http.ResponseWriter, media string) *rowWriter {
 	return &rowWriter{w: w, flusher: http.NewResponseController(w), media: media}
 }
 
-// header starts the stream with the columns.
-func (o *rowWriter) header(rows *engine.Rows) {
+// objects reports whether each element is an object that says what it is, as in
+// the older of the two shapes.
+func (o *rowWriter) objects() bool { return o.media == typeV1JSON || o.media == typeProtobuf }
+
+// header starts the stream with the columns. It fails, with nothing written yet,
+// when they have no protobuf schema.
+func (o *rowWriter) header(rows *engine.Rows) error {
+	protoSchema, err := o.openProto(rows.Columns)
+	if err != nil {
+		return err
+	}
 	o.started, o.columns, o.limit = true, rows.Columns, rows.Limit
-	o.message = o.media == typeV1JSON && (rows.Push || rows.Stream)
+	o.message = o.objects() && (rows.Push || rows.Stream)
 	o.w.Header().Set("Content-Type", o.media)
 	names, kinds, schema := []string{}, []string{}, []string{}
 	for i, c := range rows.Columns {
@@ -213,8 +235,12 @@ func (o *rowWriter) header(rows *engine.Rows) {
 		schema = append(schema, text)
 	}
 	var head any = map[string]any{"queryId": rows.QueryID, "columnNames": names, "columnTypes": kinds}
-	if o.media == typeV1JSON {
-		head = map[string]any{"header": map[string]any{"queryId": rows.QueryID, "schema": strings.Join(schema, ", "), "queryType": rowsType(rows)}}
+	if o.objects() {
+		header := map[string]any{"queryId": rows.QueryID, "schema": strings.Join(schema, ", "), "queryType": rowsType(rows)}
+		if o.media == typeProtobuf {
+			header["protoSchema"] = protoSchema
+		}
+		head = map[string]any{"header": header}
 	}
 	b, err := engine.MarshalJSON(head)
 	if err != nil {
@@ -229,6 +255,7 @@ func (o *rowWriter) header(rows *engine.Rows) {
 	}
 	o.behind()
 	o.flush()
+	return nil
 }
 
 // before and behind separate elements. A client that reads line by line gets a
@@ -256,17 +283,24 @@ func rowsType(rows *engine.Rows) string {
 const typePush = "PUSH"
 
 // row writes one row. The delimited stream has no tombstones.
-func (o *rowWriter) row(r executor.Row) {
+func (o *rowWriter) row(r executor.Row) error {
 	o.rows++
 	deleted := r.Deleted()
-	if deleted && o.media != typeV1JSON {
-		return
+	if deleted && !o.objects() {
+		return nil
 	}
 	switch o.media {
-	case typeV1JSON:
+	case typeV1JSON, typeProtobuf:
 		o.before()
-		o.buf = append(o.buf, "{\"row\":{\"columns\":"...)
-		o.values(r)
+		if o.proto != nil {
+			o.buf = append(o.buf, "{\"row\":{\"protobufBytes\":"...)
+			if err := o.protoValues(r); err != nil {
+				return err
+			}
+		} else {
+			o.buf = append(o.buf, "{\"row\":{\"columns\":"...)
+			o.values(r)
+		}
 		if deleted {
 			o.buf = append(o.buf, `,"tombstone":true`...)
 		}
@@ -279,6 +313,7 @@ func (o *rowWriter) row(r executor.Row) {
 		o.values(r)
 		o.buf = append(o.buf, '\n')
 	}
+	return nil
 }
 
 func (o *rowWriter) values(r executor.Row) {
@@ -314,7 +349,7 @@ func (o *rowWriter) fail(body errorBody) {
 		return
 	}
 	switch o.media {
-	case typeV1JSON:
+	case typeV1JSON, typeProtobuf:
 		o.before()
 		o.buf = append(o.buf, fmt.Sprintf("{\"errorMessage\":%s}]\n", b)...)
 	case typeJSON:

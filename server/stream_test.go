@@ -102,3 +102,20 @@ func TestScalablePush(t *testing.T) {
 		t.Errorf("rows: %q", got)
 	}
 }
+
+// TestProtobufRows reads rows as protobuf messages: field 1 is the key, field 2 N.
+func TestProtobufRows(t *testing.T) {
+	s := start(t)
+	s.ksql("CREATE STREAM s (k STRING KEY, n INT) WITH (kafka_topic='s', value_format='JSON', partitions=1); INSERT INTO s VALUES ('a', 7);")
+	status, body := s.call("POST", "/query", typeProtobuf, ksqlBody("SELECT * FROM s;"))
+	if status != 200 || !strings.Contains(body, `"protoSchema":"syntax = \"proto3\";\n\nmessage ConnectDefault1 {\n  string K = 1;\n  int32 N = 2;\n}\n"`) {
+		t.Fatalf("%d %s", status, body)
+	}
+	if !strings.Contains(body, `{"row":{"protobufBytes":"CgFhEAc="}}`) {
+		t.Errorf("no row in %s", body)
+	}
+	status, body = s.call("POST", "/query-stream", typeProtobuf, sqlBody("SELECT n AS `a b` FROM s;"))
+	if status != 400 || !strings.Contains(body, "cannot be written as protobuf") {
+		t.Errorf("%d %s", status, body)
+	}
+}

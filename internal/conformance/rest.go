@@ -81,6 +81,9 @@ func runRest(ctx context.Context, c *testCase) (v verdict) {
 		err = r.checkResponses()
 	}
 	if err == nil {
+		err = r.compareProto(ctx)
+	}
+	if err == nil {
 		err = r.checkOutputs(ctx)
 	}
 	if err != nil {

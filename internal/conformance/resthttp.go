@@ -34,7 +34,7 @@ func (r *restRunner) properties() map[string]any {
 	return all
 }
 
-func (r *restRunner) post(ctx context.Context, path, script string) (*http.Response, error) {
+func (r *restRunner) post(ctx context.Context, path, script, accept string) (*http.Response, error) {
 	body, err := engine.MarshalJSON(map[string]any{"ksql": script, "streamsProperties": r.properties()})
 	if err != nil {
 		return nil, err
@@ -43,12 +43,15 @@ func (r *restRunner) post(ctx context.Context, path, script string) (*http.Respo
 	if err != nil {
 		return nil, err
 	}
+	if accept != "" {
+		req.Header.Set("Accept", accept)
+	}
 	return r.client.Do(req)
 }
 
 // sendAdmin sends the statements before the first query as one request.
 func (r *restRunner) sendAdmin(ctx context.Context, statements []string) error {
-	resp, err := r.post(ctx, "/ksql", strings.Join(statements, "\n"))
+	resp, err := r.post(ctx, "/ksql", strings.Join(statements, "\n"), "")
 	if err != nil {
 		return err
 	}
@@ -77,19 +80,29 @@ func (r *restRunner) sendAdmin(ctx context.Context, statements []string) error {
 // sendQuery sends one query to POST /query and reads it to its end. started, if
 // there is one, is called when the header is there.
 func (r *restRunner) sendQuery(ctx context.Context, text string, started func(context.Context) error) error {
-	resp, err := r.post(ctx, "/query", text)
+	a, err := r.readQuery(ctx, text, "", started)
 	if err != nil {
 		return err
+	}
+	r.answers = append(r.answers, a)
+	return nil
+}
+
+// readQuery sends a query and reads its elements.
+func (r *restRunner) readQuery(ctx context.Context, text, accept string, started func(context.Context) error) (answer, error) {
+	a := answer{statement: text}
+	resp, err := r.post(ctx, "/query", text, accept)
+	if err != nil {
+		return a, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		body, err := io.ReadAll(resp.Body)
 		if err != nil {
-			return err
+			return a, err
 		}
-		return parseError(resp.StatusCode, body)
+		return a, parseError(resp.StatusCode, body)
 	}
-	a := answer{statement: text}
 	lines := bufio.NewReader(resp.Body)
 	for {
 		line, err := lines.ReadString('\n')
@@ -101,19 +114,19 @@ func (r *restRunner) sendQuery(ctx context.Context, text string, started func(co
 		if element != "" {
 			got, err := parseJSON([]byte(element))
 			if err != nil {
-				return fmt.Errorf("%s: %w", element, err)
+				return a, fmt.Errorf("%s: %w", element, err)
 			}
 			if failed, ok := got.(map[string]any)["errorMessage"]; ok {
 				body, err := json.Marshal(failed)
 				if err != nil {
-					return err
+					return a, err
 				}
-				return parseError(0, body)
+				return a, parseError(0, body)
 			}
 			a.rows = append(a.rows, got)
 			if started != nil {
 				if err := started(ctx); err != nil {
-					return err
+					return a, err
 				}
 				started = nil
 			}
@@ -122,11 +135,10 @@ func (r *restRunner) sendQuery(ctx context.Context, text string, started func(co
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("%d elements, then: %w", len(a.rows), err)
+			return a, fmt.Errorf("%d elements, then: %w", len(a.rows), err)
 		}
 	}
-	r.answers = append(r.answers, a)
-	return nil
+	return a, nil
 }
 
 // parseError reads an error's body; status 0 takes that of the error's code.
