@@ -111,5 +111,32 @@ func protoRow(message protoreflect.MessageDescriptor, row map[string]any, want s
 	if err := proto.Unmarshal(b, a); err != nil {
 		return nil, nil, err
 	}
-	return a, e, prototext.Unmarshal([]byte(want), e)
+	if err := prototext.Unmarshal([]byte(want), e); err != nil {
+		return nil, nil, err
+	}
+	sortEntries(a)
+	sortEntries(e)
+	return a, e, nil
+}
+
+// sortEntries puts the entries of maps, which have no order, into one.
+func sortEntries(m *dynamicpb.Message) {
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if !fd.IsList() || fd.Message() == nil || !strings.HasSuffix(string(fd.Message().Name()), "Entry") {
+			return true
+		}
+		list := v.List()
+		entries := make([]protoreflect.Value, list.Len())
+		for i := range entries {
+			entries[i] = list.Get(i)
+		}
+		slices.SortFunc(entries, func(x, y protoreflect.Value) int {
+			key := fd.Message().Fields().ByNumber(1)
+			return strings.Compare(x.Message().Get(key).String(), y.Message().Get(key).String())
+		})
+		for i, entry := range entries {
+			list.Set(i, entry)
+		}
+		return true
+	})
 }
