@@ -53,11 +53,11 @@ type SetAt struct {
 // ErrIncompatible with the reasons.
 func (r *Registry) Propose(subject string, s Schema) (v Version, change *Event, err error) {
 	s = s.normal()
-	if err := r.check(s); err != nil {
-		return Version{}, nil, err
-	}
 	if v, err := r.Lookup(subject, s); err == nil {
 		return v, nil, nil
+	}
+	if err := r.check(s); err != nil {
+		return Version{}, nil, err
 	}
 	if err := r.compatible(subject, s); err != nil {
 		return Version{}, nil, err
