@@ -17,9 +17,9 @@ import (
 func (s *Session) describe(ctx context.Context, st statement, stmt *sql.Describe) (Result, error) {
 	switch stmt.What {
 	case sql.DescribeStreams:
-		return s.describeAll(catalog.Stream, stmt.Extended), nil
+		return s.describeAll(ctx, catalog.Stream, stmt.Extended)
 	case sql.DescribeTables:
-		return s.describeAll(catalog.Table, stmt.Extended), nil
+		return s.describeAll(ctx, catalog.Table, stmt.Extended)
 	case sql.DescribeFunction:
 		f, ok := function.Lookup(strings.ToUpper(stmt.Name.Name))
 		if !ok {
@@ -53,15 +53,21 @@ func describedSource(cat *catalog.Catalog, st statement, stmt *sql.Describe) (*c
 	return nil, st.fail(sql.CodeUnknownSource, stmt.Name.Span, suggestSource(cat, stmt.Name.Name), "Could not find STREAM/TABLE '%s' in the Metastore", stmt.Name.Name)
 }
 
-func (s *Session) describeAll(kind catalog.Kind, extended bool) Result {
+func (s *Session) describeAll(ctx context.Context, kind catalog.Kind, extended bool) (Result, error) {
 	cat := s.engine.Catalog()
 	out := &SourceDescriptions{Extended: extended}
 	for _, src := range cat.Sources() {
 		if src.Kind == kind && !s.engine.systemSource(src) {
-			out.Sources = append(out.Sources, s.describeSource(cat, src))
+			d := s.describeSource(cat, src)
+			if extended {
+				if err := s.addOffsets(ctx, &d); err != nil {
+					return nil, err
+				}
+			}
+			out.Sources = append(out.Sources, d)
 		}
 	}
-	return out
+	return out, nil
 }
 
 func (s *Session) describeSource(cat *catalog.Catalog, src *catalog.Source) SourceDescription {
@@ -107,11 +113,22 @@ func (s *Session) addOffsets(ctx context.Context, d *SourceDescription) error {
 func (s *Session) explain(st statement, stmt *sql.Explain) (Result, error) {
 	v := s.engine.view()
 	if stmt.Statement == nil {
+		for _, p := range s.engine.pushes.snapshot() {
+			if strings.EqualFold(p.query.ID, stmt.QueryID.Name) {
+				return &Explanation{Query: pushInfo(p.query), Plan: planner.Explain(p.query)}, nil
+			}
+		}
 		q, err := s.findQuery(v, st, stmt.QueryID)
 		if err != nil {
 			return nil, err
 		}
 		return &Explanation{Query: s.engine.queryInfo(v.catalog, q), Plan: planner.Explain(q.Plan)}, nil
+	}
+	notQuery := st.fail(sql.CodeUnsupported, stmt.Statement.Pos(), "EXPLAIN takes a SELECT, CREATE ... AS SELECT or INSERT INTO ... SELECT, or a query id", "The provided statement does not run a query")
+	switch stmt.Statement.(type) {
+	case *sql.Select, *sql.CreateAs, *sql.InsertSelect, *sql.CreateSource:
+	default:
+		return nil, notQuery
 	}
 	planned, perr := planner.Plan(s.env(v, st.text), stmt.Statement)
 	if perr != nil {
@@ -126,7 +143,7 @@ func (s *Session) explain(st statement, stmt *sql.Explain) (Result, error) {
 	case *planner.PullQuery:
 		return &Explanation{Query: QueryInfo{Text: st.text, Sources: nil}, Plan: planner.ExplainPull(p.Pull)}, nil
 	default:
-		return nil, st.fail(sql.CodeUnsupported, stmt.Statement.Pos(), "EXPLAIN takes a SELECT, CREATE ... AS SELECT or INSERT INTO ... SELECT, or a query id", "The provided statement does not run a query")
+		return nil, notQuery
 	}
 	return &Explanation{Query: QueryInfo{ID: q.ID, Text: q.Text, Sources: q.Sources, SinkName: q.SinkName, Plan: q, Push: q.Transient}, Plan: planner.Explain(q)}, nil
 }

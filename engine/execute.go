@@ -15,7 +15,7 @@ func (s *Session) run(ctx context.Context, st statement) (Result, error) {
 	case *sql.Select:
 		return s.query(ctx, st, stmt)
 	case *sql.Show:
-		return s.show(stmt), nil
+		return s.show(ctx, stmt)
 	case *sql.Describe:
 		return s.describe(ctx, st, stmt)
 	case *sql.Explain:
@@ -31,6 +31,13 @@ func (s *Session) run(ctx context.Context, st statement) (Result, error) {
 		return &Done{Msg: "Variable " + stmt.Name.Name + " defined"}, nil
 	case *sql.Undefine:
 		return s.undefine(st, stmt)
+	case *sql.AssertTopic:
+		return s.assertTopic(ctx, st, stmt)
+	case *sql.AssertSchema:
+		return s.assertSchema(ctx, st, stmt)
+	case *sql.AlterSystem:
+		return nil, st.fail(sql.CodeUnsupported, stmt.Span, "SET '"+stmt.Name+"'='"+stmt.Value+"'; before the statements that it is for",
+			"ALTER SYSTEM is not supported: properties belong to a session, and a query keeps those that it was created with")
 	case *sql.RunScript:
 		return &Script{File: stmt.File}, nil
 	}

@@ -31,7 +31,7 @@ func (s *Session) print(ctx context.Context, st statement, stmt *sql.Print) (Res
 		}
 		return nil, st.fail(sql.CodeUnknownTopic, stmt.Topic.Span, hint, "Could not find topic '%s', or the KSQL user does not have permissions to list the topic", stmt.Topic.Name)
 	}
-	p := &printer{wake: make(chan struct{}, 1), interval: max(stmt.Interval, 1), left: stmt.Limit}
+	p := &printer{payloads: newPayloadPrinter(t.Name, e.schemas), wake: make(chan struct{}, 1), interval: max(stmt.Interval, 1), left: stmt.Limit}
 	for i := range t.Partitions {
 		tp := kafka.TopicPartition{Topic: t.Name, Partition: i}
 		first, stable, err := e.cluster.Bounds(ctx, tp)
@@ -63,6 +63,7 @@ func (l *Lines) Close() { l.lines.close() }
 // printer reads the partitions of a topic in turn.
 type printer struct {
 	readers  []partitionReader
+	payloads *payloadPrinter
 	wake     chan struct{}
 	interval int // every n-th record
 	seen     int
@@ -133,17 +134,19 @@ func (p *printer) poll(r *partitionReader) ([]string, error) {
 		if p.left > 0 {
 			p.left--
 		}
-		lines = append(lines, printRecord(r.tp, rec))
+		lines = append(lines, p.record(r.tp, rec)...)
 		return nil
 	})
 	r.from = chunk.Next
 	return lines, err
 }
 
-// printRecord renders one record. Formats are guessed from the bytes.
-func printRecord(tp kafka.TopicPartition, r *kafka.Record) string {
+// record renders one record, after lines that name its formats where they are new.
+func (p *printer) record(tp kafka.TopicPartition, r *kafka.Record) []string {
+	key, lines := p.payloads.render(true, r.Key)
+	value, more := p.payloads.render(false, r.Value)
 	t := time.UnixMilli(int64(r.Timestamp)).UTC().Format("2006/01/02 15:04:05.000 Z")
-	return fmt.Sprintf("rowtime: %s, key: %s, value: %s, partition: %d", t, PrintPayload(r.Key), PrintPayload(r.Value), tp.Partition)
+	return append(append(lines, more...), fmt.Sprintf("rowtime: %s, key: %s, value: %s, partition: %d", t, key, value, tp.Partition))
 }
 
 // windowSuffixBytes is the window start behind the key of a time-windowed record.

@@ -37,6 +37,13 @@ func integer(v string) error {
 	return nil
 }
 
+func milliseconds(v string) error {
+	if n, err := strconv.ParseInt(v, 10, 32); err != nil || n < 0 {
+		return fmt.Errorf("expected milliseconds between 0 and %d", math.MaxInt32)
+	}
+	return nil
+}
+
 func anyText(string) error { return nil }
 
 var boolean = oneOf("true", "false")
@@ -46,6 +53,8 @@ var Properties = []Property{
 	{Name: "auto.offset.reset", Default: "latest", Doc: "where a new query starts to read: earliest or latest", check: oneOf("earliest", "latest")},
 	{Name: "cache.max.bytes.buffering", Default: "0", Doc: "Kafka Streams' record cache", check: integer, NoEffect: "every update is emitted"},
 	{Name: "commit.interval.ms", Default: "100", Doc: "Kafka Streams' commit interval", check: integer, NoEffect: "queries commit as soon as their input is drained, at the latest every 100 ms"},
+	{Name: assertSchemaTimeout, Default: "1000", Doc: "how many ms ASSERT SCHEMA without a TIMEOUT waits", check: milliseconds},
+	{Name: assertTopicTimeout, Default: "1000", Doc: "how many ms ASSERT TOPIC without a TIMEOUT waits", check: milliseconds},
 	{Name: "ksql.cast.strings.preserve.nulls", Default: "true", Doc: "CAST(NULL AS STRING) is NULL", check: oneOf("true"), NoEffect: "it is always so"},
 	{Name: "ksql.functions.collect_list.limit", Default: "-1", Doc: "how many values COLLECT_LIST keeps; -1 is no limit", check: integer},
 	{Name: "ksql.functions.collect_set.limit", Default: "-1", Doc: "how many values COLLECT_SET keeps; -1 is no limit", check: integer},

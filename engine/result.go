@@ -38,7 +38,7 @@ type (
 
 	// TopicList is SHOW TOPICS.
 	TopicList struct {
-		Topics   []Topic
+		Topics   []TopicInfo
 		Extended bool
 	}
 
@@ -128,6 +128,13 @@ type CommandStatus struct {
 	QueryID string
 }
 
+// TopicInfo is a topic in a list. Groups are the persistent queries that read it,
+// Consumers their tasks, one a partition; clients' own groups are not counted.
+type TopicInfo struct {
+	Topic
+	Consumers, Groups int32
+}
+
 // Variable is a name that ${name} stands for.
 type Variable struct{ Name, Value string }
 
@@ -150,6 +157,8 @@ type QueryInfo struct {
 	Status     executor.Status
 	Plan       *plan.Query
 	Properties map[string]string
+	// Group is the consumer group of a persistent query.
+	Group string
 }
 
 // FunctionInfo describes a function.

@@ -152,6 +152,8 @@ func (w *world) exec(ctx context.Context, text string) (string, error) {
 			if r.Warning {
 				fmt.Fprintln(&b, "warning: "+r.Msg)
 			}
+		case *Assertion:
+			fmt.Fprintln(&b, r)
 		case *QueryList:
 			for _, q := range r.Queries {
 				fmt.Fprintln(&b, q.ID, q.Status.State)

@@ -191,6 +191,10 @@ func (s *Session) validate(v view, st statement) (view, error) {
 		_, err := describedSource(v.catalog, st, stmt)
 		return v, err
 	}
+	if _, ok := st.stmt.(*sql.AlterSystem); ok {
+		_, err := s.run(context.Background(), st)
+		return v, err
+	}
 	if !changesCatalog(st.stmt) {
 		return v, nil
 	}

@@ -1,31 +1,34 @@
 package engine
 
 import (
+	"context"
 	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql"
 	"github.com/millrace/millrace/sql/function"
 	"github.com/millrace/millrace/sql/types"
 )
 
 // show answers SHOW and LIST.
-func (s *Session) show(stmt *sql.Show) Result {
+func (s *Session) show(ctx context.Context, stmt *sql.Show) (Result, error) {
 	switch stmt.What {
 	case sql.ShowStreams:
-		return s.showSources(catalog.Stream, stmt.Extended)
+		return s.showSources(ctx, catalog.Stream, stmt.Extended)
 	case sql.ShowTables:
-		return s.showSources(catalog.Table, stmt.Extended)
+		return s.showSources(ctx, catalog.Table, stmt.Extended)
 	case sql.ShowTopics:
-		return s.showTopics(stmt)
+		return s.showTopics(stmt), nil
 	case sql.ShowQueries:
-		return &QueryList{Queries: s.engine.Queries(), Extended: stmt.Extended}
+		return &QueryList{Queries: s.engine.Queries(), Extended: stmt.Extended}, nil
 	case sql.ShowFunctions:
-		return showFunctions()
+		return showFunctions(), nil
 	case sql.ShowProperties:
-		return s.showProperties()
+		return s.showProperties(), nil
 	case sql.ShowTypes:
 		cat := s.engine.Catalog()
 		out := &TypeList{}
@@ -33,19 +36,19 @@ func (s *Session) show(stmt *sql.Show) Result {
 			t, _ := cat.Type(name)
 			out.Types = append(out.Types, types.Column{Name: name, Type: t})
 		}
-		return out
+		return out, nil
 	}
 	out := &VariableList{}
 	for name, value := range s.variables {
 		out.Variables = append(out.Variables, Variable{name, value})
 	}
 	slices.SortFunc(out.Variables, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
-	return out
+	return out, nil
 }
 
-func (s *Session) showSources(kind catalog.Kind, extended bool) Result {
+func (s *Session) showSources(ctx context.Context, kind catalog.Kind, extended bool) (Result, error) {
 	if extended {
-		return s.describeAll(kind, true)
+		return s.describeAll(ctx, kind, true)
 	}
 	out := &SourceList{Kind: kind}
 	for _, src := range s.engine.Catalog().Sources() {
@@ -53,7 +56,7 @@ func (s *Session) showSources(kind catalog.Kind, extended bool) Result {
 			out.Sources = append(out.Sources, src)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // hiddenTopic reports whether a topic is the system's own.
@@ -63,9 +66,16 @@ func hiddenTopic(name string) bool {
 
 func (s *Session) showTopics(stmt *sql.Show) Result {
 	out := &TopicList{Extended: stmt.Extended}
+	queries := s.engine.Catalog().Queries()
 	for _, t := range s.engine.cluster.Topics() {
 		if stmt.All || !t.Internal && !hiddenTopic(t.Name) {
-			out.Topics = append(out.Topics, t)
+			info := TopicInfo{Topic: t}
+			for _, q := range queries {
+				if slices.Contains(q.Plan.SourceTopics(), t.Name) {
+					info.Groups, info.Consumers = info.Groups+1, info.Consumers+t.Partitions
+				}
+			}
+			out.Topics = append(out.Topics, info)
 		}
 	}
 	return out
@@ -116,14 +126,25 @@ func (e *Engine) Queries() []QueryInfo {
 		out = append(out, e.queryInfo(cat, q))
 	}
 	for _, p := range e.pushes.snapshot() {
-		out = append(out, QueryInfo{ID: p.query.ID, Text: p.query.Text, Push: true, Sources: p.query.Sources, Plan: p.query,
-			Status: executor.Status{ID: p.query.ID, State: executor.Running}})
+		out = append(out, pushInfo(p.query))
 	}
 	return out
 }
 
+// Explain returns the query's plan as text, "" when it is not known.
+func (q QueryInfo) Explain() string {
+	if q.Plan == nil {
+		return ""
+	}
+	return planner.Explain(q.Plan)
+}
+
+func pushInfo(q *plan.Query) QueryInfo {
+	return QueryInfo{ID: q.ID, Text: q.Text, Push: true, Sources: q.Sources, Plan: q, Status: executor.Status{ID: q.ID, State: executor.Running}}
+}
+
 func (e *Engine) queryInfo(cat *catalog.Catalog, q *catalog.Query) QueryInfo {
-	info := QueryInfo{ID: q.ID, Text: q.Plan.Text, SinkName: q.Plan.SinkName, Sources: q.Plan.Sources, Plan: q.Plan, Properties: q.Plan.Properties}
+	info := QueryInfo{ID: q.ID, Text: q.Plan.Text, SinkName: q.Plan.SinkName, Sources: q.Plan.Sources, Plan: q.Plan, Properties: q.Plan.Properties, Group: e.group(q.ID)}
 	if sink := cat.Source(q.Plan.SinkName); sink != nil {
 		info.SinkTopic = sink.Topic
 	}

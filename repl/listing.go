@@ -18,6 +18,8 @@ type listing struct {
 	note string
 	// plain says that a table shows the note alone.
 	plain bool
+	// object is what JSON output writes instead of the rows, nil for the rows.
+	object any
 }
 
 func (l *listing) add(cells ...any) { l.rows = append(l.rows, cells) }
@@ -33,8 +35,15 @@ func listingOf(result engine.Result) *listing {
 		return l
 	case *engine.TopicList:
 		l := &listing{columns: []string{"name", "partitions", "replicas"}}
+		if r.Extended {
+			l.columns = append(l.columns, "consumers", "consumerGroups")
+		}
 		for _, t := range r.Topics {
-			l.add(t.Name, t.Partitions, t.Replicas)
+			cells := []any{t.Name, t.Partitions, t.Replicas}
+			if r.Extended {
+				cells = append(cells, t.Consumers, t.Groups)
+			}
+			l.add(cells...)
 		}
 		return l
 	case *engine.QueryList:
@@ -138,7 +147,7 @@ func descriptionListing(r *engine.SourceDescriptions) *listing {
 		l.add(c.Name, c.Type.String(), columnMark(d.Source, i))
 	}
 	if r.Extended {
-		l.note = sourceNote(d)
+		l.note, l.object = sourceNote(d), sourceObject(d)
 	}
 	return l
 }

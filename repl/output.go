@@ -3,6 +3,7 @@ package repl
 import (
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -54,6 +55,11 @@ func (o *Output) Write(ctx context.Context, result engine.Result) error {
 			fmt.Fprintln(o.Err, r.Msg)
 		}
 		return nil
+	case *engine.Assertion:
+		if !o.Quiet {
+			fmt.Fprintln(o.Err, r.String()+".")
+		}
+		return nil
 	case *engine.Rows:
 		defer r.Close()
 		return o.rows(ctx, r)
@@ -88,6 +94,11 @@ func words(name string) string {
 func (o *Output) listing(l *listing) error {
 	switch o.Format {
 	case JSONFormat:
+		if l.object != nil {
+			e := json.NewEncoder(o.Out)
+			e.SetEscapeHTML(false)
+			return e.Encode(l.object)
+		}
 		for _, row := range l.rows {
 			if err := o.jsonObject(l.columns, func(i int) ([]byte, error) { return engine.MarshalJSON(row[i]) }); err != nil {
 				return err

@@ -96,9 +96,13 @@ func TestEmptyRows(t *testing.T) {
 }
 
 func TestListings(t *testing.T) {
-	topics := &engine.TopicList{Topics: []engine.Topic{{Name: "orders", Partitions: 12, Replicas: 1}}}
+	topics := &engine.TopicList{Topics: []engine.TopicInfo{{Topic: engine.Topic{Name: "orders", Partitions: 12, Replicas: 1}, Consumers: 24, Groups: 2}}}
+	extended := &engine.TopicList{Topics: topics.Topics, Extended: true}
 	source := &catalog.Source{Name: "ORDERS", Kind: catalog.Table, Topic: "orders",
 		Schema: types.Schema{Key: []types.Column{{Name: "K", Type: types.String}}, Value: []types.Column{{Name: "V", Type: types.Array(types.Bigint)}}}}
+	detail := &engine.SourceDescriptions{One: true, Extended: true, Sources: []engine.SourceDescription{{Source: source, Partitions: 1, Replicas: 1,
+		WrittenBy: []engine.QueryInfo{{ID: "CTAS_ORDERS_1"}},
+		Offsets:   []engine.GroupOffsets{{Group: "g", Topic: "orders", Partitions: []engine.PartitionOffsets{{End: 9, ConsumerOffset: 4}}}}}}}
 	one := &engine.SourceDescriptions{One: true, Sources: []engine.SourceDescription{{Source: source}}}
 	for _, c := range []struct {
 		result engine.Result
@@ -106,6 +110,11 @@ func TestListings(t *testing.T) {
 		want   string
 	}{
 		{topics, JSONFormat, `{"name":"orders","partitions":12,"replicas":1}` + "\n"},
+		{extended, JSONFormat, `{"name":"orders","partitions":12,"replicas":1,"consumers":24,"consumerGroups":2}` + "\n"},
+		{detail, JSONFormat, `{"name":"ORDERS","type":"TABLE","topic":"orders","partitions":1,"replicas":1,"keyFormat":"","valueFormat":"",` +
+			`"fields":[{"field":"K","type":"STRING","mark":"primary key"},{"field":"V","type":"ARRAY<BIGINT>"}],` +
+			`"writeQueries":[{"id":"CTAS_ORDERS_1","state":"","rowsIn":0,"rowsOut":0,"late":0,"errors":0,"restarts":0}],"readQueries":[],` +
+			`"offsets":[{"group":"g","topic":"orders","partitions":[{"partition":0,"logStartOffset":0,"logEndOffset":9,"consumerOffset":4}]}],"statement":""}` + "\n"},
 		{topics, CSVFormat, "name,partitions,replicas\norders,12,1\n"},
 		{topics, TableFormat, `+--------+------------+----------+
 | Name   | Partitions | Replicas |

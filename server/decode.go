@@ -20,6 +20,10 @@ type entityJSON struct {
 	Type          string `json:"@type"`
 	StatementText string `json:"statementText"`
 	Message       string `json:"message"`
+	TopicName     string `json:"topicName"`
+	Subject       string `json:"subject"`
+	ID            int32  `json:"id"`
+	Exists        bool   `json:"exists"`
 	CommandID     string `json:"commandId"`
 	QueryID       string `json:"queryId"`
 	Sequence      int64  `json:"commandSequenceNumber"`
@@ -30,8 +34,10 @@ type entityJSON struct {
 	Streams []sourceJSON `json:"streams"`
 	Tables  []sourceJSON `json:"tables"`
 	Topics  []struct {
-		Name     string  `json:"name"`
-		Replicas []int32 `json:"replicaInfo"`
+		Name      string  `json:"name"`
+		Replicas  []int32 `json:"replicaInfo"`
+		Consumers int32   `json:"consumerCount"`
+		Groups    int32   `json:"consumerGroupCount"`
 	} `json:"topics"`
 	Queries            []queryJSON           `json:"queries"`
 	QueryDescriptions  []queryJSON           `json:"queryDescriptions"`
@@ -236,10 +242,12 @@ func DecodeEntity(text []byte) (engine.Result, error) {
 		return sourceList(catalog.Stream, e.Streams)
 	case "tables":
 		return sourceList(catalog.Table, e.Tables)
-	case "kafka_topics":
-		out := &engine.TopicList{}
+	case "assert_topic", "assert_schema":
+		return &engine.Assertion{Topic: e.TopicName, Subject: e.Subject, ID: e.ID, Exists: e.Exists}, nil
+	case "kafka_topics", "kafka_topics_extended":
+		out := &engine.TopicList{Extended: e.Type == "kafka_topics_extended"}
 		for _, t := range e.Topics {
-			topic := engine.Topic{Name: t.Name, Partitions: int32(len(t.Replicas))}
+			topic := engine.TopicInfo{Topic: engine.Topic{Name: t.Name, Partitions: int32(len(t.Replicas))}, Consumers: t.Consumers, Groups: t.Groups}
 			if len(t.Replicas) > 0 {
 				topic.Replicas = t.Replicas[0]
 			}

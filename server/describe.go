@@ -1,6 +1,8 @@
 package server
 
 import (
+	"fmt"
+
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/planner/catalog"
@@ -97,6 +99,8 @@ func queryDescription(q engine.QueryInfo) object {
 		d["state"] = string(executor.Running)
 	}
 	if q.Plan != nil {
+		d["executionPlan"] = q.Explain()
+		d["consumerGroupId"] = q.Group
 		d["fields"] = fieldInfos(q.Plan.Result, nil)
 		if q.Plan.Windowed != nil {
 			d["windowType"] = string(q.Plan.Windowed.Kind)
@@ -134,9 +138,27 @@ func sourceDescription(d engine.SourceDescription, extended bool) object {
 	}
 	if extended {
 		out["partitions"], out["replication"] = d.Partitions, d.Replicas
+		out["statistics"], out["errorStats"] = statisticsText(d)
+		constraints := []string{}
+		for _, q := range d.ReadBy {
+			if q.SinkName != "" && q.SinkName != s.Name {
+				constraints = append(constraints, q.SinkName)
+			}
+		}
+		out["sourceConstraints"] = constraints
 		out["queryOffsetSummaries"] = offsetSummaries(d.Offsets)
 	}
 	return out
+}
+
+// statisticsText sums up the queries that write a source, as ksqlDB's deprecated
+// fields do in text.
+func statisticsText(d engine.SourceDescription) (statistics, errorStats string) {
+	var in, out, late, errs int64
+	for _, q := range d.WrittenBy {
+		in, out, late, errs = in+q.Status.RowsIn, out+q.Status.RowsOut, late+q.Status.Late, errs+q.Status.Errors
+	}
+	return fmt.Sprintf("rows-in: %d  rows-out: %d  late: %d", in, out, late), fmt.Sprintf("errors: %d", errs)
 }
 
 func offsetSummaries(list []engine.GroupOffsets) []any {

@@ -120,6 +120,8 @@ func entity(result engine.Result) object {
 		return doneEntity(r)
 	case *engine.SourceList:
 		return sourceListEntity(r)
+	case *engine.Assertion:
+		return assertionEntity(r)
 	case *engine.TopicList:
 		return topicsEntity(r)
 	case *engine.QueryList:
@@ -175,6 +177,20 @@ func doneEntity(r *engine.Done) object {
 	})
 }
 
+func assertionEntity(r *engine.Assertion) object {
+	if r.Topic != "" {
+		return withType("assert_topic", object{"topicName": r.Topic, "exists": r.Exists})
+	}
+	o := object{"subject": nil, "id": nil, "exists": r.Exists}
+	if r.Subject != "" {
+		o["subject"] = r.Subject
+	}
+	if r.ID != 0 {
+		o["id"] = r.ID
+	}
+	return withType("assert_schema", o)
+}
+
 func topicsEntity(r *engine.TopicList) object {
 	list := []any{}
 	for _, t := range r.Topics {
@@ -182,7 +198,14 @@ func topicsEntity(r *engine.TopicList) object {
 		for i := range replicas {
 			replicas[i] = t.Replicas
 		}
-		list = append(list, object{"name": t.Name, "replicaInfo": replicas})
+		o := object{"name": t.Name, "replicaInfo": replicas}
+		if r.Extended {
+			o["consumerCount"], o["consumerGroupCount"] = t.Consumers, t.Groups
+		}
+		list = append(list, o)
+	}
+	if r.Extended {
+		return withType("kafka_topics_extended", object{"topics": list})
 	}
 	return withType("kafka_topics", object{"topics": list})
 }

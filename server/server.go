@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/sql"
 )
 
 // Limits of the HTTP listener.
@@ -156,7 +157,11 @@ func statementError(err error, statement string, entities []any) (int, errorBody
 	if entities == nil {
 		entities = []any{}
 	}
-	return http.StatusBadRequest, errorBody{Type: "statement_error", Code: 40001, Message: st.Format(), Statement: &statement, Entities: &entities, SQLCode: string(st.Err.Code), Detail: detailOf(st)}
+	status, code := http.StatusBadRequest, 40001
+	if st.Err.Code == sql.CodeAssertion {
+		status, code = http.StatusExpectationFailed, 41700
+	}
+	return status, errorBody{Type: "statement_error", Code: code, Message: st.Format(), Statement: &statement, Entities: &entities, SQLCode: string(st.Err.Code), Detail: detailOf(st)}
 }
 
 // readBody decodes a JSON request; it answers the error itself.

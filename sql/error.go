@@ -39,6 +39,7 @@ const (
 	CodeUpgrade         Code = "upgrade"          // OR REPLACE that cannot be done
 	CodeLiteral         Code = "literal"          // number out of range, bad escape
 	CodeEvaluation      Code = "evaluation"       // an expression failed on constant input
+	CodeAssertion       Code = "assertion"        // ASSERT found that something does not hold
 	CodeInternal        Code = "internal"         // our bug
 )
 

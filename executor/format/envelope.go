@@ -24,6 +24,13 @@ func openEnvelope(payload []byte) (id int32, rest []byte, err error) {
 	return id, payload[envelopeLen:], nil
 }
 
+// SchemaIDOf returns the schema id that a payload begins with; ok is false when it
+// does not look like one of a registry.
+func SchemaIDOf(payload []byte) (id int32, ok bool) {
+	id, _, err := openEnvelope(payload)
+	return id, err == nil && id > 0
+}
+
 // appendEnvelope begins a payload with a schema id.
 func appendEnvelope(dst []byte, id int32) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, 0), uint32(id))

@@ -2,46 +2,14 @@ package function
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/millrace/millrace/sql/types"
 )
 
-// Patterns are RE2's: Go's regexp package, which runs in linear time. Gaps:
-// lookahead and lookbehind, back-references in a pattern, possessive quantifiers
-// and class intersection, which Java's patterns have, are errors.
-
-// maxPatterns bounds the compiled patterns that are kept. When they are more, all
-// are dropped: patterns are nearly always constants of few queries.
-const maxPatterns = 1000
-
-// patterns caches compiled patterns by their text.
-var patterns = struct {
-	sync.Mutex // guards m; held for lookups only
-	m          map[string]*regexp.Regexp
-}{m: map[string]*regexp.Regexp{}}
-
-func compile(pattern string) (*regexp.Regexp, error) {
-	patterns.Lock()
-	re := patterns.m[pattern]
-	patterns.Unlock()
-	if re != nil {
-		return re, nil
-	}
-	re, err := regexp.Compile(pattern)
-	if err != nil {
-		return nil, fmt.Errorf("pattern %q is not supported: %w", pattern, err)
-	}
-	patterns.Lock()
-	defer patterns.Unlock()
-	if len(patterns.m) >= maxPatterns {
-		clear(patterns.m)
-	}
-	patterns.m[pattern] = re
-	return re, nil
-}
+// maxReplacedBytes bounds the result of REGEXP_REPLACE: a replacement that repeats a
+// group many times makes much of little.
+const maxReplacedBytes = 64 << 20
 
 func regexpFunctions() []*Function {
 	const category = "REGULAR EXPRESSION"
@@ -59,23 +27,24 @@ func regexpFunctions() []*Function {
 }
 
 // group returns the group asked for; ok is false when the pattern has fewer.
-func group(re *regexp.Regexp, a []types.Value) (n int, ok bool) {
+func group(p *pattern, a []types.Value) (n int, ok bool) {
 	if len(a) > 2 {
 		n = int(a[2].Int())
 	}
-	return n, n >= 0 && n <= re.NumSubexp()
+	return n, n >= 0 && n <= p.groups
 }
 
 func regexpExtract(a []types.Value) (types.Value, error) {
-	re, err := compile(a[0].Str())
+	p, err := compile(a[0].Str())
 	if err != nil {
 		return types.NullValue, err
 	}
-	n, ok := group(re, a)
+	n, ok := group(p, a)
 	if !ok {
 		return types.NullValue, nil
 	}
-	return matchGroup(a[1].Str(), re.FindStringSubmatchIndex(a[1].Str()), n), nil
+	loc, err := p.find(a[1].Str())
+	return matchGroup(a[1].Str(), loc, n), err
 }
 
 // matchGroup returns group n of a match, NULL when it took no part.
@@ -87,99 +56,164 @@ func matchGroup(s string, loc []int, n int) types.Value {
 }
 
 func regexpExtractAll(a []types.Value) (types.Value, error) {
-	re, err := compile(a[0].Str())
+	p, err := compile(a[0].Str())
 	if err != nil {
 		return types.NullValue, err
 	}
-	n, ok := group(re, a)
+	n, ok := group(p, a)
 	if !ok {
 		return types.NullValue, nil
 	}
 	var list []types.Value
-	for _, loc := range re.FindAllStringSubmatchIndex(a[1].Str(), -1) {
+	matches, err := p.findAll(a[1].Str())
+	if err != nil {
+		return types.NullValue, err
+	}
+	for _, loc := range matches {
 		list = append(list, matchGroup(a[1].Str(), loc, n))
 	}
 	return types.NewArray(list), nil
 }
 
 func regexpReplace(a []types.Value) (types.Value, error) {
-	re, err := compile(a[1].Str())
-	if err != nil {
-		return types.NullValue, err
-	}
-	template, err := expandTemplate(re, a[2].Str())
-	if err != nil {
-		return types.NullValue, err
-	}
-	return types.NewString(re.ReplaceAllString(a[0].Str(), template)), nil
-}
-
-// expandTemplate turns Java's replacement text into Go's: \x stands for x, $n
-// takes as many digits as there are groups for, $ alone is an error.
-func expandTemplate(re *regexp.Regexp, s string) (string, error) {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '\\' && i+1 < len(s):
-			i++
-			if s[i] == '$' {
-				b.WriteString("$$")
-			} else {
-				b.WriteByte(s[i])
-			}
-		case s[i] == '\\':
-			return "", fmt.Errorf("replacement %q ends with a backslash", s)
-		case s[i] == '$' && strings.HasPrefix(s[i:], "${"):
-			end := strings.IndexByte(s[i:], '}')
-			if end < 0 || re.SubexpIndex(s[i+2:i+end]) < 0 {
-				return "", fmt.Errorf("replacement %q refers to a group that the pattern does not have", s)
-			}
-			b.WriteString(s[i : i+end+1])
-			i += end
-		case s[i] == '$':
-			n, digits := -1, 0
-			for j := i + 1; j < len(s) && s[j] >= '0' && s[j] <= '9'; j++ {
-				next := max(n, 0)*10 + int(s[j]-'0')
-				if next > re.NumSubexp() && digits > 0 {
-					break
-				}
-				n, digits = next, digits+1
-			}
-			if n < 0 || n > re.NumSubexp() {
-				return "", fmt.Errorf("replacement %q refers to a group that the pattern does not have", s)
-			}
-			fmt.Fprintf(&b, "${%d}", n)
-			i += digits
-		default:
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String(), nil
-}
-
-// regexpSplit keeps empty parts. A match of nothing at the start of the text
-// splits nothing off, and where the pattern can match nothing, empty parts at
-// the end are dropped, as Java's String.split does.
-func regexpSplit(a []types.Value) (types.Value, error) {
-	re, err := compile(a[1].Str())
+	p, err := compile(a[1].Str())
 	if err != nil {
 		return types.NullValue, err
 	}
 	s := a[0].Str()
+	matches, err := p.findAll(s)
+	if err != nil || len(matches) == 0 {
+		return a[0], err
+	}
+	parts, err := p.replacement(a[2].Str())
+	if err != nil {
+		return types.NullValue, err
+	}
+	var b strings.Builder
+	end := 0
+	for _, loc := range matches {
+		b.WriteString(s[end:loc[0]])
+		for _, part := range parts {
+			b.WriteString(part.text)
+			if g := 2 * part.group; g >= 0 && loc[g] >= 0 {
+				b.WriteString(s[loc[g]:loc[g+1]])
+			}
+			if b.Len() > maxReplacedBytes {
+				return types.NullValue, fmt.Errorf("the result of REGEXP_REPLACE is longer than %d bytes", maxReplacedBytes)
+			}
+		}
+		end = loc[1]
+	}
+	b.WriteString(s[end:])
+	return types.NewString(b.String()), nil
+}
+
+// replacementPart is text, and a group behind it unless group is negative.
+type replacementPart struct {
+	text  string
+	group int
+}
+
+// replacement reads the replacement of Java's Matcher: \x stands for x, $n takes as
+// many digits as there are groups for, ${name} is a named group, and a $ alone is
+// an error.
+func (p *pattern) replacement(s string) ([]replacementPart, error) {
+	missing := fmt.Errorf("replacement %q refers to a group that the pattern does not have", s)
+	var parts []replacementPart
+	var text []byte
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+			text = append(text, s[i])
+			continue
+		case s[i] == '\\':
+			return nil, fmt.Errorf("replacement %q ends with a backslash", s)
+		case s[i] != '$':
+			text = append(text, s[i])
+			continue
+		}
+		group := -1
+		if name, _, ok := strings.Cut(s[i+1:], "}"); ok && strings.HasPrefix(name, "{") {
+			if group, ok = p.names[name[1:]]; !ok {
+				return nil, missing
+			}
+			i += len(name) + 1
+		} else {
+			for ; i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9'; i++ {
+				next := max(group, 0)*10 + int(s[i+1]-'0')
+				if next > p.groups && group >= 0 {
+					break
+				}
+				group = next
+			}
+		}
+		if group < 0 || group > p.groups {
+			return nil, missing
+		}
+		parts = append(parts, replacementPart{string(text), group})
+		text = nil
+	}
+	return append(parts, replacementPart{string(text), -1}), nil
+}
+
+// regexpSplit splits as ksqlDB does: by Java's String.split where the pattern
+// matches the empty text, else by Guava's Splitter, which keeps empty parts at the
+// end.
+func regexpSplit(a []types.Value) (types.Value, error) {
+	p, err := compile(a[1].Str())
+	if err != nil {
+		return types.NullValue, err
+	}
+	empty, err := p.find("")
+	if err != nil {
+		return types.NullValue, err
+	}
+	s := a[0].Str()
+	matches, err := p.findAll(s)
+	if err != nil {
+		return types.NullValue, err
+	}
+	if empty != nil || s == "" {
+		return arrayOf(splitJava(s, matches), types.NewString), nil
+	}
+	return arrayOf(splitGuava(s, matches), types.NewString), nil
+}
+
+// splitJava drops empty parts at the end, and a match of nothing at the start.
+func splitJava(s string, matches [][]int) []string {
 	var parts []string
 	start := 0
-	for _, loc := range re.FindAllStringIndex(s, -1) {
-		if loc[1] == 0 || loc[0] == loc[1] && loc[0] == len(s) {
+	for _, loc := range matches {
+		if loc[1] > 0 {
+			parts = append(parts, s[start:loc[0]])
+			start = loc[1]
+		}
+	}
+	if len(parts) == 0 {
+		return []string{s}
+	}
+	parts = append(parts, s[start:])
+	for len(parts) > 0 && parts[len(parts)-1] == "" {
+		parts = parts[:len(parts)-1]
+	}
+	return parts
+}
+
+// splitGuava passes over a match of nothing where a part begins; at the end of
+// the text that ends the splitting.
+func splitGuava(s string, matches [][]int) []string {
+	parts := []string{}
+	start := 0
+	for _, loc := range matches {
+		if loc[1] == start && loc[0] == start {
+			if start == len(s) {
+				return parts
+			}
 			continue
 		}
 		parts = append(parts, s[start:loc[0]])
 		start = loc[1]
 	}
-	parts = append(parts, s[start:])
-	if re.MatchString("") {
-		for len(parts) > 1 && parts[len(parts)-1] == "" {
-			parts = parts[:len(parts)-1]
-		}
-	}
-	return arrayOf(parts, types.NewString), nil
+	return append(parts, s[start:])
 }
