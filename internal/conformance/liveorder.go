@@ -107,3 +107,36 @@ func (o order) reads(q *plan.Query, topic string, below []*plan.Query) bool {
 	}
 	return false
 }
+
+// byTimestamp reports whether the order of a case's records is that of their
+// timestamps wherever it shows, so that it does not matter when they arrive: a
+// task takes the smallest timestamp that its inputs hold. Behind a repartition
+// that holds within a bound only (max.task.skew.ms), and a source that takes its
+// time from a column has another one than its records.
+func (o order) byTimestamp(inputs []record) bool {
+	for _, queries := range o.writers {
+		for _, q := range queries {
+			for _, sub := range q.SubPlans {
+				for _, n := range sub.Nodes {
+					if s, ok := n.Op.(*plan.Source); len(q.SubPlans) > 1 || ok && s.Timestamp != nil {
+						return false
+					}
+				}
+			}
+		}
+	}
+	latest := map[string]int64{}
+	for _, in := range inputs {
+		at := int64(0)
+		if in.Timestamp != nil {
+			at = *in.Timestamp
+		}
+		for topic, before := range latest {
+			if topic != in.Topic && o.meet(topic, in.Topic) && at <= before {
+				return false
+			}
+		}
+		latest[in.Topic] = max(at, latest[in.Topic])
+	}
+	return true
+}
