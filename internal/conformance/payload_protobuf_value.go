@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,9 +53,9 @@ func fillField(m protoreflect.Message, fd protoreflect.FieldDescriptor, x any) e
 	case fd.IsList():
 		list := m.Mutable(fd).List()
 		elems, ok := x.([]any)
-		if isObject { // a MAP as a list of entries
-			for k, e := range object {
-				elems = append(elems, map[string]any{"key": k, "value": e})
+		if isObject { // a MAP as a list of entries, equal in every run
+			for _, k := range slices.Sorted(maps.Keys(object)) {
+				elems = append(elems, map[string]any{"key": k, "value": object[k]})
 			}
 		} else if !ok {
 			return fmt.Errorf("%s is not a list", text(x))
