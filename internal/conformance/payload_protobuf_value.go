@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -182,7 +181,7 @@ func isWrapper(m protoreflect.MessageDescriptor) bool {
 // decimalParam returns precision or scale out of a field's option, -1 for none.
 func decimalParam(fd protoreflect.FieldDescriptor, name string) int {
 	n := -1
-	fd.Options().(proto.Message).ProtoReflect().Range(func(x protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	fd.Options().ProtoReflect().Range(func(x protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		if x.FullName() == "confluent.field_meta" {
 			p := v.Message().Get(x.Message().Fields().ByName("params")).Map().Get(protoreflect.ValueOfString(name).MapKey())
 			if p.IsValid() {
