@@ -1,4 +1,4 @@
-.PHONY: build test ci conformance bench
+.PHONY: build test ci conformance bench bench-plan
 
 build:
 	CGO_ENABLED=0 go build -o millrace .
@@ -11,7 +11,12 @@ ci:
 
 # CORPUS is the folder of the conformance cases.
 conformance:
-	go run ./internal/conformance --corpus $(CORPUS)
+	go run ./internal/conformance --corpus $(CORPUS) --ratchet testdata/conformance.ratchet --failing testdata/conformance.failing
+	go run ./internal/conformance --corpus $(CORPUS) --live --ratchet testdata/conformance-live.ratchet --failing testdata/conformance-live.failing
+
+# bench-plan measures parsing and planning of the statements in CORPUS.
+bench-plan:
+	go run ./internal/conformance --corpus $(CORPUS) --bench-plan
 
 bench: build
 	./millrace bench nexmark --queries q0,q1,q2,q12 --events 2000000 --partitions 2

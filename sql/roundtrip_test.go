@@ -214,14 +214,48 @@ func checkStatement(t *testing.T, text string, s Statement) {
 	if p := PrintStatement(again[0]); p != printed {
 		t.Fatalf("printed %s\nthen    %s", printed, p)
 	}
-	if sel, ok := s.(*Select); ok && len(text) < maxSpanCheck {
-		for _, item := range sel.Query.Items {
-			if item.Expr != nil {
-				checkSpans(t, text, item.Expr)
+	if len(text) >= maxSpanCheck {
+		return
+	}
+	for _, e := range expressions(s) {
+		if o, p := e.Pos(), s.Pos(); o.Start < p.Start || o.End > p.End {
+			t.Fatalf("span %v of %T is outside of the statement's, %v", o, e, p)
+		}
+		checkSpans(t, text, e)
+	}
+}
+
+// expressions returns the outermost expressions of a statement.
+func expressions(s Statement) (list []Expr) {
+	add := func(es ...Expr) {
+		for _, e := range es {
+			if e != nil {
+				list = append(list, e)
 			}
 		}
-		if sel.Query.Where != nil {
-			checkSpans(t, text, sel.Query.Where)
-		}
 	}
+	var q *Query
+	switch s := s.(type) {
+	case *Select:
+		q = s.Query
+	case *CreateAs:
+		q = s.Query
+	case *InsertSelect:
+		q = s.Query
+	case *InsertValues:
+		add(s.Values...)
+	}
+	if q == nil {
+		return list
+	}
+	for _, item := range q.Items {
+		add(item.Expr)
+	}
+	for _, j := range q.From.Joins {
+		add(j.On)
+	}
+	add(q.Where, q.Having)
+	add(q.GroupBy...)
+	add(q.PartitionBy...)
+	return list
 }

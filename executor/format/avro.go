@@ -51,7 +51,7 @@ func newAvro(f plan.Format, cols []types.Column, side Side) (Codec, error) {
 	c := &avroCodec{schemas: side.Schemas, programs: map[int32]avroProgram{}, unwrapped: f.Unwrapped && len(cols) == 1}
 	fields := make([]types.Field, len(cols))
 	for i, col := range cols {
-		fields[i] = types.Field{Name: col.Name, Type: col.Type}
+		fields[i] = types.Field(col)
 	}
 	c.row = types.Struct(fields...)
 	if c.unwrapped {

@@ -35,7 +35,7 @@ func deriveAvro(f plan.Format, cols []types.Column) (string, error) {
 	} else {
 		fields := make([]types.Field, len(cols))
 		for i, c := range cols {
-			fields[i] = types.Field{Name: c.Name, Type: c.Type}
+			fields[i] = types.Field(c)
 		}
 		err = d.record(fields, name)
 	}

@@ -32,10 +32,10 @@ func newDelimited(cols []types.Column, delimiter string) (*delimited, error) {
 		d.comma = '\t'
 	case strings.EqualFold(delimiter, "SPACE"):
 		d.comma = ' '
-	case len(delimiter) == 1 && delimiter[0] < utf8.RuneSelf && delimiter[0] != '"':
+	case len(delimiter) == 1 && delimiter[0] < utf8.RuneSelf && !strings.ContainsAny(delimiter, "\"\r\n"):
 		d.comma = delimiter[0]
 	default:
-		return nil, fmt.Errorf("delimiter %q is not one ASCII character, TAB or SPACE", delimiter)
+		return nil, fmt.Errorf("delimiter %q is not one ASCII character other than a quote or line end, TAB or SPACE", delimiter)
 	}
 	for _, c := range cols {
 		switch c.Type.Kind {
@@ -173,6 +173,8 @@ func setText(v *batch.Vector, i int32, text []byte) error {
 	return nil
 }
 
+var minus = []byte("-")
+
 // Append writes one record without a line end.
 func (d *delimited) Append(dst []byte, cols []*batch.Vector, i int32) ([]byte, bool, error) {
 	if len(cols) == 0 || len(cols) == 1 && cols[0].IsNull(i) {
@@ -186,7 +188,7 @@ func (d *delimited) Append(dst []byte, cols []*batch.Vector, i int32) ([]byte, b
 		if v.IsNull(i) {
 			continue
 		}
-		field := len(out)
+		field, isText := len(out), false
 		switch v.Rep {
 		case batch.RepInt64:
 			out = strconv.AppendInt(out, v.I64[i], 10)
@@ -200,7 +202,7 @@ func (d *delimited) Append(dst []byte, cols []*batch.Vector, i int32) ([]byte, b
 			if v.Type.Kind == types.KindBytes {
 				out = base64.StdEncoding.AppendEncode(out, v.Bytes(i))
 			} else {
-				out = d.appendField(out, v.Bytes(i), k == 0)
+				out, isText = d.appendField(out, v.Bytes(i), k == 0), true
 			}
 		default:
 			var err error
@@ -208,7 +210,8 @@ func (d *delimited) Append(dst []byte, cols []*batch.Vector, i int32) ([]byte, b
 				return dst, false, within(d.cols[k].Name, err)
 			}
 		}
-		if k == 0 && out[field] == '-' { // a negative number
+		// A negative number in front, or a delimiter that numbers may hold.
+		if !isText && (k == 0 && bytes.HasPrefix(out[field:], minus) || bytes.IndexByte(out[field:], d.comma) >= 0) {
 			number := string(out[field:])
 			out = append(append(append(out[:field], '"'), number...), '"')
 		}

@@ -172,7 +172,7 @@ func (c *protoCodec) plan(m protoreflect.MessageDescriptor) *protoReader {
 func (c *protoCodec) fields() []types.Field {
 	fields := make([]types.Field, len(c.cols))
 	for i, col := range c.cols {
-		fields[i] = types.Field{Name: col.Name, Type: col.Type}
+		fields[i] = types.Field(col)
 	}
 	return fields
 }

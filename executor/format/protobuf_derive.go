@@ -60,7 +60,7 @@ func deriveProto(f plan.Format, cols []types.Column) (string, error) {
 	}
 	fields := make([]types.Field, len(cols))
 	for i, c := range cols {
-		fields[i] = types.Field{Name: c.Name, Type: c.Type}
+		fields[i] = types.Field(c)
 	}
 	body, err := d.message(name, fields, false)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -72,8 +71,8 @@ func messageAt(f protoreflect.FileDescriptor, path []int) (protoreflect.MessageD
 // metaParam returns a parameter of a field's confluent.field_meta option, ""
 // when it has none.
 func metaParam(fd protoreflect.FieldDescriptor, name string) string {
-	options, ok := fd.Options().(proto.Message)
-	if !ok || options == nil {
+	options := fd.Options()
+	if options == nil {
 		return ""
 	}
 	value := ""

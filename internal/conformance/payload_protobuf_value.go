@@ -4,12 +4,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -51,9 +52,9 @@ func fillField(m protoreflect.Message, fd protoreflect.FieldDescriptor, x any) e
 	case fd.IsList():
 		list := m.Mutable(fd).List()
 		elems, ok := x.([]any)
-		if isObject { // a MAP as a list of entries
-			for k, e := range object {
-				elems = append(elems, map[string]any{"key": k, "value": e})
+		if isObject { // a MAP as a list of entries, equal in every run
+			for _, k := range slices.Sorted(maps.Keys(object)) {
+				elems = append(elems, map[string]any{"key": k, "value": object[k]})
 			}
 		} else if !ok {
 			return fmt.Errorf("%s is not a list", text(x))
@@ -180,7 +181,7 @@ func isWrapper(m protoreflect.MessageDescriptor) bool {
 // decimalParam returns precision or scale out of a field's option, -1 for none.
 func decimalParam(fd protoreflect.FieldDescriptor, name string) int {
 	n := -1
-	fd.Options().(proto.Message).ProtoReflect().Range(func(x protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	fd.Options().ProtoReflect().Range(func(x protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		if x.FullName() == "confluent.field_meta" {
 			p := v.Message().Get(x.Message().Fields().ByName("params")).Map().Get(protoreflect.ValueOfString(name).MapKey())
 			if p.IsValid() {

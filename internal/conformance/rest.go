@@ -55,14 +55,14 @@ func judgeRest(c *testCase) verdict {
 		return v
 	case <-ctx.Done():
 	}
-	return verdict{ID: c.ID, Verdict: "failed", Error: fmt.Sprintf("no end after %s", caseTimeout)}
+	return verdict{ID: c.ID, Verdict: failed, Error: fmt.Sprintf("no end after %s", caseTimeout)}
 }
 
 func runRest(ctx context.Context, c *testCase) (v verdict) {
-	v = verdict{ID: c.ID, Verdict: "failed"}
+	v = verdict{ID: c.ID, Verdict: failed}
 	defer func() {
 		if p := recover(); p != nil {
-			v.Verdict, v.Error = "failed", fmt.Sprintf("panic: %v", p)
+			v.Verdict, v.Error = failed, fmt.Sprintf("panic: %v", p)
 		}
 	}()
 	r := &restRunner{c: c}
@@ -90,7 +90,7 @@ func runRest(ctx context.Context, c *testCase) (v verdict) {
 		v.Error = err.Error()
 		return v
 	}
-	v.Verdict = "passed"
+	v.Verdict = passed
 	return v
 }
 
@@ -123,7 +123,7 @@ func (r *restRunner) start() (stop func(), err error) {
 // run sets the case up, sends its statements and reads the answers.
 func (r *restRunner) run(ctx context.Context) error {
 	w := &engineWorld{ctx: ctx, engine: r.engine}
-	if err := errors.Join((&setup{r.c, w}).run(), w.err); err != nil {
+	if err := errors.Join((&setup{r.c, w, defaultPartitions}).run(), w.err); err != nil {
 		return err
 	}
 	admin, queries := r.c.Statements, []string(nil)

@@ -35,7 +35,7 @@ func (r *restRunner) judgeRejection(err error, v *verdict) {
 	}
 	match := strings.Contains(squash(got.message), squash(want.Message))
 	v.MessageMatch = &match
-	v.Verdict = "passed"
+	v.Verdict = passed
 }
 
 // isAdmin reports whether all statements of the case went in one request.

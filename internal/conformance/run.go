@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
@@ -45,9 +44,9 @@ func (e *runError) Unwrap() error { return e.err }
 
 // judge runs a case and says whether it passes.
 func judge(c *testCase) (v verdict) {
-	v = verdict{ID: c.ID, Verdict: "failed"}
+	v = verdict{ID: c.ID, Verdict: failed}
 	if c.Excluded != nil {
-		v.Verdict = "excluded"
+		v.Verdict = excluded
 		return v
 	}
 	if c.Kind != "qtt" {
@@ -55,7 +54,7 @@ func judge(c *testCase) (v verdict) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			v.Verdict, v.Error = "failed", fmt.Sprintf("panic: %v", r)
+			v.Verdict, v.Error = failed, fmt.Sprintf("panic: %v", r)
 		}
 	}()
 	r := &runner{c: c, sandbox: engine.NewSandbox("some.ksql.service.id"), logs: map[string][]executor.DriverRecord{}}
@@ -73,7 +72,7 @@ func judge(c *testCase) (v verdict) {
 		v.Error = errorText(err)
 		return v
 	}
-	v.Verdict = "passed"
+	v.Verdict = passed
 	return v
 }
 
@@ -95,7 +94,7 @@ func judgeRejection(c *testCase, err error, v *verdict) {
 	}
 	match := strings.Contains(squash(err.Error()), squash(c.ExpectedException.Message))
 	v.MessageMatch = &match
-	v.Verdict = "passed"
+	v.Verdict = passed
 }
 
 func squash(s string) string { return strings.Join(strings.Fields(s), " ") }
@@ -120,7 +119,7 @@ func (r *runner) run() error {
 	if err := r.setProperties(); err != nil {
 		return err
 	}
-	if err := (&setup{r.c, r.sandbox}).run(); err != nil {
+	if err := (&setup{r.c, r.sandbox, defaultPartitions}).run(); err != nil {
 		return fmt.Errorf("set-up: %w", err)
 	}
 	for i, text := range r.c.Statements {
@@ -135,9 +134,12 @@ func (r *runner) run() error {
 	return r.feed()
 }
 
-func (r *runner) setProperties() error {
+func (r *runner) setProperties() error { return setCaseProperties(r.c, r.sandbox.SetProperty) }
+
+// setCaseProperties sets the properties that all cases have and those of one.
+func setCaseProperties(c *testCase, set func(name, value string) error) error {
 	all := map[string]any{"auto.offset.reset": "earliest", "millrace.emit.final.expire.first": "true"}
-	for k, v := range r.c.Properties {
+	for k, v := range c.Properties {
 		all[k] = v
 	}
 	for k, v := range all {
@@ -148,10 +150,10 @@ func (r *runner) setProperties() error {
 		if skip {
 			continue
 		}
-		if err := r.sandbox.SetProperty(k, strings.ToLower(fmt.Sprint(v))); err == nil {
+		if err := set(k, strings.ToLower(fmt.Sprint(v))); err == nil {
 			continue
 		}
-		if err := r.sandbox.SetProperty(k, fmt.Sprint(v)); err != nil {
+		if err := set(k, fmt.Sprint(v)); err != nil {
 			return fmt.Errorf("property %s: %w", k, err)
 		}
 	}
@@ -269,27 +271,22 @@ func (r *runner) source(topic string) *catalog.Source {
 
 // encode serialises an input record by the formats of the source on its topic.
 func (r *runner) encode(in record) (executor.DriverRecord, error) {
-	rec := executor.DriverRecord{Topic: in.Topic}
-	if in.Timestamp != nil {
-		rec.Timestamp = kafka.Timestamp(*in.Timestamp)
-	}
-	for _, h := range in.Headers {
-		kh := kafka.Header{Key: h.Key}
-		if h.Value != nil {
-			b, err := base64.StdEncoding.DecodeString(*h.Value)
-			if err != nil {
-				return rec, err
-			}
-			kh.Value = append([]byte{}, b...)
-		}
-		rec.Headers = append(rec.Headers, kh)
-	}
 	src := r.source(in.Topic)
 	if src == nil {
 		src = &catalog.Source{Topic: in.Topic, Key: plan.Format{Name: "KAFKA"}, Value: plan.Format{Name: "JSON"}}
 	}
-	p := payloads{r.sandbox.Schemas()}
+	return encodeInput(payloads{r.sandbox.Schemas()}, src, in)
+}
+
+func encodeInput(p payloads, src *catalog.Source, in record) (executor.DriverRecord, error) {
+	rec := executor.DriverRecord{Topic: in.Topic}
+	if in.Timestamp != nil {
+		rec.Timestamp = kafka.Timestamp(*in.Timestamp)
+	}
 	var err error
+	if rec.Headers, err = inputHeaders(in); err != nil {
+		return rec, err
+	}
 	if rec.Key, err = p.encode(src, true, in.Key); err != nil {
 		return rec, fmt.Errorf("key: %w", err)
 	}

@@ -28,6 +28,7 @@ type world interface {
 type setup struct {
 	c *testCase
 	world
+	partitions int32 // of topics that the case says nothing about
 }
 
 // run makes the topics and schemas that exist before the first statement:
@@ -60,7 +61,7 @@ func (r *setup) run() error {
 	for _, list := range [][]record{r.c.Inputs, r.c.Outputs} {
 		for _, rec := range list {
 			if rec.Topic != "" {
-				r.addMissing(rec.Topic, defaultPartitions)
+				r.addMissing(rec.Topic, r.partitions)
 			}
 		}
 	}
@@ -91,7 +92,7 @@ func (r *setup) declared(c *sql.CreateSource) error {
 	if topic == "" {
 		return nil
 	}
-	n := int32(defaultPartitions)
+	n := r.partitions
 	if v, ok := with["PARTITIONS"]; ok && v.Kind() != types.KindString {
 		// The harness creates no topics for statements, so that none of them meets
 		// one with other partitions.
