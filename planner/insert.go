@@ -90,7 +90,7 @@ func nullRow(cols []types.Column) []*plan.Expr {
 func emptyStruct(t types.Type) *plan.Expr {
 	fields := make([]types.Column, len(t.Fields))
 	for i, f := range t.Fields {
-		fields[i] = types.Column{Name: f.Name, Type: f.Type}
+		fields[i] = types.Column(f)
 	}
 	return &plan.Expr{Op: plan.OpStruct, Type: t, Args: nullRow(fields)}
 }

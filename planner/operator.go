@@ -143,64 +143,69 @@ func (r *resolver) in(e *sql.In) *plan.Expr {
 	return negate(e.Not, boolean(plan.OpIn, exprs...))
 }
 
-// fitLiterals turns texts within an array, map or struct that is built in place
-// into the numbers, dates and so on that stand there in type t, as a text by
-// itself would be. What does not fit stays as it is.
+// fitLiterals turns texts within an array or struct that is built in place into
+// the numbers, dates and so on that stand there in type t, as a text by itself
+// would be. What does not fit stays as it is.
 func fitLiterals(e *plan.Expr, t types.Type) *plan.Expr {
-	within := func(i int) (types.Type, bool) { return types.Type{}, false }
-	switch {
-	case e.Op == plan.OpLiteral && e.Value.IsNull():
-		return &plan.Expr{Op: plan.OpLiteral, Type: t, Value: e.Value}
-	case e.Op == plan.OpLiteral && e.Type.Kind == types.KindString && t.Kind != types.KindString:
-		v, err := types.CoerceLiteral(*e.Value, e.Type, t)
-		if err != nil {
-			return e
-		}
-		return &plan.Expr{Op: plan.OpLiteral, Type: t, Value: &v}
-	case e.Op == plan.OpCast:
+	switch e.Op {
+	case plan.OpLiteral:
+		return fitLiteral(e, t)
+	case plan.OpCast:
 		if inner := fitLiterals(e.Args[0], t); inner.Type.Equal(t) {
 			return inner
 		}
-		return e
-	case e.Op == plan.OpArray && t.Kind == types.KindArray:
-		within = func(int) (types.Type, bool) { return *t.Elem, true }
-	case e.Op == plan.OpStruct && t.Kind == types.KindStruct:
-		within = func(i int) (types.Type, bool) {
-			for _, f := range t.Fields {
-				if f.Name == e.Type.Fields[i].Name {
-					return f.Type, true
-				}
-			}
-			return types.Type{}, false
+	case plan.OpArray:
+		if t.Kind == types.KindArray {
+			return fitArray(e, *t.Elem)
 		}
-	default:
+	case plan.OpStruct:
+		if t.Kind == types.KindStruct {
+			return fitStruct(e, t)
+		}
+	}
+	return e
+}
+
+func fitLiteral(e *plan.Expr, t types.Type) *plan.Expr {
+	if e.Value.IsNull() {
+		return &plan.Expr{Op: plan.OpLiteral, Type: t, Value: e.Value}
+	}
+	if e.Type.Kind != types.KindString || t.Kind == types.KindString {
 		return e
 	}
-	out := *e
-	out.Args = append([]*plan.Expr(nil), e.Args...)
+	v, err := types.CoerceLiteral(*e.Value, e.Type, t)
+	if err != nil {
+		return e
+	}
+	return &plan.Expr{Op: plan.OpLiteral, Type: t, Value: &v}
+}
+
+func fitArray(e *plan.Expr, elem types.Type) *plan.Expr {
+	out := &plan.Expr{Op: plan.OpArray, Type: types.Array(elem)}
+	for _, a := range e.Args {
+		a = fitLiterals(a, elem)
+		if !a.Type.Equal(elem) {
+			return e
+		}
+		out.Args = append(out.Args, a)
+	}
+	return out
+}
+
+func fitStruct(e *plan.Expr, t types.Type) *plan.Expr {
+	out := &plan.Expr{Op: plan.OpStruct}
+	var fields []types.Field
 	for i, a := range e.Args {
-		if at, ok := within(i); ok {
-			out.Args[i] = fitLiterals(a, at)
-		}
-	}
-	switch {
-	case e.Op == plan.OpArray:
-		for _, a := range out.Args {
-			if !a.Type.Equal(*t.Elem) && a.Type.Kind != types.KindNull {
-				return e
+		name := e.Type.Fields[i].Name
+		for _, f := range t.Fields {
+			if f.Name == name {
+				a = fitLiterals(a, f.Type)
 			}
 		}
-		out.Type = t
-		for i := range out.Args {
-			out.Args[i] = castTo(out.Args[i], *t.Elem)
-		}
-	case e.Op == plan.OpStruct:
-		out.Type = types.Struct(append([]types.Field(nil), e.Type.Fields...)...)
-		for i, a := range out.Args {
-			out.Type.Fields[i].Type = a.Type
-		}
+		out.Args, fields = append(out.Args, a), append(fields, types.Field{Name: name, Type: a.Type})
 	}
-	return &out
+	out.Type = types.Struct(fields...)
+	return out
 }
 
 func (r *resolver) caseExpr(e *sql.Case) *plan.Expr {
