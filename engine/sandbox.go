@@ -96,6 +96,12 @@ func (s *Sandbox) RegisterDeclared(stmt *sql.CreateSource) error {
 // SetProperty sets a session property; an unknown one is an error.
 func (s *Sandbox) SetProperty(name, value string) error { return s.session.SetProperty(name, value) }
 
+// SetVariable sets a variable as DEFINE does.
+func (s *Sandbox) SetVariable(name, value string) { s.session.SetVariable(name, value) }
+
+// Property returns a session property's value.
+func (s *Sandbox) Property(name string) string { return s.session.property(name) }
+
 // Catalog returns the catalog after the statements so far.
 func (s *Sandbox) Catalog() *catalog.Catalog { return s.view.catalog }
 
