@@ -47,6 +47,31 @@ func (w *world) layoutOf(src *catalog.Source, key bool) *layout {
 	return &layout{src.Value, src.BodyColumns(), at}
 }
 
+// inputLayout returns how inputs to a source are written: by the registered schema
+// that its topic has, as other producers write them, or else by the one that INSERT
+// VALUES would register.
+func (w *world) inputLayout(r *record, src *catalog.Source, key bool) *layout {
+	l := w.layoutOf(src, key)
+	if l == nil || !format.HasSchemas(l.format) || len(l.cols) == 0 || l.format.SchemaID != 0 {
+		return l
+	}
+	latest, err := w.sandbox.Schemas().Latest(l.at.Subject())
+	if err != nil {
+		if err := w.sandbox.RegisterInserted(src); err != nil {
+			w.fail(r.node, "%s", err)
+		}
+		return l
+	}
+	physical := l.format
+	physical.SchemaID = latest.ID
+	in, err := format.InferColumns(physical, l.at, latest.Schema)
+	if err != nil {
+		w.fail(r.node, "schema %s: %s", l.at.Subject(), err)
+	}
+	physical.Unwrapped = in.Unwrapped
+	return &layout{physical, in.Columns, l.at}
+}
+
 // source finds the stream or table of a name, or over a topic; nil when there is
 // none.
 func (w *world) source(name string) *catalog.Source {
@@ -187,7 +212,7 @@ func (w *world) input(r *record, before int64) executor.DriverRecord {
 	for _, h := range r.headers {
 		rec.Headers = append(rec.Headers, kafka.Header{Key: h.name, Value: h.value})
 	}
-	key, value := w.layoutOf(src, true), w.layoutOf(src, false)
+	key, value := w.inputLayout(r, src, true), w.inputLayout(r, src, false)
 	rec.Key = w.encode(r.node, w.readSide(r.key, r.rawKey, key, "the key"), key, "key")
 	rec.Value = w.encode(r.node, w.readSide(r.value, r.rawValue, value, "the value"), value, "value")
 	windowed := src != nil && src.Windowed != nil

@@ -129,6 +129,9 @@ func (w *world) setUp(s *setup) error {
 func (w *world) step(s engine.Step) error {
 	switch {
 	case s.Insert != nil:
+		if err := w.sandbox.RegisterInserted(s.Insert.Source); err != nil {
+			return fmt.Errorf("insert into %s: %w", s.Insert.Source.Name, err)
+		}
 		rec, err := engine.EncodeInsert(s.Insert, w.startMs, w.sandbox.Schemas())
 		if err != nil {
 			return fmt.Errorf("insert into %s: %w", s.Insert.Source.Name, err)
@@ -160,8 +163,30 @@ func (w *world) check(t *Test, err error) (failures []string) {
 	}
 	if t.logGiven {
 		add(w.checkLog(t.log))
+	} else if len(failures) > 0 {
+		add(w.hintLog())
 	}
 	return failures
+}
+
+// maxHintEntries bounds the entries of the processing log that a failure shows
+// unasked: a record that was left out is the usual reason of a missing result.
+const maxHintEntries = 5
+
+func (w *world) hintLog() string {
+	if len(w.pipeline.entries) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("the processing log has\n")
+	for i, e := range w.pipeline.entries {
+		if i == maxHintEntries {
+			fmt.Fprintf(&b, "    ... %d more\n", len(w.pipeline.entries)-i)
+			break
+		}
+		b.WriteString("    " + entryText(e) + "\n")
+	}
+	return b.String()
 }
 
 // statementText writes an error as the user sees those of statements.

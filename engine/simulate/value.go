@@ -3,6 +3,7 @@ package simulate
 import (
 	"encoding/base64"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -125,17 +126,10 @@ func (d *decoder) columns(n *yaml.Node, cols []types.Column, what string) (value
 }
 
 func findColumn(cols []types.Column, name string) int {
-	for i, c := range cols {
-		if c.Name == name {
-			return i
-		}
+	if i := slices.IndexFunc(cols, func(c types.Column) bool { return c.Name == name }); i >= 0 {
+		return i
 	}
-	for i, c := range cols {
-		if c.Name == strings.ToUpper(name) {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(cols, func(c types.Column) bool { return strings.EqualFold(c.Name, name) })
 }
 
 // equal compares values as tests do: DOUBLEs within DoubleTolerance.
