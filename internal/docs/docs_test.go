@@ -2,13 +2,20 @@ package docs
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/internal/vfs"
+	"github.com/millrace/millrace/sql"
 	"github.com/millrace/millrace/sql/function"
 )
 
@@ -108,4 +115,106 @@ func evaluate(t *testing.T, s *engine.Session, class function.Class, e function.
 		out = append(out, row[0])
 	}
 	return strings.Join(out, function.ExampleRows), err
+}
+
+// TestStatementExamples runs the examples of statements in order and holds the
+// table against the statements that package sql has.
+func TestStatementExamples(t *testing.T) {
+	s, documented := session(t), map[string]bool{}
+	for _, d := range Statements {
+		documented[d.Node] = true
+		stmts, errs := sql.Parse(d.Example)
+		if len(errs) > 0 {
+			t.Errorf("%s: %v", d.Example, errs[0])
+		}
+		for _, stmt := range stmts {
+			if got := strings.TrimPrefix(fmt.Sprintf("%T", stmt), "*sql."); got != d.Node {
+				t.Errorf("%s is a %s, documented as %s", d.Example, got, d.Node)
+			}
+		}
+		err := runExample(t, s, d.Example)
+		var st *engine.StatementError
+		switch {
+		case !d.Unsupported && err != nil:
+			t.Errorf("%s: %v", d.Example, err)
+		case d.Unsupported && (!errors.As(err, &st) || st.Err.Code != sql.CodeUnsupported):
+			t.Errorf("%s: documented as not supported, got %v", d.Example, err)
+		}
+	}
+	for _, name := range statementNodes(t) {
+		if !documented[name] {
+			t.Errorf("sql.%s is not documented", name)
+		}
+	}
+}
+
+// runExample executes statements to the end of their results.
+func runExample(t *testing.T, s *engine.Session, script string) error {
+	return s.Execute(t.Context(), script, func(r engine.Result) error {
+		switch r := r.(type) {
+		case *engine.Rows:
+			defer r.Close()
+			return drain(t.Context(), func(ctx context.Context) (int, error) { rows, err := r.Next(ctx); return len(rows), err })
+		case *engine.Lines:
+			defer r.Close()
+			return drain(t.Context(), func(ctx context.Context) (int, error) { lines, err := r.Next(ctx); return len(lines), err })
+		}
+		return nil
+	})
+}
+
+// drain reads a result to its end, which must not be empty.
+func drain(ctx context.Context, next func(context.Context) (int, error)) error {
+	total := 0
+	for {
+		n, err := next(ctx)
+		if total += n; errors.Is(err, io.EOF) && total > 0 {
+			return nil
+		}
+		if errors.Is(err, io.EOF) {
+			return errors.New("the result is empty")
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// statementNodes lists the types of package sql that embed StmtNode.
+func statementNodes(t *testing.T) (names []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../../sql/ast_stmt.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok {
+			return true
+		}
+		if body, ok := spec.Type.(*ast.StructType); ok {
+			for _, f := range body.Fields.List {
+				if id, ok := f.Type.(*ast.Ident); ok && id.Name == "StmtNode" && len(f.Names) == 0 {
+					names = append(names, spec.Name.Name)
+				}
+			}
+		}
+		return true
+	})
+	if len(names) < 10 {
+		t.Fatalf("found only the statements %v", names)
+	}
+	return names
+}
+
+// TestPagesAreUpToDate compares the committed pages with what the code says.
+func TestPagesAreUpToDate(t *testing.T) {
+	for _, p := range Pages() {
+		got, err := os.ReadFile(filepath.Join("../../docs", p.Name))
+		if err != nil {
+			t.Error(err)
+		} else if string(got) != p.Text {
+			t.Errorf("docs/%s is out of date: run go run . docs docs", p.Name)
+		}
+	}
 }
