@@ -15,8 +15,12 @@ import (
 	"github.com/millrace/millrace/sql"
 )
 
-// MaxAliases bounds the uses of YAML aliases in a file, which may nest.
-const MaxAliases = 10_000
+// MaxAliases bounds the uses of YAML aliases in a file, which may nest, and
+// MaxNesting how deep the lists and objects of a JSON file may.
+const (
+	MaxAliases = 10_000
+	MaxNesting = 500
+)
 
 // FileError says what is wrong with a test file.
 type FileError struct {
@@ -183,14 +187,14 @@ func (d *decoder) tree(text string) *yaml.Node {
 func (d *decoder) jsonTree(text []byte) *yaml.Node {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
-	root := d.jsonNode(dec, text)
+	root := d.jsonNode(dec, text, 0)
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		d.fail(&yaml.Node{Line: lineAt(text, dec.InputOffset())}, "a test file is one JSON object")
 	}
 	return root
 }
 
-func (d *decoder) jsonNode(dec *json.Decoder, text []byte) *yaml.Node {
+func (d *decoder) jsonNode(dec *json.Decoder, text []byte, depth int) *yaml.Node {
 	tok, err := dec.Token()
 	n := &yaml.Node{Kind: yaml.ScalarNode, Line: lineAt(text, dec.InputOffset())}
 	if err != nil {
@@ -198,12 +202,15 @@ func (d *decoder) jsonNode(dec *json.Decoder, text []byte) *yaml.Node {
 	}
 	switch v := tok.(type) {
 	case json.Delim:
+		if depth == MaxNesting {
+			d.fail(n, "lists and objects are nested more than %d deep", MaxNesting)
+		}
 		n.Kind = yaml.SequenceNode
 		if v == '{' {
 			n.Kind = yaml.MappingNode
 		}
 		for dec.More() {
-			n.Content = append(n.Content, d.jsonNode(dec, text))
+			n.Content = append(n.Content, d.jsonNode(dec, text, depth+1))
 		}
 		if _, err := dec.Token(); err != nil {
 			d.fail(&yaml.Node{Line: lineAt(text, dec.InputOffset())}, "not JSON: %s", err)

@@ -12,5 +12,6 @@
 // deliberately not here: several partitions, several tasks and commits that fail;
 // a test says what queries compute, not how they are run.
 //
-// Limits: MaxRecords records per test, MaxAliases uses of YAML aliases per file.
+// Limits: MaxRecords records per test, MaxAliases uses of YAML aliases per file,
+// MaxNesting levels of JSON.
 package simulate

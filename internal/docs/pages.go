@@ -86,7 +86,7 @@ func signature(o *function.Overload) string {
 // properties lists what WITH and SET take.
 func properties() string {
 	var b strings.Builder
-	b.WriteString(generated + "# Properties\n\n## WITH\n\nIn `CREATE` and `CREATE ... AS` unless the last columns say otherwise.\n\n" +
+	b.WriteString(generated + "# Properties\n\n## WITH\n\nThe last columns say in which statements a property is legal.\n\n" +
 		"| property | type | what | CREATE | CREATE AS | INSERT SELECT |\n|---|---|---|---|---|---|\n")
 	for _, p := range planner.Properties {
 		create, createAs, insert := p.Places()
@@ -141,6 +141,7 @@ func formats() string {
 		}
 		b.WriteString("\n")
 	}
+	writePayloads(&b)
 	b.WriteString("\n## Schemas\n\nThe schema that a value column of each type gets.\n")
 	for _, f := range planner.Formats {
 		if f.Schemas {
@@ -150,11 +151,55 @@ func formats() string {
 	return b.String()
 }
 
-// typeSamples has one type of every kind.
-var typeSamples = []types.Type{types.Boolean, types.Integer, types.Bigint, types.Double, types.Decimal(9, 2), types.String, types.Bytes,
-	types.Time, types.Date, types.Timestamp,
-	{Kind: types.KindArray, Elem: &types.Integer}, {Kind: types.KindMap, Key: &types.String, Elem: &types.Integer},
-	{Kind: types.KindStruct, Fields: []types.Field{{Name: "F", Type: types.Integer}}}}
+// typeSamples has one type of every kind, and valueSamples a value of each as
+// results carry it.
+var (
+	typeSamples = []types.Type{types.Boolean, types.Integer, types.Bigint, types.Double, types.Decimal(9, 2), types.String, types.Bytes,
+		types.Time, types.Date, types.Timestamp,
+		{Kind: types.KindArray, Elem: &types.Integer}, {Kind: types.KindMap, Key: &types.String, Elem: &types.Integer},
+		{Kind: types.KindStruct, Fields: []types.Field{{Name: "F", Type: types.Integer}}}}
+	valueSamples = []string{`true`, `258`, `258`, `1.5`, `12.50`, `"a,b"`, `"AQI="`, `"10:05:00"`, `"2024-05-01"`, `"2024-05-01T10:05:00"`,
+		`[1,null]`, `{"k":1}`, `{"F":1}`}
+)
+
+// plainFormats are the formats that need no schema to be read.
+var plainFormats = []string{"JSON", "DELIMITED", "KAFKA"}
+
+// writePayloads shows what the plain formats make of a value of each type.
+func writePayloads(b *strings.Builder) {
+	b.WriteString("\n## Payloads\n\nThe value column C of each type in the formats without a schema; KAFKA in hexadecimal.\n\n| type | result |")
+	for _, name := range plainFormats {
+		fmt.Fprintf(b, " %s |", name)
+	}
+	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(plainFormats)) + "\n")
+	for i, t := range typeSamples {
+		fmt.Fprintf(b, "| %s | %s |", code(t.String()), code(valueSamples[i]))
+		for _, name := range plainFormats {
+			fmt.Fprintf(b, " %s |", payload(name, t, valueSamples[i]))
+		}
+		b.WriteString("\n")
+	}
+}
+
+// payload encodes a sample, "" where the format does not hold its type.
+func payload(name string, t types.Type, sample string) string {
+	v, err := engine.ParseJSON([]byte(sample), t)
+	if err != nil {
+		panic(fmt.Sprintf("docs: sample %s of %s: %v", sample, t, err))
+	}
+	row, err := format.NewRow(plan.Format{Name: name, Delimiter: ","}, []types.Column{{Name: "C", Type: t}}, format.Side{})
+	if err != nil {
+		return ""
+	}
+	text, err := row.Encode([]types.Value{v})
+	if err != nil {
+		return ""
+	}
+	if name == "KAFKA" {
+		return code(fmt.Sprintf("%x", text))
+	}
+	return code(string(text))
+}
 
 // holds reports whether a format holds a column of a type.
 func holds(name string, t types.Type) bool {
