@@ -93,8 +93,23 @@ func (s *Sandbox) RegisterDeclared(stmt *sql.CreateSource) error {
 	return nil // the statement itself will say why
 }
 
+// RegisterInserted registers the schemas that INSERT VALUES into a source writes
+// with, as far as they are not there.
+func (s *Sandbox) RegisterInserted(src *catalog.Source) error {
+	if !format.HasSchemas(src.Key) && !format.HasSchemas(src.Value) {
+		return nil
+	}
+	return s.view.schemas.registerInserted(src)
+}
+
 // SetProperty sets a session property; an unknown one is an error.
 func (s *Sandbox) SetProperty(name, value string) error { return s.session.SetProperty(name, value) }
+
+// SetVariable sets a variable as DEFINE does.
+func (s *Sandbox) SetVariable(name, value string) { s.session.SetVariable(name, value) }
+
+// Property returns a session property's value.
+func (s *Sandbox) Property(name string) string { return s.session.property(name) }
 
 // Catalog returns the catalog after the statements so far.
 func (s *Sandbox) Catalog() *catalog.Catalog { return s.view.catalog }

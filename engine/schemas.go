@@ -250,12 +250,15 @@ func (e *Engine) registerFor(ctx context.Context, src *catalog.Source) error {
 	if !format.HasSchemas(src.Key) && !format.HasSchemas(src.Value) {
 		return nil
 	}
-	return e.changeSchemas(ctx, func(v *schemaView) error {
-		if err := v.keepKey(src); err != nil {
-			return err
-		}
-		return v.register(src, true)
-	})
+	return e.changeSchemas(ctx, func(v *schemaView) error { return v.registerInserted(src) })
+}
+
+// registerInserted registers the schemas that INSERT VALUES writes with.
+func (v *schemaView) registerInserted(src *catalog.Source) error {
+	if err := v.keepKey(src); err != nil {
+		return err
+	}
+	return v.register(src, true)
 }
 
 // keepKey refuses to write keys by another schema than the subject's: equal keys

@@ -53,6 +53,11 @@ var Properties = []PropertyDoc{
 	{"WRAP_SINGLE_VALUE", "boolean", "whether a single value column stands in a record", onCreate | onCreateAs},
 }
 
+// Places says in which statements the property is legal.
+func (d PropertyDoc) Places() (create, createAs, insertSelect bool) {
+	return d.where&onCreate != 0, d.where&onCreateAs != 0, d.where&onInsert != 0
+}
+
 // with is a checked WITH clause.
 type with struct {
 	props map[string]sql.Property

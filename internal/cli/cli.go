@@ -52,6 +52,8 @@ func Run(ctx context.Context, args []string, std Stdio) int {
 		return 0
 	case errors.Is(err, errReported):
 		return 1
+	case errors.Is(err, errBrokenTest):
+		return 2
 	}
 	fmt.Fprintln(std.Err, "millrace: "+errorText(err))
 	return 1
@@ -83,7 +85,7 @@ func newRoot(std Stdio) *cobra.Command {
 	root.SetErr(std.Err)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(newServer(std), newSQL(std), newTopic(std), newProduce(std), newConsume(std), newBench(std))
+	root.AddCommand(newServer(std), newSQL(std), newTopic(std), newProduce(std), newConsume(std), newTest(std), newBench(std), newDocs())
 	addRepl(root, std)
 	return root
 }

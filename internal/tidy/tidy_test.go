@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"repl":            {"engine", "server", "sql", "planner/catalog", "executor", "internal/clock", "internal/vfs"},
 	"server":          {"engine", "sql", "planner/catalog", "planner/plan", "executor", "internal/clock"},
 	"engine":          {"planner", "executor", "broker", "sql", "internal/clock", "internal/vfs", "internal/kafka"},
+	"engine/simulate": {"engine", "planner", "executor", "sql", "internal/kafka"},
 	"planner":         {"planner", "sql"},
 	"planner/catalog": {"planner/plan", "sql/types"},
 	"planner/plan":    {"sql/types"},

@@ -23,6 +23,7 @@ type Function struct {
 	Class       Class
 	Category    string // as SHOW FUNCTIONS prints it: "STRING", "DATE / TIME"
 	Description string
+	Examples    []Example // at least one
 	Overloads   []*Overload
 }
 

@@ -36,6 +36,7 @@ var catalogue = sync.OnceValue(func() *index {
 				panic("function: " + f.Name + " is registered twice")
 			}
 			ix.byName[f.Name] = f
+			f.Examples = examples[f.Name]
 			ix.all = append(ix.all, f)
 			for _, o := range f.Overloads {
 				if ix.byID[o.ID] != nil {
