@@ -219,7 +219,11 @@ func (r *Registry) Apply(e Event) error {
 		if _, ok := r.ids[v.identity()]; !ok {
 			r.ids[v.identity()] = v.ID
 		}
-		r.nextID = max(r.nextID, v.ID+1)
+		for taken := true; taken; {
+			if _, taken = r.byID[r.nextID]; taken {
+				r.nextID++ // ids that were given from outside may lie ahead
+			}
+		}
 	case e.Delete != nil:
 		for i := range r.subjects[e.Delete.Subject] {
 			if e.Delete.Version == 0 || int(e.Delete.Version) == i+1 {
