@@ -68,7 +68,7 @@ func (e *Engine) waitFor(ctx context.Context, cat *catalog.Catalog, source strin
 			return nil
 		}
 		seen[name] = true
-		for _, id := range cat.WrittenBy(name) {
+		for _, id := range cat.Feeding(name) {
 			q := cat.Query(id)
 			for _, input := range q.Plan.Sources {
 				if err := visit(input); err != nil {

@@ -36,7 +36,7 @@ func (d *decoder) value(n *yaml.Node, t types.Type, what string) types.Value {
 	case types.KindStruct:
 		cols := make([]types.Column, len(t.Fields))
 		for i, f := range t.Fields {
-			cols[i] = types.Column{Name: f.Name, Type: f.Type}
+			cols[i] = types.Column(f)
 		}
 		values, _ := d.columns(n, cols, what)
 		return types.NewStruct(values)

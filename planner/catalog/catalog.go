@@ -173,6 +173,19 @@ func (c *Catalog) WrittenBy(source string) []string {
 	return c.queryIDs(func(q *Query) bool { return q.Plan.SinkName == source })
 }
 
+// Feeding returns the ids of the queries that write a source's topic, under
+// whatever name.
+func (c *Catalog) Feeding(source string) []string {
+	src := c.Source(source)
+	if src == nil {
+		return nil
+	}
+	return c.queryIDs(func(q *Query) bool {
+		sink := c.Source(q.Plan.SinkName)
+		return sink != nil && sink.Topic == src.Topic
+	})
+}
+
 func (c *Catalog) queryIDs(match func(*Query) bool) []string {
 	var ids []string
 	for _, q := range c.Queries() {
