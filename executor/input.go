@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/executor/batch"
 	"github.com/millrace/millrace/executor/expr"
@@ -39,8 +40,10 @@ type input struct {
 	stop kafka.Offset
 	// atEnd says that a fetch issued after the last choice showed the end. Without
 	// it two inputs whose fetches take time would ask in turns for ever, each
-	// forgetting its answer while the other's is outstanding.
+	// forgetting its answer while the other's is outstanding. woken takes it back:
+	// the reader has news since it was asked last.
 	atEnd bool
+	woken atomic.Bool
 }
 
 // readiness says whether an input takes part in the choice.
@@ -55,7 +58,7 @@ const (
 // ask makes sure that a row is decoded when there is one. onBad takes records
 // without a row that stand before the next row.
 func (in *input) ask(c *expr.Context, w *worker, limits *limits, onBad func(op.Entry)) (readiness, error) {
-	if in.atEnd {
+	if in.atEnd && !in.woken.Load() {
 		return ended, nil
 	}
 	for {
@@ -77,6 +80,7 @@ func (in *input) ask(c *expr.Context, w *worker, limits *limits, onBad func(op.E
 		}
 		in.next = max(in.next, in.fetchedNext)
 		in.release()
+		in.woken.Store(false)
 		chunk, err := in.reader.Poll(limits.fetchBytes)
 		if err != nil {
 			return ended, fmt.Errorf("fetch %s: %w", in.tp, err)
@@ -218,7 +222,10 @@ func (in *input) close() {
 // seek opens the reader at an offset.
 func (in *input) seek(log Log, at kafka.Offset, wake func()) error {
 	in.close()
-	r, err := log.OpenReader(in.tp, at, wake)
+	r, err := log.OpenReader(in.tp, at, func() {
+		in.woken.Store(true)
+		wake()
+	})
 	if err != nil {
 		return fmt.Errorf("open %s at offset %d: %w", in.tp, at, err)
 	}

@@ -50,7 +50,7 @@ type Registry struct {
 	ids      map[string]int32     // by identity
 	subjects map[string][]Version // by version; deleted ones have id 0
 	levels   map[string]Level     // "" is the default's
-	nextID   int32 // the least one that is free
+	nextID   int32                // the least one that is free
 }
 
 // New returns an empty registry.
