@@ -109,7 +109,7 @@ func assertedConfig(st statement, with []sql.Property) (map[string]int64, error)
 func (s *Session) assertSchema(ctx context.Context, st statement, stmt *sql.AssertSchema) (Result, error) {
 	subject := stmt.Subject.Name
 	err := s.assertHolds(ctx, st, stmt.Timeout, assertSchemaTimeout, func() (string, error) {
-		found, err := schemaExists(s.engine.schemas, subject, stmt.ID)
+		found, err := schemaExists(s.engine.registry(), subject, stmt.ID)
 		switch {
 		case err != nil || found != stmt.NotExists:
 			return "", err
@@ -122,18 +122,16 @@ func (s *Session) assertSchema(ctx context.Context, st statement, stmt *sql.Asse
 }
 
 // schemaExists looks for a subject, an id, or a version of the subject with the id.
-func schemaExists(r *registry.Registry, subject string, id int32) (bool, error) {
+func schemaExists(r registryReader, subject string, id int32) (bool, error) {
 	if subject == "" {
 		_, err := r.ByID(id)
 		return err == nil, ignore(err, registry.ErrSchema)
 	}
-	versions, err := r.Versions(subject)
-	for _, v := range versions {
-		if id == 0 || v.ID == id {
-			return true, nil
-		}
+	if id != 0 {
+		return r.Has(subject, id)
 	}
-	return false, ignore(err, registry.ErrSubject)
+	_, err := r.Latest(subject)
+	return err == nil, ignore(err, registry.ErrSubject)
 }
 
 func ignore(err, expected error) error {

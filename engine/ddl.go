@@ -35,9 +35,13 @@ type plannedChange struct {
 	// stop are the queries to end before the command, pause and resume those to
 	// switch after it.
 	stop, pause, resume []string
-	id                  string // of the command: stream/`S`/create
-	msg                 string
-	queryID             string
+	// register and unregister are what the external schema registry is told, before
+	// the command and after it.
+	register   []registration
+	unregister []string
+	id         string // of the command: stream/`S`/create
+	msg        string
+	queryID    string
 }
 
 // changeCatalog executes a statement that changes the catalog.
@@ -57,6 +61,9 @@ func (s *Session) changeCatalog(ctx context.Context, st statement) (Result, erro
 			return nil, err
 		}
 	}
+	if err := e.registerExternal(p.register); err != nil {
+		return nil, st.fail(sql.CodeSchema, st.stmt.Pos(), "", "%v", err)
+	}
 	for _, id := range p.stop {
 		if err := e.exec.Stop(ctx, id); err != nil {
 			return nil, fmt.Errorf("stop query %s: %w", id, err)
@@ -69,6 +76,7 @@ func (s *Session) changeCatalog(ctx context.Context, st statement) (Result, erro
 	if err := e.takeEffect(&p); err != nil {
 		return nil, err
 	}
+	p.msg += e.unregisterExternal(p.unregister)
 	return &Done{Msg: p.msg, Text: p.command.Text, Command: &CommandStatus{ID: p.id, Sequence: sequence, QueryID: p.queryID}}, nil
 }
 
@@ -139,7 +147,7 @@ func (s *Session) planChange(v view, st statement) (plannedChange, error) {
 // is recorded, and adds the schemas that its records will have.
 func (s *Session) complete(v view, p plannedChange, st statement) (plannedChange, error) {
 	if p.start != nil {
-		if _, err := executor.NewDriver(p.start, executor.DriverConfig{Schemas: v.schemas.Registry}); err != nil {
+		if _, err := executor.NewDriver(p.start, executor.DriverConfig{Schemas: v.schemas}); err != nil {
 			return plannedChange{}, st.fail(sql.CodeUnsupported, st.stmt.Pos(), "", "%v", err)
 		}
 	}
@@ -150,7 +158,7 @@ func (s *Session) complete(v view, p plannedChange, st statement) (plannedChange
 	if err := v.schemas.register(src, written); err != nil {
 		return plannedChange{}, st.fail(sql.CodeSchema, st.stmt.Pos(), "", "%v", err)
 	}
-	p.change.schemas = v.schemas.take()
+	v.schemas.take(&p)
 	return p, nil
 }
 

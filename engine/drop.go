@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -54,12 +55,20 @@ func (s *Session) dropSource(v view, st statement, stmt *sql.DropSource) (planne
 		p.change.deleteTopics = append(p.change.deleteTopics, src.Topic)
 		for _, key := range []bool{true, false} {
 			if err := v.schemas.drop(registry.Subject(src.Topic, key)); err != nil {
-				return plannedChange{}, st.fail(sql.CodeInUse, stmt.Name.Span, "", "Cannot delete topic %s: %v", src.Topic, err)
+				return plannedChange{}, st.fail(dropCode(err), stmt.Name.Span, "", "Cannot delete topic %s: %v", src.Topic, err)
 			}
 		}
-		p.change.schemas = v.schemas.take()
+		v.schemas.take(&p)
 	}
 	return p, nil
+}
+
+// dropCode is the code of an error about the subjects of a topic that is dropped.
+func dropCode(err error) sql.Code {
+	if errors.Is(err, registry.ErrUnavailable) {
+		return sql.CodeSchema
+	}
+	return sql.CodeInUse
 }
 
 // endQuery adds the end of a query and of its internal topics to a change.

@@ -47,6 +47,9 @@ type Config struct {
 	// Broker sets limits and defaults of the embedded broker; its directory, file
 	// system, clock and logger are the engine's.
 	Broker broker.Config
+	// SchemaRegistry is an external schema registry to use instead of the embedded
+	// one, which its empty URL means.
+	SchemaRegistry registry.ClientConfig
 }
 
 // Engine runs statements and queries over a log.
@@ -56,7 +59,8 @@ type Engine struct {
 	broker  *broker.Broker // nil over an external cluster
 	exec    *executor.Executor
 	state   *state.Backend
-	schemas *registry.Registry
+	schemas *registry.Registry // the embedded one
+	client  *registry.Client   // of an external registry, nil without
 
 	catalog atomic.Pointer[catalog.Catalog]
 	nextID  atomic.Int64 // of queries: the next offset of the command log
@@ -78,8 +82,12 @@ type Engine struct {
 // is corrupt.
 func Open(cfg Config) (_ *Engine, err error) {
 	cfg = cfg.withDefaults()
+	client, err := cfg.registryClient()
+	if err != nil {
+		return nil, err
+	}
 	if len(cfg.Bootstrap) > 0 {
-		return openOverKafka(cfg)
+		return openOverKafka(cfg, client)
 	}
 	bc := cfg.Broker
 	bc.Dir, bc.FS, bc.Clock, bc.Logger = cfg.Dir, cfg.FS, cfg.Clock, cfg.Logger
@@ -89,7 +97,7 @@ func Open(cfg Config) (_ *Engine, err error) {
 	}
 	own := []string{planner.InternalPrefix + cfg.ServiceID + "-"}
 	b.Protect(own, own)
-	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b, schemas: registry.New(format.Checker{})}
+	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b, schemas: registry.New(format.Checker{}), client: client}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(context.Background()))
@@ -100,18 +108,30 @@ func Open(cfg Config) (_ *Engine, err error) {
 
 // openOverKafka opens an engine whose log is a cluster. The first engine of a
 // service that was opened before can write no more.
-func openOverKafka(cfg Config) (_ *Engine, err error) {
+func openOverKafka(cfg Config, client *registry.Client) (_ *Engine, err error) {
 	c, err := openKafka(context.Background(), cfg)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, cluster: c, schemas: registry.New(format.Checker{})}
+	e := &Engine{cfg: cfg, cluster: c, schemas: registry.New(format.Checker{}), client: client}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(context.Background()))
 		}
 	}()
 	return e, e.start()
+}
+
+// registryClient returns nil when the embedded registry is to be used.
+func (c Config) registryClient() (*registry.Client, error) {
+	if c.SchemaRegistry.URL == "" {
+		return nil, nil
+	}
+	rc := c.SchemaRegistry
+	if rc.Clock == nil {
+		rc.Clock = c.Clock
+	}
+	return registry.NewClient(rc)
 }
 
 func (c Config) withDefaults() Config {
@@ -148,7 +168,7 @@ func (e *Engine) start() error {
 	e.exec, err = executor.New(executor.Config{
 		CommitMinDelay: delay,
 		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, StateMemory: e.cfg.StateMemory, Workers: e.cfg.Workers,
-		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger, Schemas: e.schemas,
+		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger, Schemas: e.registry(),
 	})
 	if err != nil {
 		return err
@@ -156,6 +176,9 @@ func (e *Engine) start() error {
 	e.catalog.Store(e.withProcessingLog(nil))
 	if err := e.replaySchemas(ctx); err != nil {
 		return err
+	}
+	if n := len(e.schemas.Subjects()); n > 0 && e.client != nil {
+		e.cfg.Logger.Warn("the embedded schema registry is not used: records with its ids cannot be read", "subjects", n, "registry", e.client.URL())
 	}
 	if err := e.replay(ctx); err != nil {
 		return err

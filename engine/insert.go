@@ -25,7 +25,7 @@ func (s *Session) insertValues(ctx context.Context, st statement, stmt *sql.Inse
 	if err := s.engine.registerFor(ctx, p.Source); err != nil {
 		return nil, st.fail(sql.CodeInsert, stmt.Span, "", "Failed to insert values into '%s'. %v", p.Source.Name, err)
 	}
-	rec, err := EncodeInsert(p, s.engine.cfg.Clock.Now().UnixMilli(), s.engine.schemas)
+	rec, err := EncodeInsert(p, s.engine.cfg.Clock.Now().UnixMilli(), s.engine.registry())
 	if err != nil {
 		return nil, st.fail(sql.CodeInsert, stmt.Span, "", "Failed to insert values into '%s'. %v", p.Source.Name, err)
 	}

@@ -16,6 +16,7 @@ type Sandbox struct {
 	session *Session
 	view    view
 	topics  *sandboxTopics
+	schemas *embeddedSchemas // what view.schemas stands on
 }
 
 // Step is what one statement of a script asks for. Statements that only change
@@ -42,7 +43,10 @@ func (t *sandboxTopics) Topic(name string) (Topic, bool) {
 func NewSandbox(serviceID string) *Sandbox {
 	topics := &sandboxTopics{partitions: map[string]int32{}}
 	e := &Engine{cfg: Config{ServiceID: serviceID}.withDefaults(), cluster: topics, schemas: registry.New(format.Checker{})}
-	return &Sandbox{session: e.NewSession(), topics: topics, view: e.view()}
+	schemas := &embeddedSchemas{Registry: e.schemas}
+	v := e.view()
+	v.schemas = &schemaView{schemas}
+	return &Sandbox{session: e.NewSession(), topics: topics, schemas: schemas, view: v}
 }
 
 // AddTopic makes a topic exist.
@@ -55,12 +59,12 @@ func (s *Sandbox) Topic(name string) (int32, bool) {
 }
 
 // Schemas returns the schema registry after the statements so far.
-func (s *Sandbox) Schemas() *registry.Registry { return s.view.schemas.Registry }
+func (s *Sandbox) Schemas() *registry.Registry { return s.schemas.Registry }
 
 // AddSchema registers a schema under a subject, with the id given or, when that
 // is 0, the next one. It returns the id.
 func (s *Sandbox) AddSchema(subject string, schema registry.Schema, id int32) (int32, error) {
-	r := s.view.schemas.Registry
+	r := s.schemas.Registry
 	propose := r.Propose
 	if id != 0 {
 		propose = func(subject string, schema registry.Schema) (registry.Version, *registry.Event, error) {
@@ -71,16 +75,16 @@ func (s *Sandbox) AddSchema(subject string, schema registry.Schema, id int32) (i
 	if err != nil || ev == nil {
 		return v.ID, err
 	}
-	return v.ID, s.view.schemas.change(*ev)
+	return v.ID, s.schemas.change(*ev)
 }
 
 // SetCompatibility sets the level that all subjects are held to.
 func (s *Sandbox) SetCompatibility(level registry.Level) error {
-	ev, err := s.view.schemas.ProposeLevel("", level)
+	ev, err := s.schemas.ProposeLevel("", level)
 	if err != nil {
 		return err
 	}
-	return s.view.schemas.change(*ev)
+	return s.schemas.change(*ev)
 }
 
 // RegisterDeclared registers the schemas that a CREATE STREAM or TABLE with columns

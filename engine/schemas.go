@@ -22,7 +22,8 @@ func (e *Engine) schemaTopic() kafka.TopicPartition {
 	return kafka.TopicPartition{Topic: fmt.Sprintf(planner.InternalPrefix+"%s-schemas", e.cfg.ServiceID)}
 }
 
-// Schemas returns the schema registry, for readers.
+// Schemas returns the embedded schema registry, for readers. It takes no part in
+// anything when the engine uses an external one.
 func (e *Engine) Schemas() *registry.Registry { return e.schemas }
 
 // replaySchemas rebuilds the registry. A change that cannot be replayed is
@@ -47,52 +48,12 @@ func (e *Engine) replaySchemas(ctx context.Context) error {
 }
 
 // schemaView is the registry as a statement sees it: with the changes that it
-// would make, which are not recorded yet.
-type schemaView struct {
-	*registry.Registry
-	own    bool // the registry is a copy of the statement's own
-	events []registry.Event
-}
-
-// add registers a schema unless the subject has it.
-func (v *schemaView) add(subject string, s registry.Schema) error {
-	_, ev, err := v.Propose(subject, s)
-	if err != nil || ev == nil {
-		return err
-	}
-	return v.change(*ev)
-}
-
-// drop deletes a subject, if there is one.
-func (v *schemaView) drop(subject string) error {
-	ev, err := v.ProposeDelete(subject, 0)
-	if errors.Is(err, registry.ErrSubject) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return v.change(*ev)
-}
-
-// take returns the changes since the last call.
-func (v *schemaView) take() []registry.Event {
-	events := v.events
-	v.events = nil
-	return events
-}
-
-func (v *schemaView) change(ev registry.Event) error {
-	if !v.own {
-		v.Registry, v.own = v.Clone(), true
-	}
-	v.events = append(v.events, ev)
-	return v.Apply(ev)
-}
+// would make, which are not made yet.
+type schemaView struct{ statementSchemas }
 
 // Infer implements planner.Schemas.
 func (v *schemaView) Infer(topic string, key bool, f plan.Format) (planner.Inferred, error) {
-	side := format.Side{Topic: topic, Key: key, Schemas: v.Registry}
+	side := format.Side{Topic: topic, Key: key, Schemas: v}
 	var s registry.Schema
 	var err error
 	if f.SchemaID != 0 {
@@ -115,14 +76,14 @@ func (v *schemaView) Infer(topic string, key bool, f plan.Format) (planner.Infer
 // Check implements planner.Schemas.
 func (v *schemaView) Check(topic string, key bool, f plan.Format, cols []types.Column, sink bool) error {
 	if f.SchemaID != 0 {
-		_, err := format.New(f, cols, format.Side{Topic: topic, Key: key, Schemas: v.Registry})
+		_, err := format.New(f, cols, format.Side{Topic: topic, Key: key, Schemas: v})
 		return err
 	}
 	s, err := format.DeriveSchema(f, cols)
 	if err != nil || !sink || !format.HasSchemas(f) {
 		return err
 	}
-	if _, _, err = v.Propose(registry.Subject(topic, key), s); err != nil {
+	if err := v.Compatible(registry.Subject(topic, key), s); err != nil {
 		return fmt.Errorf("could not register the schema of %s: %w", topic, err)
 	}
 	return nil
@@ -141,10 +102,14 @@ func (v *schemaView) register(src *catalog.Source, written bool) error {
 			continue
 		}
 		subject := registry.Subject(src.Topic, side.key)
-		if _, err := v.Latest(subject); err == nil && !written && side.f.SchemaID == 0 {
-			continue
+		if !written && side.f.SchemaID == 0 {
+			if _, err := v.Latest(subject); err == nil {
+				continue
+			} else if !errors.Is(err, registry.ErrSubject) {
+				return fmt.Errorf("could not look for the schema of %s: %w", src.Topic, err)
+			}
 		}
-		s, err := schemaOf(v.Registry, side.f, side.cols)
+		s, err := schemaOf(v, side.f, side.cols)
 		if err != nil {
 			return err
 		}
@@ -156,7 +121,7 @@ func (v *schemaView) register(src *catalog.Source, written bool) error {
 }
 
 // schemaOf is the schema that one side of a source is written with.
-func schemaOf(r *registry.Registry, f plan.Format, cols []types.Column) (registry.Schema, error) {
+func schemaOf(r format.Schemas, f plan.Format, cols []types.Column) (registry.Schema, error) {
 	if f.SchemaID != 0 {
 		return r.ByID(f.SchemaID)
 	}
@@ -193,7 +158,7 @@ func (e *Engine) applySchemas(events []registry.Event) error {
 // registry.ErrIncompatible.
 func (e *Engine) RegisterSchema(ctx context.Context, subject string, s registry.Schema, id int32) (registry.Version, error) {
 	var version registry.Version
-	err := e.changeSchemas(ctx, func(v *schemaView) (err error) {
+	err := e.changeSchemas(ctx, func(v *embeddedSchemas) (err error) {
 		var ev *registry.Event
 		if id == 0 {
 			version, ev, err = v.Propose(subject, s)
@@ -211,7 +176,7 @@ func (e *Engine) RegisterSchema(ctx context.Context, subject string, s registry.
 // SetCompatibility sets the compatibility level of a subject, or the default when
 // subject is empty.
 func (e *Engine) SetCompatibility(ctx context.Context, subject string, level registry.Level) error {
-	return e.changeSchemas(ctx, func(v *schemaView) error {
+	return e.changeSchemas(ctx, func(v *embeddedSchemas) error {
 		ev, err := v.ProposeLevel(subject, level)
 		if err != nil {
 			return err
@@ -220,11 +185,14 @@ func (e *Engine) SetCompatibility(ctx context.Context, subject string, level reg
 	})
 }
 
-// changeSchemas makes changes of the registry, durably and all together.
-func (e *Engine) changeSchemas(ctx context.Context, change func(*schemaView) error) error {
+// changeSchemas makes changes of the embedded registry, durably and all together.
+func (e *Engine) changeSchemas(ctx context.Context, change func(*embeddedSchemas) error) error {
+	if e.client != nil {
+		return errExternalSchemas
+	}
 	e.ddl.Lock()
 	defer e.ddl.Unlock()
-	v := &schemaView{Registry: e.schemas}
+	v := &embeddedSchemas{Registry: e.schemas}
 	if err := change(v); err != nil || len(v.events) == 0 {
 		return err
 	}
@@ -250,7 +218,14 @@ func (e *Engine) registerFor(ctx context.Context, src *catalog.Source) error {
 	if !format.HasSchemas(src.Key) && !format.HasSchemas(src.Value) {
 		return nil
 	}
-	return e.changeSchemas(ctx, func(v *schemaView) error { return v.registerInserted(src) })
+	if e.client != nil {
+		v := &externalSchemas{client: e.client}
+		if err := (&schemaView{v}).registerInserted(src); err != nil {
+			return err
+		}
+		return e.registerExternal(v.added)
+	}
+	return e.changeSchemas(ctx, func(v *embeddedSchemas) error { return (&schemaView{v}).registerInserted(src) })
 }
 
 // registerInserted registers the schemas that INSERT VALUES writes with.
@@ -268,10 +243,13 @@ func (v *schemaView) keepKey(src *catalog.Source) error {
 		return nil
 	}
 	latest, err := v.Latest(registry.Subject(src.Topic, true))
-	if err != nil {
+	if errors.Is(err, registry.ErrSubject) {
 		return nil // no schema yet
 	}
-	in, err := format.InferColumns(src.Key, format.Side{Topic: src.Topic, Key: true, Schemas: v.Registry}, latest.Schema)
+	if err != nil {
+		return err
+	}
+	in, err := format.InferColumns(src.Key, format.Side{Topic: src.Topic, Key: true, Schemas: v}, latest.Schema)
 	if err != nil {
 		return err
 	}

@@ -155,7 +155,7 @@ type view struct {
 }
 
 func (e *Engine) view() view {
-	return view{catalog: e.Catalog(), nextID: e.nextID.Load(), schemas: &schemaView{Registry: e.schemas}}
+	return view{catalog: e.Catalog(), nextID: e.nextID.Load(), schemas: e.newSchemaView()}
 }
 
 // env returns what the planner needs to plan against a view.

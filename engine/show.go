@@ -94,6 +94,10 @@ func (s *Session) showProperties() Result {
 		}
 		out.Properties = append(out.Properties, PropertyInfo{Name: p.Name, Value: v, Overridden: overridden, Doc: doc})
 	}
+	if c := s.engine.client; c != nil {
+		out.Properties = append(out.Properties, PropertyInfo{Name: "ksql.schema.registry.url", Value: c.URL(), Doc: "the external schema registry, set when the server starts"})
+		slices.SortFunc(out.Properties, func(a, b PropertyInfo) int { return strings.Compare(a.Name, b.Name) })
+	}
 	return out
 }
 

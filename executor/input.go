@@ -1,11 +1,13 @@
 package executor
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
 	"github.com/millrace/millrace/executor/batch"
 	"github.com/millrace/millrace/executor/expr"
+	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/executor/op"
 	"github.com/millrace/millrace/internal/kafka"
 )
@@ -149,6 +151,9 @@ func (in *input) decode(c *expr.Context, w *worker, most int) error {
 				return err
 			}
 		} else if e := in.decoder.Decode(c, in.rows, in.tp.Partition, r); e != nil {
+			if errors.Is(e.Cause, registry.ErrUnavailable) {
+				return e.Cause // the record may be good: the query tries again
+			}
 			in.bad = append(in.bad, op.Bad{Before: in.rows.Rows, Entry: *e})
 		}
 		in.decodedNext = r.Offset + 1

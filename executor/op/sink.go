@@ -1,10 +1,12 @@
 package op
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/executor/batch"
 	"github.com/millrace/millrace/executor/format"
+	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql/types"
@@ -48,6 +50,9 @@ func (s *Sink) Process(c *Context, b *batch.Batch) error {
 			continue
 		}
 		if kind, err := s.write(c, b, i); err != nil {
+			if errors.Is(err, registry.ErrUnavailable) {
+				return err // the row is good: the query tries again
+			}
 			c.report(s.id, kind, b, i, err)
 		}
 	}

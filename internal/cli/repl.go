@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/repl"
 )
 
-type replOptions struct{ data, server string }
+type replOptions struct{ data, server, registry string }
 
 // addRepl adds `millrace repl`, `millrace quickstart`, and makes the REPL what
 // millrace does without a command.
@@ -31,6 +31,8 @@ server. When standard input is not a terminal, statements are read from it.`,
 	flags := func(c *cobra.Command) {
 		c.Flags().StringVar(&o.data, "data", DefaultDataDir, "data directory of the embedded engine")
 		c.Flags().StringVar(&o.server, "server", "", "URL of a running server to use instead")
+		addRegistryFlag(c, &o.registry)
+		c.MarkFlagsMutuallyExclusive("schema-registry-url", "server")
 	}
 	flags(c)
 	flags(root)
@@ -46,12 +48,12 @@ server. When standard input is not a terminal, statements are read from it.`,
 
 func runRepl(ctx context.Context, std Stdio, o replOptions) (err error) {
 	if !isTerminal(std.In) {
-		return runSQL(ctx, std, sqlOptions{data: o.data, server: o.server, output: "table", scripts: []scriptArg{{true, "-"}}})
+		return runSQL(ctx, std, sqlOptions{data: o.data, server: o.server, registry: o.registry, output: "table", scripts: []scriptArg{{true, "-"}}})
 	}
 	if o.server != "" {
 		return runRemoteRepl(ctx, std, o.server)
 	}
-	n, err := startNode(serverOptions{data: o.data, http: DefaultHTTPAddr, kafka: DefaultKafkaAddr}, quietLogger(std.Err), true)
+	n, err := startNode(serverOptions{data: o.data, registry: o.registry, http: DefaultHTTPAddr, kafka: DefaultKafkaAddr}, quietLogger(std.Err), true)
 	if err != nil {
 		return err
 	}

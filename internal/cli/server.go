@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/executor"
+	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/server"
 )
 
@@ -23,8 +24,8 @@ import (
 const stopTimeout = 10 * time.Second
 
 type serverOptions struct {
-	data, http, kafka, bootstrap, config, service string
-	stateMemory                                   int64
+	data, http, kafka, bootstrap, config, service, registry string
+	stateMemory                                             int64
 }
 
 func newServer(std Stdio) *cobra.Command {
@@ -54,9 +55,27 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	c.Flags().StringVar(&o.kafka, "kafka", DefaultKafkaAddr, "address of the Kafka listener; port 0 picks a free one")
 	c.Flags().StringVar(&o.bootstrap, "bootstrap", "", "run over an external Kafka cluster (experimental): HOST:PORT,...")
 	c.Flags().StringVar(&o.service, "service-id", engine.DefaultServiceID, "name that internal topics and consumer groups carry")
+	addRegistryFlag(c, &o.registry)
 	c.Flags().Int64Var(&o.stateMemory, "state-memory-bytes", executor.DefaultStateMemory, "state that queries keep in memory; more is read from disk")
 	c.Flags().StringVar(&o.config, "config", "", "file of flag=value lines; flags on the command line win")
 	return c
+}
+
+// addRegistryFlag adds the flag of commands that open an engine.
+func addRegistryFlag(c *cobra.Command, value *string) {
+	c.Flags().StringVar(value, "schema-registry-url", "", "use an external schema registry instead of the embedded one: http[s]://[USER:PASSWORD@]HOST[:PORT]")
+}
+
+// readRegistryURL reads the flag; without it the embedded registry is used.
+func readRegistryURL(text string) (registry.ClientConfig, error) {
+	if text == "" {
+		return registry.ClientConfig{}, nil
+	}
+	cfg, err := registry.ParseURL(text)
+	if err != nil {
+		return cfg, fmt.Errorf("--schema-registry-url: %w", err)
+	}
+	return cfg, nil
 }
 
 // node is an engine with its listeners.
@@ -75,6 +94,9 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 	cfg := engine.Config{Dir: o.data, ServiceID: o.service, StateMemory: o.stateMemory, Logger: logger}
 	if o.bootstrap != "" {
 		cfg.Dir, cfg.Bootstrap = "", strings.Split(o.bootstrap, ",")
+	}
+	if cfg.SchemaRegistry, err = readRegistryURL(o.registry); err != nil {
+		return nil, err
 	}
 	e, err := openEngine(cfg)
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 )
 
 type sqlOptions struct {
-	data, server, output string
-	timeout              time.Duration
-	scripts              []scriptArg
+	data, server, output, registry string
+	timeout                        time.Duration
+	scripts                        []scriptArg
 }
 
 // scriptArg is one -e or -f, in the order given.
@@ -64,7 +64,9 @@ messages to standard error; the exit code is 0 only if every statement succeeded
 	c.Flags().StringVar(&o.server, "server", "", "URL of a running server to use instead")
 	c.Flags().StringVar(&o.output, "output", "table", "table, json or csv")
 	c.Flags().DurationVar(&o.timeout, "timeout", 0, "end push queries after this long, 0 for never")
+	addRegistryFlag(c, &o.registry)
 	c.MarkFlagsMutuallyExclusive("data", "server")
+	c.MarkFlagsMutuallyExclusive("schema-registry-url", "server")
 	return c
 }
 
@@ -181,7 +183,11 @@ func openBackend(std Stdio, o sqlOptions) (repl.Backend, func() error, error) {
 		}
 		return remote, func() error { return nil }, remote.SetProperty("millrace.pull.wait", "inputs")
 	}
-	e, err := openEngine(engine.Config{Dir: o.data, Logger: quietLogger(std.Err)})
+	schemas, err := readRegistryURL(o.registry)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := openEngine(engine.Config{Dir: o.data, Logger: quietLogger(std.Err), SchemaRegistry: schemas})
 	if err != nil {
 		return nil, nil, err
 	}

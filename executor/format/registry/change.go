@@ -74,6 +74,13 @@ func (r *Registry) Propose(subject string, s Schema) (v Version, change *Event, 
 	return v, &Event{Add: &v}, nil
 }
 
+// Compatible says whether a schema can be registered under a subject. Errors are
+// those of Propose.
+func (r *Registry) Compatible(subject string, s Schema) error {
+	_, _, err := r.Propose(subject, s)
+	return err
+}
+
 // ProposeID is Propose with the id given, as replicating registries do. The id
 // must be free or belong to this schema.
 func (r *Registry) ProposeID(subject string, s Schema, id int32) (v Version, change *Event, err error) {

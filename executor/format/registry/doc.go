@@ -13,4 +13,8 @@
 // writes the event to a log between the two, and replays the log at start. What a
 // schema means, and whether a reader of one can read what a writer of another
 // wrote, is the business of the Checker that it is made with (package format).
+//
+// A Client is the other way to have a registry: it asks an external one over
+// Confluent's HTTP protocol, which then decides what is valid and compatible.
+// Schemas are kept by id; subjects, whose versions others may add, are not.
 package registry

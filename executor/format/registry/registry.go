@@ -16,6 +16,9 @@ var (
 	ErrIncompatible = errors.New("Schema incompatible") // 409
 	ErrInvalid      = errors.New("Invalid schema")      // 42201
 	ErrReferenced   = errors.New("Schema is referenced by others")
+	// ErrUnavailable is a Client's: the registry gave no answer, or none that says
+	// anything about schemas. Trying again may help.
+	ErrUnavailable = errors.New("Schema registry unavailable")
 )
 
 // Limits of what is kept.
@@ -117,6 +120,13 @@ func (r *Registry) Lookup(subject string, s Schema) (Version, error) {
 func (r *Registry) ID(subject string, s Schema) (int32, error) {
 	v, err := r.Lookup(subject, s)
 	return v.ID, err
+}
+
+// Has reports whether a version of a subject has an id.
+func (r *Registry) Has(subject string, id int32) (bool, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return id != 0 && slices.ContainsFunc(r.subjects[subject], func(v Version) bool { return v.ID == id }), nil
 }
 
 // Subjects returns the subjects that have a version, in order.
