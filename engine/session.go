@@ -57,6 +57,9 @@ func (s *Session) Execute(ctx context.Context, script string, yield func(Result)
 		return err
 	}
 	for _, piece := range pieces {
+		if err := ctx.Err(); err != nil {
+			return err // what ended the statement before ends the script
+		}
 		st, err := s.parse(script, piece)
 		if err != nil {
 			return err

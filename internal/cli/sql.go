@@ -107,7 +107,7 @@ func executeScript(ctx context.Context, b repl.Backend, out *repl.Output, script
 	if depth > maxScriptDepth {
 		return fmt.Errorf("RUN SCRIPT is nested more than %d deep", maxScriptDepth)
 	}
-	return b.Execute(ctx, script, func(r engine.Result) error {
+	err := b.Execute(ctx, script, func(r engine.Result) error {
 		if s, ok := r.(*engine.Script); ok {
 			text, err := readFile(s.File)
 			if err != nil {
@@ -122,6 +122,10 @@ func executeScript(ctx context.Context, b repl.Backend, out *repl.Output, script
 		defer cancel()
 		return out.Write(resultCtx, r)
 	})
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return errors.New("interrupted: the statements behind this one were not run")
+	}
+	return err
 }
 
 // isStream reports whether a result goes on coming.

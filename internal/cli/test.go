@@ -65,7 +65,8 @@ func runTests(std Stdio, o testOptions, args []string) error {
 	}
 	files, err := testFiles(args)
 	if err != nil {
-		return err
+		fmt.Fprintln(std.Err, "millrace: "+err.Error())
+		return errBrokenTest
 	}
 	r := &testReport{std: std, options: o, counts: map[simulate.Outcome]int{}}
 	for _, name := range files {

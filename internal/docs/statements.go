@@ -81,7 +81,7 @@ var Statements = []Statement{
 func statements() string {
 	var b strings.Builder
 	b.WriteString(generated + "# Statements\n\nEvery statement ends with a semicolon. Words in capitals are keywords, in any case; names that are not in backquotes are read in capitals. " +
-		"The examples run one after the other.\n")
+		"The examples run one after the other, behind `SET 'auto.offset.reset'='earliest';`.\n")
 	for _, s := range Statements {
 		fmt.Fprintf(&b, "\n## %s\n\n", s.Name)
 		if s.Unsupported {
