@@ -81,17 +81,18 @@ func TestTestJSON(t *testing.T) {
 func TestTestArguments(t *testing.T) {
 	for _, c := range []struct {
 		args []string
+		code int
 		want string
 	}{
-		{[]string{"test"}, "takes test files or directories"},
-		{[]string{"test", "testdata/test/nowhere"}, "no such file"},
-		{[]string{"test", t.TempDir()}, "has no files *.test.yaml"},
-		{[]string{"test", "--run", "(", "testdata/test/pass"}, "--run"},
-		{[]string{"test", "--run", "no such", "testdata/test/pass"}, "no test has a name"},
+		{[]string{"test"}, 1, "takes test files or directories"},
+		{[]string{"test", "testdata/test/nowhere"}, 2, "no such file"},
+		{[]string{"test", t.TempDir()}, 2, "has no files *.test.yaml"},
+		{[]string{"test", "--run", "(", "testdata/test/pass"}, 1, "--run"},
+		{[]string{"test", "--run", "no such", "testdata/test/pass"}, 1, "no test has a name"},
 	} {
 		code, _, errs := run(t, "", c.args...)
-		if code != 1 || !strings.Contains(errs, c.want) {
-			t.Errorf("%q: exit code %d, %q, expected 1 and %q", c.args, code, errs, c.want)
+		if code != c.code || !strings.Contains(errs, c.want) {
+			t.Errorf("%q: exit code %d, %q, expected %d and %q", c.args, code, errs, c.code, c.want)
 		}
 	}
 }
