@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/executor/format"
+	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/catalog"
@@ -23,7 +25,11 @@ func (s *Session) insertValues(ctx context.Context, st statement, stmt *sql.Inse
 	}
 	p := planned.(*planner.Insert)
 	if err := s.engine.registerFor(ctx, p.Source); err != nil {
-		return nil, st.fail(sql.CodeInsert, stmt.Span, "", "Failed to insert values into '%s'. %v", p.Source.Name, err)
+		hint := ""
+		if errors.Is(err, registry.ErrIncompatible) && (p.Source.Key.Name == "AVRO" || p.Source.Value.Name == "AVRO") {
+			hint = "another stream or table named the records of this topic: declare it with the same columns, and KEY_SCHEMA_FULL_NAME or VALUE_SCHEMA_FULL_NAME as registered"
+		}
+		return nil, st.fail(sql.CodeInsert, stmt.Target.Span, hint, "Failed to insert values into '%s'. %v", p.Source.Name, err)
 	}
 	rec, err := EncodeInsert(p, s.engine.cfg.Clock.Now().UnixMilli(), s.engine.registry())
 	if err != nil {

@@ -117,7 +117,9 @@ func (t *task) keep(next func(i int) (kafka.Offset, error)) (verdict, error) {
 	}
 	n := 0
 	for _, a := range t.sent {
-		n += a.Records
+		if t.q.sinks[a.TP.Topic] {
+			n += a.Records
+		}
 		giveBuffer(a.Batches)
 	}
 	t.q.rowsOut.Add(int64(n))

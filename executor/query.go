@@ -35,6 +35,7 @@ type query struct {
 	mode   atomic.Int32
 
 	rowsIn, rowsOut, late, errs atomic.Int64
+	sinks                       map[string]bool // topics that the query is there to write
 
 	// ready and queued are guarded by pool.mu.
 	ready  readyTasks
@@ -56,7 +57,14 @@ func newQuery(p *plan.Query, cfg *Config, group, prefix string) *query {
 	ctx, cancel := context.WithCancel(context.Background())
 	q := &query{plan: p, cfg: cfg, group: group, prefix: prefix, ctx: ctx, cancel: cancel, stopped: make(chan struct{})}
 	q.status = Status{ID: p.ID, State: Running}
-	q.positions = map[kafka.TopicPartition]kafka.Offset{}
+	q.positions, q.sinks = map[kafka.TopicPartition]kafka.Offset{}, map[string]bool{}
+	for s := range p.SubPlans {
+		for i := range p.SubPlans[s].Nodes {
+			if o, ok := p.SubPlans[s].Nodes[i].Op.(*plan.Sink); ok {
+				q.sinks[o.Topic] = true
+			}
+		}
+	}
 	seed := uint64(cfg.Clock.Now().UnixNano())
 	q.rand = rand.New(rand.NewPCG(seed, uint64(len(p.ID))))
 	return q

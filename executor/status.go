@@ -42,9 +42,9 @@ type Status struct {
 	Restoring bool
 	// Positions are the next offsets to read, as committed.
 	Positions []OffsetCommit
-	// RowsIn, RowsOut count records consumed and produced; Late counts rows
-	// that came after their window closed; Errors counts rows of the table in
-	// DESIGN D10.
+	// RowsIn, RowsOut count records of the query's sources consumed and of its
+	// result produced, not what it hands to itself; Late counts rows that came
+	// after their window closed; Errors counts rows of the table in DESIGN D10.
 	RowsIn, RowsOut, Late, Errors int64
 }
 

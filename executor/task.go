@@ -404,7 +404,9 @@ func (t *task) process(c *op.Context, in *input, to int) error {
 	for _, e := range t.entries {
 		report(e)
 	}
-	t.q.rowsIn.Add(n)
+	if in.decoder != nil { // what the query hands to itself was counted before
+		t.q.rowsIn.Add(n)
+	}
 	if late := t.sched.late; late != 0 {
 		t.q.late.Add(late)
 		t.sched.late = 0

@@ -195,9 +195,9 @@ func TestPatternCacheIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzPattern holds that no pattern panics or blocks, that matches lie in the text
+// FuzzRegexpEngines holds that no pattern panics or blocks, that matches lie in the text
 // in order, and that both engines find the same first match.
-func FuzzPattern(f *testing.F) {
+func FuzzRegexpEngines(f *testing.F) {
 	for _, test := range javaMatches {
 		f.Add(test.pattern, test.text)
 	}
