@@ -65,19 +65,21 @@ func startFake(t *testing.T) *kfake.Cluster {
 	return c
 }
 
-// startOverFaults runs over a cluster on which every third transaction of a query
-// has an outcome that nobody knows, and every fifth write goes to a broker that
+// startOverFaults runs over a cluster on which every third transaction of a task
+// has an outcome that nobody knows (counted by task: tasks that commit in turns
+// would otherwise leave all of the faults to one of them), and every fifth write goes to a broker that
 // says it is not the leader.
 func startOverFaults(t *testing.T) *world {
 	t.Helper()
 	c := startFake(t)
-	var ends, writes int // the cluster handles one request at a time
+	ends, writes := map[string]int{}, 0 // the cluster handles one request at a time
 	c.ControlKey(int16(kmsg.EndTxn), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
-		if strings.HasSuffix(req.(*kmsg.EndTxnRequest).TransactionalID, "-commands") {
+		id := req.(*kmsg.EndTxnRequest).TransactionalID
+		if strings.HasSuffix(id, "-commands") {
 			return nil, nil, false
 		}
-		if ends++; ends%3 != 1 {
+		if ends[id]++; ends[id]%3 != 1 {
 			return nil, nil, false
 		}
 		resp := req.ResponseKind().(*kmsg.EndTxnResponse)
