@@ -79,7 +79,7 @@ func startOverFaults(t *testing.T) *world {
 		if strings.HasSuffix(id, "-commands") {
 			return nil, nil, false
 		}
-		if ends[id]++; ends[id]%3 != 1 {
+		if ends[id]++; ends[id]%3 != 2 {
 			return nil, nil, false
 		}
 		resp := req.ResponseKind().(*kmsg.EndTxnResponse)
