@@ -168,13 +168,9 @@ func (p *planner) sourceFormats(src *catalog.Source, w with, s *sql.CreateSource
 	notes = p.inferColumns(src, w, s, formatName(key, keySpan), formatName(value, valueSpan))
 	src.Key = p.keyFormat(key, src.Schema.Key, keySpan)
 	src.Key.Delimiter = w.delimiter("KEY_DELIMITER", formatInfo(src.Key.Name))
-	w.schemaProperties(keySide, &src.Key)
-	if src.Key.Name == "AVRO" && src.Key.SchemaName == "" {
-		src.Key.SchemaName = keyRecordName(src.Name)
-	}
 	src.Value = p.valueFormat(value, src.BodyColumns(), w.wrap(), valueSpan)
 	src.Value.Delimiter = w.delimiter("VALUE_DELIMITER", formatInfo(src.Value.Name))
-	w.schemaProperties(valueSide, &src.Value)
+	w.schemas(src)
 	return notes
 }
 

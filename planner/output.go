@@ -165,12 +165,8 @@ func (b *builder) sink(name string, s *sql.CreateAs) (*catalog.Source, []TopicSp
 	if src.Value.Delimiter == "" && src.Value.Name == b.leftmost.Value.Name {
 		src.Value.Delimiter = b.leftmost.Value.Delimiter
 	}
-	w.schemaProperties(keySide, &src.Key)
-	if src.Key.Name == "AVRO" && src.Key.SchemaName == "" {
-		src.Key.SchemaName = keyRecordName(name)
-	}
+	w.schemas(src)
 	b.inheritNullable(&src.Key, b.leftmost.Key)
-	w.schemaProperties(valueSide, &src.Value)
 	b.inheritNullable(&src.Value, b.leftmost.Value)
 	src.Timestamp = b.timestampColumn(w, schema)
 	src.Topic = w.str("KAFKA_TOPIC", b.property("ksql.output.topic.name.prefix", "")+s.Name.Name)

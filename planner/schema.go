@@ -45,6 +45,16 @@ var (
 	valueSide = recordSide{false, "VALUE", "value"}
 )
 
+// schemas reads the properties of formats with schemas into both formats of a
+// source.
+func (w with) schemas(src *catalog.Source) {
+	w.schemaProperties(keySide, &src.Key)
+	if src.Key.Name == "AVRO" && src.Key.SchemaName == "" {
+		src.Key.SchemaName = keyRecordName(src.Name)
+	}
+	w.schemaProperties(valueSide, &src.Value)
+}
+
 // schemaProperties reads the properties of formats with schemas into f.
 func (w with) schemaProperties(s recordSide, f *plan.Format) {
 	info := formatInfo(f.Name)
@@ -69,9 +79,14 @@ func (w with) schemaProperties(s recordSide, f *plan.Format) {
 	}
 	if name := s.prefix + "_SCHEMA_ID"; w.has(name) {
 		f.SchemaID = int32(w.integer(name, 0, 1, 1<<31-1))
-		if !info.Infers {
-			fail(sql.CodeInvalidProperty, w.span(name), "%s_FORMAT should support schema inference when %s is provided. Current format is %s.", s.prefix, name, info.Name)
-		}
+		w.checkSchemaID(s, info)
+	}
+}
+
+// checkSchemaID refuses the id of a schema for a format that registers none.
+func (w with) checkSchemaID(s recordSide, info *FormatInfo) {
+	if name := s.prefix + "_SCHEMA_ID"; !info.Infers {
+		fail(sql.CodeInvalidProperty, w.span(name), "%s_FORMAT should support schema inference when %s is provided. Current format is %s.", s.prefix, name, info.Name)
 	}
 }
 
@@ -151,9 +166,7 @@ func (p *planner) inferColumns(src *catalog.Source, w with, s *sql.CreateSource,
 // infers decides whether a side's columns come from the registry.
 func infers(w with, s recordSide, info *FormatInfo, declared bool) bool {
 	if name := s.prefix + "_SCHEMA_ID"; w.has(name) {
-		if !info.Infers {
-			fail(sql.CodeInvalidProperty, w.span(name), "%s_FORMAT should support schema inference when %s is provided. Current format is %s.", s.prefix, name, info.Name)
-		}
+		w.checkSchemaID(s, info)
 		if declared {
 			failHint(sql.CodeInvalidProperty, w.span(name), "leave the columns out: the schema declares them", "Table elements and %s cannot both exist for create statement.", name)
 		}

@@ -4,13 +4,12 @@ import (
 	"encoding/base64"
 	"fmt"
 
+	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/executor/format"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql"
 	"github.com/millrace/millrace/sql/types"
-
-	"github.com/millrace/millrace/engine"
 )
 
 // openProto readies rows as protobuf messages and returns the schema of these:

@@ -7,7 +7,6 @@ import (
 
 	"github.com/twmb/avro"
 
-	"github.com/millrace/millrace/executor/batch"
 	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql/types"
@@ -50,15 +49,6 @@ func bidAvro(t testing.TB, schema string) (*registry.Registry, []types.Column, [
 	return r, cs, out
 }
 
-func avroVectors(cs []types.Column, payload []byte) []*batch.Vector {
-	vecs := make([]*batch.Vector, len(cs))
-	for i, c := range cs {
-		vecs[i] = batch.NewVector(c.Type, 1)
-		vecs[i].Data = payload
-	}
-	return vecs
-}
-
 func TestAvroAllocatesNothing(t *testing.T) {
 	r, cs, payload := bidAvro(t, bidSchema(nullableType))
 	cs = append(cs, types.Column{Name: "NONE", Type: types.Integer})
@@ -71,7 +61,7 @@ func TestAvroAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	vecs := avroVectors(cs, payload)
+	vecs := vectorsOf(cs, payload)
 	out := make([]byte, 0, 1024)
 	if n := testing.AllocsPerRun(100, func() {
 		if err := codec.Decode(vecs, 0, payload); err != nil {
@@ -91,7 +81,7 @@ func benchmarkDecodeAvro(b *testing.B, schema string, want func(k int) bool) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	vecs := avroVectors(cs, payload)
+	vecs := vectorsOf(cs, payload)
 	for k := range vecs {
 		if !want(k) {
 			vecs[k] = nil
@@ -138,7 +128,7 @@ func BenchmarkAppendAvro(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	vecs := avroVectors(cs, payload)
+	vecs := vectorsOf(cs, payload)
 	if err := codec.Decode(vecs, 0, payload); err != nil {
 		b.Fatal(err)
 	}

@@ -257,7 +257,7 @@ func TestAvroRoundTrips(t *testing.T) {
 		}
 		// A part of the columns reads the same, and a payload cut off is an error
 		// whatever is wanted.
-		vecs := avroVectors(all, payload)
+		vecs := vectorsOf(all, payload)
 		for k := range vecs {
 			if rapid.Bool().Draw(rt, "unwanted") {
 				vecs[k] = nil

@@ -28,26 +28,6 @@ func inferJSONSchema(f plan.Format, side Side, s registry.Schema) (Inferred, err
 	return topColumns(f, side, t, r.dropped)
 }
 
-// topColumns turns the type of a schema as a whole into columns: its fields, or
-// the one column ROWKEY or ROWVAL where the format is unwrapped.
-func topColumns(f plan.Format, side Side, t types.Type, dropped []string) (Inferred, error) {
-	if f.Unwrapped {
-		name := "ROWVAL"
-		if side.Key {
-			name = "ROWKEY"
-		}
-		return Inferred{Columns: []types.Column{{Name: name, Type: t}}, Unwrapped: true, Dropped: dropped}, nil
-	}
-	if t.Kind != types.KindStruct {
-		return Inferred{}, errors.New("it is no record; WRAP_SINGLE_VALUE=false reads it as one column")
-	}
-	in := Inferred{Dropped: dropped}
-	for _, field := range t.Fields {
-		in.Columns = append(in.Columns, types.Column(field))
-	}
-	return in, nil
-}
-
 // jsonSchemaReader turns JSON Schema into types.
 type jsonSchemaReader struct {
 	verbatim  bool
@@ -266,18 +246,30 @@ func (r *jsonSchemaReader) record(props jsonObject, doc string, depth int) (type
 	return types.Struct(fields...), nil
 }
 
+// typesOf returns the SQL types of a list of schemas.
+func (r *jsonSchemaReader) typesOf(list json.RawMessage, doc string, depth int) ([]types.Type, error) {
+	var schemas []json.RawMessage
+	if err := json.Unmarshal(list, &schemas); err != nil {
+		return nil, err
+	}
+	out := make([]types.Type, len(schemas))
+	for i, s := range schemas {
+		var err error
+		if out[i], err = r.typeOf(jsonPlace{s, doc}, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // union reads oneOf and anyOf: null and one other schema.
 func (r *jsonSchemaReader) union(text json.RawMessage, doc string, depth int) (types.Type, error) {
-	var branches []json.RawMessage
-	if err := json.Unmarshal(text, &branches); err != nil {
+	branches, err := r.typesOf(text, doc, depth)
+	if err != nil {
 		return types.Type{}, err
 	}
 	var found types.Type
-	for _, b := range branches {
-		t, err := r.typeOf(jsonPlace{b, doc}, depth+1)
-		if err != nil {
-			return types.Type{}, err
-		}
+	for _, t := range branches {
 		switch {
 		case t.Kind == types.KindNull:
 		case found.Kind == types.KindNull || found.Equal(t):
@@ -291,16 +283,13 @@ func (r *jsonSchemaReader) union(text json.RawMessage, doc string, depth int) (t
 
 // allOf reads schemas that hold together: records are joined.
 func (r *jsonSchemaReader) allOf(text json.RawMessage, doc string, depth int) (types.Type, error) {
-	var parts []json.RawMessage
-	if err := json.Unmarshal(text, &parts); err != nil {
+	parts, err := r.typesOf(text, doc, depth)
+	if err != nil {
 		return types.Type{}, err
 	}
 	var all types.Type
-	for _, p := range parts {
-		t, err := r.typeOf(jsonPlace{p, doc}, depth+1)
+	for _, t := range parts {
 		switch {
-		case err != nil:
-			return types.Type{}, err
 		case all.Kind == types.KindNull:
 			all = t
 		case all.Kind == types.KindStruct && t.Kind == types.KindStruct:

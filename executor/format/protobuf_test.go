@@ -32,16 +32,7 @@ func registerProto(t testing.TB, r *registry.Registry, subject string, s registr
 	if err := r.Apply(registry.Event{Level: &registry.SetAt{Level: registry.None}}); err != nil {
 		t.Fatal(err)
 	}
-	v, change, err := r.Propose(subject, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if change != nil {
-		if err := r.Apply(*change); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return v.ID
+	return register(t, r, subject, s)
 }
 
 // protoRow returns the codec of a topic whose derived schema is registered.

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/executor/format/registry"
@@ -91,6 +92,26 @@ func InferColumns(f plan.Format, side Side, s registry.Schema) (Inferred, error)
 		return Inferred{}, fmt.Errorf("the schema is %s, which format %s does not read", s.Type, f.Name)
 	}
 	return d.infer(f, side, s)
+}
+
+// topColumns turns the type of a schema as a whole into columns: its fields, or
+// the one column ROWKEY or ROWVAL where the format is unwrapped.
+func topColumns(f plan.Format, side Side, t types.Type, dropped []string) (Inferred, error) {
+	if f.Unwrapped {
+		name := "ROWVAL"
+		if side.Key {
+			name = "ROWKEY"
+		}
+		return Inferred{Columns: []types.Column{{Name: name, Type: t}}, Unwrapped: true, Dropped: dropped}, nil
+	}
+	if t.Kind != types.KindStruct {
+		return Inferred{}, errors.New("it is no record; WRAP_SINGLE_VALUE=false reads it as one column")
+	}
+	in := Inferred{Dropped: dropped}
+	for _, field := range t.Fields {
+		in.Columns = append(in.Columns, types.Column(field))
+	}
+	return in, nil
 }
 
 // Checker is the registry.Checker of the formats.

@@ -226,10 +226,8 @@ func (r *Registry) Apply(e Event) error {
 		if _, ok := r.ids[v.identity()]; !ok {
 			r.ids[v.identity()] = v.ID
 		}
-		for taken := true; taken; {
-			if _, taken = r.byID[r.nextID]; taken {
-				r.nextID++ // ids that were given from outside may lie ahead
-			}
+		for r.has(r.nextID) { // ids that were given from outside may lie ahead
+			r.nextID++
 		}
 	case e.Delete != nil:
 		for i := range r.subjects[e.Delete.Subject] {

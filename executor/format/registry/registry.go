@@ -72,6 +72,12 @@ func (r *Registry) ByID(id int32) (Schema, error) {
 	return s, nil
 }
 
+// has reports whether an id is taken; the lock is held.
+func (r *Registry) has(id int32) bool {
+	_, ok := r.byID[id]
+	return ok
+}
+
 // ByVersion returns a version of a subject: ErrSubject or ErrVersion when there
 // is none.
 func (r *Registry) ByVersion(subject string, version int32) (Version, error) {
