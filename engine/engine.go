@@ -39,7 +39,8 @@ type Config struct {
 	Logger    *slog.Logger
 	// ServiceID names internal topics and consumer groups.
 	ServiceID string
-	// Workers is the number of goroutines that run queries.
+	// Workers is the number of goroutines that run queries: by default one per
+	// processor, more over a cluster.
 	Workers int
 	// StateMemory is how many bytes of state queries keep in memory
 	// (state.memory.max.bytes); what is over it is read from disk when needed.
@@ -157,9 +158,11 @@ func (e *Engine) start() error {
 		return err
 	}
 	var err error
-	delay := executor.DefaultCommitMinDelay
+	delay, workers := executor.DefaultCommitMinDelay, e.cfg.Workers
 	if e.broker == nil {
-		delay = kafkaCommitMinDelay
+		if delay = kafkaCommitMinDelay; workers <= 0 {
+			workers = kafkaWorkers
+		}
 	} else if e.state, err = state.OpenBackend(e.cfg.FS, e.cfg.FS.PathJoin(e.cfg.Dir, "state")); err != nil {
 		return fmt.Errorf("open the state store: %w", err)
 	} else if e.state.Discarded != nil {
@@ -167,7 +170,7 @@ func (e *Engine) start() error {
 	}
 	e.exec, err = executor.New(executor.Config{
 		CommitMinDelay: delay,
-		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, StateMemory: e.cfg.StateMemory, Workers: e.cfg.Workers,
+		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, StateMemory: e.cfg.StateMemory, Workers: workers,
 		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger, Schemas: e.registry(),
 	})
 	if err != nil {
