@@ -31,6 +31,7 @@ type Broker struct {
 	groups      *group.Coordinator
 	keeper      keeper
 	server      server
+	authorizer  authorizer // nil: everybody may do everything
 
 	// mu orders everything that is appended: it guards the staged state, which
 	// is partition.next, partition.producers, txns and handles. It is held for
@@ -48,8 +49,9 @@ type Broker struct {
 	closed    atomic.Bool
 }
 
-// stateVersion is the version of the checkpoint's body.
-const stateVersion = 1
+// stateVersion is the version of the checkpoint's body. Version 1 had no
+// sections.
+const stateVersion = 2
 
 // Open locks the data directory, recovers it and returns a broker that is
 // ready. The error wraps wal.ErrVersion when a newer program wrote the

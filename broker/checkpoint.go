@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millrace/millrace/broker/wal"
 )
@@ -10,8 +11,9 @@ import (
 // The checkpoint's body, behind the root:
 //
 //	state version | sequence | cluster id | topics | transactions |
-//	offsets of groups | offsets of open transactions | group states
+//	offsets of groups | offsets of open transactions | group states | sections
 //
+// sections are a count and, for each, its id, its length and its bytes.
 // sequence is the first frame whose effects are not in it. A topic is: id, name,
 // internal, configs, partition count, and for every partition its producers
 // (package txn) and its log (package log).
@@ -63,6 +65,7 @@ func (b *Broker) encodeStaged() (finish func(sequence uint64) []byte) {
 		b.offsets.encode(&w)
 		b.offsets.encodeHeld(&w)
 		b.groupStates.encode(&w)
+		encodeSections(b, &w)
 		return w.Buf
 	}
 }
@@ -71,8 +74,9 @@ func (b *Broker) encodeStaged() (finish func(sequence uint64) []byte) {
 // sequence.
 func (b *Broker) decodeState(state []byte) (sequence uint64, err error) {
 	d := &wal.Decoder{Buf: state}
-	if v := d.Uint(); v > stateVersion {
-		return 0, fmt.Errorf("%w: checkpoint body has version %d, this program reads %d", wal.ErrVersion, v, stateVersion)
+	version := d.Uint()
+	if version > stateVersion {
+		return 0, fmt.Errorf("%w: checkpoint body has version %d, this program reads %d", wal.ErrVersion, version, stateVersion)
 	}
 	sequence = d.Uint()
 	b.clusterID = d.String()
@@ -92,6 +96,9 @@ func (b *Broker) decodeState(state []byte) (sequence uint64, err error) {
 	b.offsets.decode(d)
 	b.offsets.decodeHeld(d)
 	b.groupStates.decode(d)
+	if version >= 2 {
+		decodeSections(b, d)
+	}
 	if d.Err != nil {
 		return 0, fmt.Errorf("checkpoint: %w", d.Err)
 	}
@@ -130,4 +137,47 @@ func (b *Broker) checkpoint(number uint64, clean bool) error {
 		return b.wal.Fence("write the checkpoint", err)
 	}
 	return nil
+}
+
+// section is a part of the checkpoint's body that stands for itself: state that
+// only published events change, so it is encoded when they are published.
+type section struct {
+	id     uint64
+	encode func(*Broker, *wal.Encoder)
+	decode func(*Broker, *wal.Decoder)
+}
+
+// sections is every section, in id order. An id is never used again for
+// something else.
+var sections []section
+
+func encodeSections(b *Broker, w *wal.Encoder) {
+	w.Uint(uint64(len(sections)))
+	for _, s := range sections {
+		var body wal.Encoder
+		s.encode(b, &body)
+		w.Uint(s.id)
+		w.Bytes(body.Buf)
+	}
+}
+
+// decodeSections fails for a section that it does not know: a newer program
+// wrote it, and what it says would be lost.
+func decodeSections(b *Broker, d *wal.Decoder) {
+	for range d.Count() {
+		id, body := d.Uint(), wal.Decoder{Buf: d.Bytes()}
+		if d.Err != nil {
+			return
+		}
+		i := slices.IndexFunc(sections, func(s section) bool { return s.id == id })
+		if i < 0 {
+			d.Err = fmt.Errorf("%w: checkpoint section %d", wal.ErrVersion, id)
+			return
+		}
+		sections[i].decode(b, &body)
+		if body.Err != nil {
+			d.Err = fmt.Errorf("section %d: %w", id, body.Err)
+			return
+		}
+	}
 }
