@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"sync"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -8,56 +10,118 @@ import (
 	"github.com/millrace/millrace/internal/kafka"
 )
 
-// AddPartitionsToTxn (24). Versions 0-3; from 4 on it is spoken between brokers.
+// AddPartitionsToTxn (24). Versions 0-5; from 4 on it is what brokers send one
+// another: several transactions at once, and verify_only asks whether the
+// partitions are in the transaction.
 //
 // All or nothing: when one partition is bad the others get
 // OPERATION_NOT_ATTEMPTED. It is answered when the transaction's beginning is
 // durable, before the first batch can be acknowledged.
 func init() {
-	register(24, 0, 3, func(b *Broker, rq *request, req *kmsg.AddPartitionsToTxnRequest) error {
+	register(24, 0, 5, func(b *Broker, rq *request, req *kmsg.AddPartitionsToTxnRequest) error {
 		resp := req.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
-		var parts []txn.Partition
-		bad := false
-		for _, rt := range req.Topics {
-			st := kmsg.NewAddPartitionsToTxnResponseTopic()
-			st.Topic = rt.Topic
-			for _, partition := range rt.Partitions {
-				sp := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
-				sp.Partition = partition
-				p := b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: partition})
-				switch {
-				case p == nil:
-					sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
-				case b.protectedTopic(rt.Topic):
-					sp.ErrorCode = kerr.TopicAuthorizationFailed.Code
-				default:
-					parts = append(parts, txn.Partition{Topic: p.Topic, Partition: partition})
-				}
-				bad = bad || sp.ErrorCode != 0
-				st.Partitions = append(st.Partitions, sp)
-			}
-			resp.Topics = append(resp.Topics, st)
-		}
-		fill := func(code int16) {
-			for i := range resp.Topics {
-				for j := range resp.Topics[i].Partitions {
-					if sp := &resp.Topics[i].Partitions[j]; sp.ErrorCode == 0 {
-						sp.ErrorCode = code
-					}
-				}
-			}
-			rq.reply(resp)
-		}
-		if bad {
-			fill(kerr.OperationNotAttempted.Code)
+		if req.Version >= 4 {
+			b.addManyToTxn(rq, req, resp)
 			return nil
 		}
-		b.changeTxn(func() (*txn.Change, *txn.End, error) {
-			ch, err := b.txns.Add(req.TransactionalID, kafka.ProducerID(req.ProducerID), kafka.Epoch(req.ProducerEpoch), parts, nil)
-			return ch, nil, err
-		}, func(err error) { fill(fencedCode(err, req.Version >= 2)) })
+		tx := kmsg.NewAddPartitionsToTxnRequestTransaction()
+		tx.TransactionalID, tx.ProducerID, tx.ProducerEpoch = req.TransactionalID, req.ProducerID, req.ProducerEpoch
+		for _, rt := range req.Topics {
+			tx.Topics = append(tx.Topics, kmsg.AddPartitionsToTxnRequestTransactionTopic{Topic: rt.Topic, Partitions: rt.Partitions})
+		}
+		b.addToTxn(rq, tx, req.Version >= 2, func(topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) {
+			for _, at := range topics {
+				st := kmsg.NewAddPartitionsToTxnResponseTopic()
+				st.Topic = at.Topic
+				for _, ap := range at.Partitions {
+					st.Partitions = append(st.Partitions, kmsg.AddPartitionsToTxnResponseTopicPartition{Partition: ap.Partition, ErrorCode: ap.ErrorCode})
+				}
+				resp.Topics = append(resp.Topics, st)
+			}
+			rq.reply(resp)
+		})
 		return nil
 	})
+}
+
+// addManyToTxn answers version 4 and later.
+func (b *Broker) addManyToTxn(rq *request, req *kmsg.AddPartitionsToTxnRequest, resp *kmsg.AddPartitionsToTxnResponse) {
+	if !rq.may(kmsg.ACLOperationClusterAction, clusterResource) {
+		resp.ErrorCode = kerr.ClusterAuthorizationFailed.Code
+		rq.reply(resp)
+		return
+	}
+	resp.Transactions = make([]kmsg.AddPartitionsToTxnResponseTransaction, len(req.Transactions))
+	var left sync.WaitGroup
+	left.Add(len(req.Transactions))
+	for i, tx := range req.Transactions {
+		resp.Transactions[i].TransactionalID = tx.TransactionalID
+		b.addToTxn(rq, tx, true, func(topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) {
+			resp.Transactions[i].Topics = topics
+			left.Done()
+		})
+	}
+	left.Wait()
+	rq.reply(resp)
+}
+
+// addToTxn adds partitions to one transaction, or verifies that they are in it,
+// and calls done once, from any goroutine.
+func (b *Broker) addToTxn(rq *request, tx kmsg.AddPartitionsToTxnRequestTransaction, knowsFenced bool, done func([]kmsg.AddPartitionsToTxnResponseTransactionTopic)) {
+	var topics []kmsg.AddPartitionsToTxnResponseTransactionTopic
+	var parts []txn.Partition
+	bad := false
+	for _, rt := range tx.Topics {
+		st := kmsg.NewAddPartitionsToTxnResponseTransactionTopic()
+		st.Topic = rt.Topic
+		for _, partition := range rt.Partitions {
+			sp := kmsg.NewAddPartitionsToTxnResponseTransactionTopicPartition()
+			sp.Partition = partition
+			p := b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: partition})
+			switch {
+			case !rq.may(kmsg.ACLOperationWrite, topicResource(rt.Topic)), b.protectedTopic(rt.Topic):
+				sp.ErrorCode = kerr.TopicAuthorizationFailed.Code
+			case p == nil:
+				sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
+			default:
+				parts = append(parts, txn.Partition{Topic: p.Topic, Partition: partition})
+			}
+			bad = bad || sp.ErrorCode != 0
+			st.Partitions = append(st.Partitions, sp)
+		}
+		topics = append(topics, st)
+	}
+	fill := func(code int16) {
+		for i := range topics {
+			for j := range topics[i].Partitions {
+				if sp := &topics[i].Partitions[j]; sp.ErrorCode == 0 {
+					sp.ErrorCode = code
+				}
+			}
+		}
+		done(topics)
+	}
+	switch {
+	case !rq.may(kmsg.ACLOperationWrite, txnResource(tx.TransactionalID)):
+		fill(kerr.TransactionalIDAuthorizationFailed.Code)
+		return
+	case bad:
+		fill(kerr.OperationNotAttempted.Code)
+		return
+	}
+	b.changeTxn(func() (*txn.Change, *txn.End, error) {
+		pid, epoch := kafka.ProducerID(tx.ProducerID), kafka.Epoch(tx.ProducerEpoch)
+		if tx.VerifyOnly {
+			for _, p := range parts {
+				if err := b.txns.Verify(tx.TransactionalID, pid, epoch, p); err != nil {
+					return nil, nil, err
+				}
+			}
+			return nil, nil, nil
+		}
+		ch, err := b.txns.Add(tx.TransactionalID, pid, epoch, parts, nil)
+		return ch, nil, err
+	}, func(err error) { fill(fencedCode(err, knowsFenced)) })
 }
 
 // fencedCode is coordinatorCode, but clients that do not know PRODUCER_FENCED

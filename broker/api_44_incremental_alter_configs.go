@@ -19,7 +19,12 @@ func init() {
 		for _, rr := range req.Resources {
 			sr := kmsg.NewIncrementalAlterConfigsResponseResource()
 			sr.ResourceType, sr.ResourceName = rr.ResourceType, rr.ResourceName
-			err := b.alterTopicConfigs(rr, req.ValidateOnly)
+			err := mayAlterConfigs(rq, rr.ResourceType, rr.ResourceName)
+			if err == nil {
+				err = b.setConfigs(rr.ResourceType, rr.ResourceName, req.ValidateOnly, func(old map[string]string) (map[string]string, error) {
+					return alter(old, rr.Configs)
+				})
+			}
 			sr.ErrorCode, sr.ErrorMessage = errorCode(err), message(err)
 			resp.Resources = append(resp.Resources, sr)
 		}
@@ -28,21 +33,22 @@ func init() {
 	})
 }
 
-func (b *Broker) alterTopicConfigs(rr kmsg.IncrementalAlterConfigsRequestResource, validateOnly bool) error {
-	if rr.ResourceType != kmsg.ConfigResourceTypeTopic {
+// setConfigs replaces a resource's configuration with what change makes of it.
+func (b *Broker) setConfigs(kind kmsg.ConfigResourceType, name string, validateOnly bool, change func(map[string]string) (map[string]string, error)) error {
+	if kind != kmsg.ConfigResourceTypeTopic {
 		return fmt.Errorf("%w: only topic configurations can be changed", kerr.InvalidRequest)
 	}
-	if b.protectedTopic(rr.ResourceName) {
-		return fmt.Errorf("%w: %s belongs to the engine", kerr.TopicAuthorizationFailed, rr.ResourceName)
+	if b.protectedTopic(name) {
+		return fmt.Errorf("%w: %s belongs to the engine", kerr.TopicAuthorizationFailed, name)
 	}
 	c := newChange(256)
 	return b.submitWait(c, func() error {
-		t := b.topics.get(rr.ResourceName)
+		t := b.topics.get(name)
 		if t == nil {
 			return ErrUnknownTopic
 		}
 		old, _ := t.config()
-		configs, err := alter(old, rr.Configs)
+		configs, err := change(old)
 		if err != nil {
 			return err
 		}
@@ -53,6 +59,8 @@ func (b *Broker) alterTopicConfigs(rr kmsg.IncrementalAlterConfigsRequestResourc
 		return nil
 	})
 }
+
+func nullConfig(name string) error { return fmt.Errorf("%w: %s is null", errConfig, name) }
 
 // alter applies SET, DELETE, APPEND and SUBTRACT to a copy of configs.
 func alter(configs map[string]string, changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) (map[string]string, error) {
@@ -66,7 +74,7 @@ func alter(configs map[string]string, changes []kmsg.IncrementalAlterConfigsRequ
 			return nil, fmt.Errorf("%w: %s is not known", errConfig, ch.Name)
 		}
 		if ch.Value == nil && ch.Op != kmsg.IncrementalAlterConfigOpDelete {
-			return nil, fmt.Errorf("%w: %s is null", errConfig, ch.Name)
+			return nil, nullConfig(ch.Name)
 		}
 		list := strings.Split(known.fallback, ",")
 		if v, set := configs[ch.Name]; set {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/broker/wal"
 )
@@ -139,4 +140,13 @@ func (c *Coordinator) Restore(name string, state []byte) error {
 		g.touch(m)
 	}
 	return nil
+}
+
+// Subscribes reports whether a member of a consumer group asked for a topic. A
+// member whose metadata cannot be read may have asked for any.
+func (d Description) Subscribes(topic string) bool {
+	return slices.ContainsFunc(d.Members, func(m MemberDescription) bool {
+		var meta kmsg.ConsumerMemberMetadata
+		return meta.ReadFrom(m.Metadata) != nil || slices.Contains(meta.Topics, topic)
+	})
 }

@@ -134,6 +134,12 @@ func (p *Producers) Epoch(pid kafka.ProducerID) (kafka.Epoch, bool) {
 	return w.epoch, true
 }
 
+// Open reports whether a transaction of a producer has data here.
+func (p *Producers) Open(pid kafka.ProducerID) bool {
+	w := p.byID[pid]
+	return w != nil && w.open
+}
+
 // Expire forgets producers whose last batch or marker is older than before,
 // unless they have an open transaction.
 func (p *Producers) Expire(before kafka.Timestamp) {
@@ -174,4 +180,28 @@ func (p *Producers) Decode(d *wal.Decoder) {
 		}
 		p.byID[pid] = w
 	}
+}
+
+// Active is a producer that a partition remembers.
+type Active struct {
+	ProducerID kafka.ProducerID
+	Epoch      kafka.Epoch
+	// LastSequence is -1 when no batch is remembered.
+	LastSequence int32
+	// Last is the wall time of the last batch or marker.
+	Last kafka.Timestamp
+}
+
+// Active returns the producers in the order of their ids.
+func (p *Producers) Active() []Active {
+	all := make([]Active, 0, len(p.byID))
+	for _, pid := range slices.Sorted(maps.Keys(p.byID)) {
+		w := p.byID[pid]
+		a := Active{pid, w.epoch, -1, w.last}
+		if n := len(w.batches); n > 0 {
+			a.LastSequence = w.batches[n-1].lastSeq
+		}
+		all = append(all, a)
+	}
+	return all
 }

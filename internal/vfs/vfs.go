@@ -88,3 +88,13 @@ func SyncDir(fsys FS, dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// DiskSpace returns the size of the disk that holds a directory and what is left
+// of it for us, in bytes.
+func DiskSpace(fsys FS, dir string) (total, usable int64, err error) {
+	u, err := fsys.GetDiskUsage(dir)
+	if err != nil {
+		return 0, 0, fmt.Errorf("disk usage of %s: %w", dir, err)
+	}
+	return int64(u.TotalBytes), int64(u.AvailBytes), nil
+}

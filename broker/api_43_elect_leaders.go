@@ -1,0 +1,37 @@
+package broker
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// ElectLeaders (43). Versions 0-2. One node is the leader already: what exists
+// is ELECTION_NOT_NEEDED. Null topics mean all, and then Kafka leaves out those
+// that need no election.
+func init() {
+	register(43, 0, 2, func(b *Broker, rq *request, req *kmsg.ElectLeadersRequest) error {
+		resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
+		if !rq.may(kmsg.ACLOperationAlter, clusterResource) {
+			resp.ErrorCode = kerr.ClusterAuthorizationFailed.Code
+			rq.reply(resp)
+			return nil
+		}
+		for _, rt := range req.Topics {
+			st := kmsg.NewElectLeadersResponseTopic()
+			st.Topic = rt.Topic
+			for _, partition := range rt.Partitions {
+				sp := kmsg.NewElectLeadersResponseTopicPartition()
+				sp.Partition, sp.ErrorCode = partition, kerr.ElectionNotNeeded.Code
+				if b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: partition}) == nil {
+					sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				}
+				st.Partitions = append(st.Partitions, sp)
+			}
+			resp.Topics = append(resp.Topics, st)
+		}
+		rq.reply(resp)
+		return nil
+	})
+}
