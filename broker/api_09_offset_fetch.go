@@ -24,7 +24,7 @@ func init() {
 		}
 		// Before version 8 there is one group, at the top level.
 		g := kmsg.NewOffsetFetchRequestGroup()
-		g.Group = req.Group
+		g.Group, g.MemberEpoch = req.Group, -1
 		if req.Topics != nil {
 			g.Topics = []kmsg.OffsetFetchRequestGroupTopic{}
 		}
@@ -58,6 +58,10 @@ func (b *Broker) fetchGroupOffsets(g kmsg.OffsetFetchRequestGroup, version int16
 	sg.Group = g.Group
 	if g.Group == "" {
 		sg.ErrorCode = kerr.InvalidGroupID.Code
+		return sg
+	}
+	if err := b.groups.CheckFetch(g.Group, deref(g.MemberID), g.MemberEpoch); err != nil {
+		sg.ErrorCode = coordinatorCode(err)
 		return sg
 	}
 	if g.Topics == nil {

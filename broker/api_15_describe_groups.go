@@ -26,8 +26,8 @@ func (b *Broker) describeGroup(name string, version int16) kmsg.DescribeGroupsRe
 	d, ok := b.groups.Describe(name)
 	switch {
 	case ok:
-		sg.State, sg.ProtocolType, sg.Protocol = d.State.String(), d.ProtocolType, d.Protocol
-	case b.offsets.has(name):
+		sg.State, sg.ProtocolType, sg.Protocol = d.State, d.ProtocolType, d.Protocol
+	case b.offsets.has(name) && !b.groups.Known(name):
 		sg.State = "Empty"
 	default:
 		sg.State = "Dead"

@@ -9,7 +9,8 @@ import (
 	"github.com/millrace/millrace/broker/group"
 )
 
-// ListGroups (16). Versions 0-5. All groups are of type classic.
+// ListGroups (16). Versions 0-5. A group that only has
+// offsets is an Empty classic one.
 func init() {
 	register(16, 0, 5, func(b *Broker, rq *request, req *kmsg.ListGroupsRequest) error {
 		resp := req.ResponseKind().(*kmsg.ListGroupsResponse)
@@ -20,18 +21,18 @@ func init() {
 		}
 		for _, name := range b.offsets.groups() {
 			if !known[name] {
-				all = append(all, group.Description{Name: name})
+				all = append(all, group.Description{Name: name, Type: "classic", State: "Empty"})
 			}
 		}
 		fold := func(list []string, v string) bool {
 			return len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, v) })
 		}
 		for _, d := range all {
-			if !fold(req.StatesFilter, d.State.String()) || !fold(req.TypesFilter, "classic") {
+			if !fold(req.StatesFilter, d.State) || !fold(req.TypesFilter, d.Type) {
 				continue
 			}
 			g := kmsg.NewListGroupsResponseGroup()
-			g.Group, g.ProtocolType, g.GroupState, g.GroupType = d.Name, d.ProtocolType, d.State.String(), "classic"
+			g.Group, g.ProtocolType, g.GroupState, g.GroupType = d.Name, d.ProtocolType, d.State, d.Type
 			resp.Groups = append(resp.Groups, g)
 		}
 		rq.reply(resp)

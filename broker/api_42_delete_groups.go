@@ -28,7 +28,7 @@ func (b *Broker) deleteGroup(name string) error {
 	if b.protectedGroup(name) {
 		return fmt.Errorf("%w: %s belongs to the engine", kerr.GroupAuthorizationFailed, name)
 	}
-	if _, ok := b.groups.Describe(name); !ok && !b.offsets.has(name) {
+	if !b.groups.Known(name) && !b.offsets.has(name) {
 		return kerr.GroupIDNotFound
 	}
 	if err := b.groups.Forget(name); err != nil {

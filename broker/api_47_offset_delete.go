@@ -14,8 +14,7 @@ import (
 func init() {
 	register(47, 0, 0, func(b *Broker, rq *request, req *kmsg.OffsetDeleteRequest) error {
 		resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
-		subscribed, err := b.mayDeleteOffsets(rq, req.Group)
-		if err != nil {
+		if err := b.mayDeleteOffsets(rq, req.Group); err != nil {
 			resp.ErrorCode = coordinatorCode(err)
 			rq.reply(resp)
 			return nil
@@ -33,10 +32,16 @@ func init() {
 					sp.ErrorCode = kerr.TopicAuthorizationFailed.Code
 				case b.topics.partition(tp) == nil:
 					sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
-				case subscribed(rt.Topic):
-					sp.ErrorCode = kerr.GroupSubscribedToTopic.Code
 				default:
-					gone[tp] = committed{}
+					subscribed, err := b.groups.Subscribes(req.Group, rt.Topic)
+					switch {
+					case err != nil:
+						sp.ErrorCode = coordinatorCode(err)
+					case subscribed:
+						sp.ErrorCode = kerr.GroupSubscribedToTopic.Code
+					default:
+						gone[tp] = committed{}
+					}
 				}
 				st.Partitions = append(st.Partitions, sp)
 			}
@@ -55,21 +60,15 @@ func init() {
 	})
 }
 
-// mayDeleteOffsets checks the group and returns which topics its members
-// subscribe to.
-func (b *Broker) mayDeleteOffsets(rq *request, name string) (subscribed func(topic string) bool, err error) {
-	if !rq.may(kmsg.ACLOperationDelete, groupResource(name)) {
-		return nil, kerr.GroupAuthorizationFailed
+// mayDeleteOffsets checks the group.
+func (b *Broker) mayDeleteOffsets(rq *request, name string) error {
+	switch {
+	case !rq.may(kmsg.ACLOperationDelete, groupResource(name)):
+		return kerr.GroupAuthorizationFailed
+	case b.protectedGroup(name):
+		return fmt.Errorf("%w: %s belongs to the engine", kerr.GroupAuthorizationFailed, name)
+	case !b.groups.Known(name) && !b.offsets.has(name):
+		return kerr.GroupIDNotFound
 	}
-	if b.protectedGroup(name) {
-		return nil, fmt.Errorf("%w: %s belongs to the engine", kerr.GroupAuthorizationFailed, name)
-	}
-	d, ok := b.groups.Describe(name)
-	if !ok && !b.offsets.has(name) {
-		return nil, kerr.GroupIDNotFound
-	}
-	if len(d.Members) > 0 && d.ProtocolType != "consumer" {
-		return nil, kerr.NonEmptyGroup
-	}
-	return d.Subscribes, nil
+	return nil
 }

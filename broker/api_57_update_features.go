@@ -14,10 +14,11 @@ type feature struct {
 	min, max, level int16
 }
 
-// features is every feature, in name order.
-// transaction.version 2 gives clients a new epoch with every
+// features is every feature, in name order. group.version 1 allows groups of
+// KIP-848, transaction.version 2 gives clients a new epoch with every
 // transaction (KIP-890).
 var features = []feature{
+	{"group.version", 0, 1, 1},
 	{"transaction.version", 0, 2, 2},
 }
 

@@ -86,6 +86,10 @@ type Limits struct {
 	// GroupInitialRebalanceDelay (group.initial.rebalance.delay.ms) is how long
 	// an empty group waits for more members. Default 50 ms (Kafka: 3 s).
 	GroupInitialRebalanceDelay time.Duration
+	// GroupConsumerSessionTimeout (group.consumer.session.timeout.ms) and
+	// GroupConsumerHeartbeatInterval (group.consumer.heartbeat.interval.ms) are
+	// those of groups of KIP-848. Defaults 45 s and 5 s.
+	GroupConsumerSessionTimeout, GroupConsumerHeartbeatInterval time.Duration
 	// OffsetMetadataMaxBytes (offset.metadata.max.bytes). Default 4096.
 	OffsetMetadataMaxBytes int
 	// TransactionMaxTimeout (transaction.max.timeout.ms). Default 15 minutes.
@@ -133,6 +137,8 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.GroupMaxSize, 1000)
 	orDefault(&l.MaxGroups, 100_000)
 	orDefault(&l.GroupInitialRebalanceDelay, 50*time.Millisecond)
+	orDefault(&l.GroupConsumerSessionTimeout, 45*time.Second)
+	orDefault(&l.GroupConsumerHeartbeatInterval, 5*time.Second)
 	orDefault(&l.OffsetMetadataMaxBytes, 4*kib)
 	orDefault(&l.TransactionMaxTimeout, 15*time.Minute)
 	orDefault(&l.MaxTransactionalIDs, 100_000)

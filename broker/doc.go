@@ -39,7 +39,7 @@
 //
 // # Not here
 //
-// Replication, more than one node, KIP-848 groups, SASL, TLS, ACLs, quotas,
+// Replication, more than one node, SASL, TLS, ACLs, quotas,
 // share groups. Compaction has its place in package log but does not run yet:
 // cleanup.policy=compact keeps every record.
 package broker

@@ -113,6 +113,7 @@ func (e *topicCreated) publishEarly(b *Broker) {
 	b.topics.mu.Lock()
 	defer b.topics.mu.Unlock()
 	e.t.live = true
+	b.topics.version.Add(1)
 }
 func (e *topicCreated) publish(*Broker) {}
 
@@ -129,6 +130,7 @@ func (b *Broker) addPartitions(t *topic, n int32) {
 	}
 	t.parts = parts
 	b.topics.count += int(n)
+	b.topics.version.Add(1)
 }
 
 // topicDeleted: topic id.
@@ -150,6 +152,7 @@ func (e *topicDeleted) stage(b *Broker) {
 		for _, p := range e.t.parts {
 			p.deleted = true
 		}
+		b.topics.version.Add(1)
 	}
 	b.topics.mu.Unlock()
 	b.txns.DropTopic(e.id)

@@ -75,11 +75,31 @@ func (b *Broker) groupConfig() group.Config {
 	return group.Config{
 		Clock: b.cfg.Clock, InitialDelay: l.GroupInitialRebalanceDelay,
 		MaxSize: l.GroupMaxSize, MaxGroups: l.MaxGroups,
+		SessionTimeout: l.GroupConsumerSessionTimeout, HeartbeatInterval: l.GroupConsumerHeartbeatInterval,
+		Topics: groupTopics{b},
 		Persist: func(name string, state []byte, done func(error)) {
 			c := newChange(len(state) + len(name) + 16)
 			b.submit(c, func() error { b.stage(c, &groupState{name, state}); return nil }, done)
 		},
 	}
+}
+
+// groupTopics is what groups know of topics.
+type groupTopics struct{ b *Broker }
+
+func (t groupTopics) Version() uint64 { return t.b.topics.version.Load() }
+
+func (t groupTopics) Lookup(name string) (wal.TopicID, int32, bool) {
+	info, ok := t.b.Topic(name)
+	return info.ID, info.Partitions, ok
+}
+
+func (t groupTopics) Names() []string {
+	var names []string
+	for _, info := range t.b.Topics() {
+		names = append(names, info.Name)
+	}
+	return names
 }
 
 // restoreGroups brings back the groups that had members. One that cannot be

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/broker/log"
 	"github.com/millrace/millrace/broker/txn"
@@ -21,6 +22,8 @@ type topics struct {
 	byName map[string]*topic
 	byID   map[TopicID]*topic
 	count  int // partitions of all topics
+	// version grows whenever a topic or a partition comes or goes.
+	version atomic.Uint64
 }
 
 // topic is one topic. Its fields below internal are guarded by topics.mu.

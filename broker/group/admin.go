@@ -11,10 +11,11 @@ import (
 	"github.com/millrace/millrace/broker/wal"
 )
 
-// Description is what DescribeGroups tells.
+// Description is what ListGroups and DescribeGroups tell.
 type Description struct {
-	Name         string
-	State        State
+	Name string
+	// Type is classic or consumer; State is Kafka's name.
+	Type, State  string
 	ProtocolType string
 	Protocol     string
 	Members      []MemberDescription
@@ -26,7 +27,7 @@ type MemberDescription struct {
 	Metadata, Assignment               []byte
 }
 
-// Describe returns a group; ok is false when it has never had members.
+// Describe returns a classic group; ok is false when it has never had members.
 func (c *Coordinator) Describe(name string) (d Description, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -34,7 +35,7 @@ func (c *Coordinator) Describe(name string) (d Description, ok bool) {
 	if g == nil {
 		return Description{}, false
 	}
-	d = Description{Name: name, State: g.state, ProtocolType: g.protocolType, Protocol: g.protocol}
+	d = Description{Name: name, Type: "classic", State: g.state.String(), ProtocolType: g.protocolType, Protocol: g.protocol}
 	for _, m := range g.ordered() {
 		d.Members = append(d.Members, MemberDescription{m.id, m.instance, m.clientID, m.clientHost, m.metadata(g.protocol), m.assignment})
 	}
@@ -47,7 +48,10 @@ func (c *Coordinator) List() []Description {
 	defer c.mu.Unlock()
 	var all []Description
 	for name, g := range c.groups {
-		all = append(all, Description{Name: name, State: g.state, ProtocolType: g.protocolType})
+		all = append(all, Description{Name: name, Type: "classic", State: g.state.String(), ProtocolType: g.protocolType})
+	}
+	for name, g := range c.consumers {
+		all = append(all, Description{Name: name, Type: "consumer", State: g.state(), ProtocolType: "consumer"})
 	}
 	slices.SortFunc(all, func(a, b Description) int { return cmp.Compare(a.Name, b.Name) })
 	return all
@@ -57,6 +61,13 @@ func (c *Coordinator) List() []Description {
 func (c *Coordinator) Forget(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if g := c.consumers[name]; g != nil {
+		if len(g.members) > 0 {
+			return kerr.NonEmptyGroup
+		}
+		delete(c.consumers, name)
+		return nil
+	}
 	g := c.groups[name]
 	if g == nil {
 		return nil
@@ -109,7 +120,11 @@ func (c *Coordinator) Restore(name string, state []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d := wal.Decoder{Buf: state}
-	if v := d.Uint(); v != stateVersion {
+	switch d.Uint() {
+	case stateVersion:
+	case consumerStateVersion:
+		return c.restoreConsumer(name, &d)
+	default:
 		return wal.ErrVersion
 	}
 	g := c.newGroup(name)
@@ -142,11 +157,33 @@ func (c *Coordinator) Restore(name string, state []byte) error {
 	return nil
 }
 
-// Subscribes reports whether a member of a consumer group asked for a topic. A
-// member whose metadata cannot be read may have asked for any.
-func (d Description) Subscribes(topic string) bool {
-	return slices.ContainsFunc(d.Members, func(m MemberDescription) bool {
+// Known reports whether a group of either protocol is known.
+func (c *Coordinator) Known(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.groups[name] != nil || c.consumers[name] != nil
+}
+
+// Subscribes reports whether a member of a group asked for a topic: NonEmptyGroup
+// when it has members of which that cannot be known.
+func (c *Coordinator) Subscribes(name, topic string) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g := c.consumers[name]; g != nil {
+		return g.subscribes(topic), nil
+	}
+	g := c.groups[name]
+	if g == nil || len(g.members) == 0 {
+		return false, nil
+	}
+	if g.protocolType != "consumer" {
+		return false, kerr.NonEmptyGroup
+	}
+	for _, m := range g.members {
 		var meta kmsg.ConsumerMemberMetadata
-		return meta.ReadFrom(m.Metadata) != nil || slices.Contains(meta.Topics, topic)
-	})
+		if meta.ReadFrom(m.metadata(g.protocol)) != nil || slices.Contains(meta.Topics, topic) {
+			return true, nil // what cannot be read may name any topic
+		}
+	}
+	return false, nil
 }

@@ -20,6 +20,10 @@ type Config struct {
 	InitialDelay time.Duration
 	// MaxSize bounds a group's members, MaxGroups the groups with members.
 	MaxSize, MaxGroups int
+	// SessionTimeout and HeartbeatInterval are those of groups of KIP-848.
+	SessionTimeout, HeartbeatInterval time.Duration
+	// Topics is asked, with the coordinator's lock held, by groups of KIP-848.
+	Topics Topics
 	// Persist makes a group's state durable and calls done, from any goroutine.
 	// It is called with the coordinator's lock held and may not wait.
 	Persist func(group string, state []byte, done func(error))
@@ -38,14 +42,15 @@ const (
 type Coordinator struct {
 	cfg Config
 
-	mu     sync.Mutex // guards all groups; first in the lock order
-	groups map[string]*group
-	closed bool
+	mu        sync.Mutex // guards all groups; first in the lock order
+	groups    map[string]*group
+	consumers map[string]*consumerGroup // a name is in one of the two
+	closed    bool
 }
 
 // New returns a coordinator without groups.
 func New(cfg Config) *Coordinator {
-	return &Coordinator{cfg: cfg, groups: map[string]*group{}}
+	return &Coordinator{cfg: cfg, groups: map[string]*group{}, consumers: map[string]*consumerGroup{}}
 }
 
 // State is a group's state.
@@ -117,6 +122,11 @@ func (c *Coordinator) Close() {
 		}
 		for _, m := range g.members {
 			m.stopTimer()
+		}
+	}
+	for _, g := range c.consumers {
+		for _, m := range g.members {
+			m.stopTimers()
 		}
 	}
 }
@@ -203,7 +213,7 @@ func (c *Coordinator) getOrCreate(name string) (*group, error) {
 	}
 	g := c.groups[name]
 	if g == nil {
-		if len(c.groups) >= c.cfg.MaxGroups {
+		if len(c.groups)+len(c.consumers) >= c.cfg.MaxGroups {
 			return nil, kerr.GroupMaxSizeReached
 		}
 		g = c.newGroup(name)

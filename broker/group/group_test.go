@@ -131,7 +131,7 @@ func TestSessions(t *testing.T) {
 			t.Fatalf("after a restart: %v", err)
 		}
 		time.Sleep(time.Minute)
-		if g, _ := c.Describe("g"); g.State != Empty {
+		if g, _ := c.Describe("g"); g.State != Empty.String() {
 			t.Fatalf("a group of silent members is %v", g.State)
 		}
 		if err := c.CheckCommit("g", "", "", -1); err != nil {

@@ -60,6 +60,12 @@ func (c *Coordinator) join(r JoinRequest, reply func(JoinResponse)) error {
 	if c.closed {
 		return kerr.CoordinatorNotAvailable
 	}
+	if g := c.consumers[r.Group]; g != nil {
+		if len(g.members) > 0 {
+			return kerr.InconsistentGroupProtocol
+		}
+		delete(c.consumers, r.Group) // the name is free for either protocol
+	}
 	if c.groups[r.Group] == nil && r.MemberID != "" {
 		return kerr.UnknownMemberID
 	}

@@ -135,6 +135,9 @@ func (c *Coordinator) CheckCommit(name, memberID, instance string, generation in
 	if name == "" {
 		return kerr.InvalidGroupID
 	}
+	if g := c.consumers[name]; g != nil {
+		return g.checkMember(memberID, instance, generation)
+	}
 	g := c.groups[name]
 	if generation < 0 && memberID == "" && instance == "" {
 		if g != nil && len(g.members) > 0 {
@@ -165,7 +168,11 @@ func (c *Coordinator) CheckTxnCommit(name, memberID, instance string, generation
 	if name != "" && generation < 0 && memberID == "" && instance == "" {
 		return nil
 	}
-	return c.CheckCommit(name, memberID, instance, generation)
+	err := c.CheckCommit(name, memberID, instance, generation)
+	if err == kerr.StaleMemberEpoch {
+		return kerr.IllegalGeneration // what clients know in a transaction
+	}
+	return err
 }
 
 // LeaveMember names a member that leaves, by id or by instance id.
