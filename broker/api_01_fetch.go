@@ -18,9 +18,11 @@ import (
 // the limits (KIP-74). With read_committed only data below the last stable
 // offset counts and is returned, with the aborted transactions; markers stay in.
 //
-// Gaps: sessions are never granted (session id 0 is the answer, which KIP-227
-// allows), the preferred read replica is never set, and a fetch with a replica
-// id is refused: there is one broker.
+// In a session (KIP-227) a request names only what has changed, and so does the
+// answer.
+//
+// Gaps: the preferred read replica is never set, and a fetch with a replica id is
+// refused: there is one broker.
 func init() {
 	register(1, 4, 18, func(b *Broker, rq *request, req *kmsg.FetchRequest) error {
 		f := &fetch{b: b, rq: rq, req: req, wake: make(chan struct{}, 1)}
@@ -38,21 +40,25 @@ type fetch struct {
 	req    *kmsg.FetchRequest
 	wake   chan struct{}
 	cancel []func()
+	// session is nil when the client has none; parts is what to read.
+	session *fetchSession
+	parts   []*sessionPartition
 }
 
 func (f *fetch) start() error {
 	if f.req.ReplicaID >= 0 || f.req.ReplicaState.ID >= 0 {
 		return fmt.Errorf("fetch as replica %d", max(f.req.ReplicaID, f.req.ReplicaState.ID))
 	}
-	if f.req.SessionID != 0 {
+	var code int16
+	if f.session, f.parts, code = f.b.fetchSessions.open(f.req, f.b.cfg.Clock.Now()); code != 0 {
 		resp := f.req.ResponseKind().(*kmsg.FetchResponse)
-		resp.ErrorCode = kerr.FetchSessionIDNotFound.Code
+		resp.ErrorCode = code
 		f.rq.reply(resp)
 		return nil
 	}
-	resp, done := f.try()
+	read, done := f.try()
 	if done || f.req.MaxWaitMillis <= 0 {
-		f.rq.reply(resp)
+		f.answer(read)
 		return nil
 	}
 	go f.wait() // ends with the answer, at max_wait, or with the connection
@@ -76,16 +82,16 @@ func (f *fetch) wait() {
 	timer := f.b.cfg.Clock.NewTimer(min(time.Duration(f.req.MaxWaitMillis)*time.Millisecond, fetchWaitMax))
 	defer timer.Stop()
 	for {
-		resp, done := f.try()
+		read, done := f.try()
 		if done {
-			f.rq.reply(resp)
+			f.answer(read)
 			return
 		}
 		select {
 		case <-f.wake:
 		case <-timer.C:
-			resp, _ := f.try()
-			f.rq.reply(resp)
+			read, _ := f.try()
+			f.answer(read)
 			return
 		case <-f.rq.c.gone:
 			return
@@ -101,46 +107,77 @@ func (f *fetch) watch() {
 		default:
 		}
 	}
-	for _, rt := range f.req.Topics {
-		if t := f.topic(rt); t != nil {
-			parts := t.partitions()
-			for _, rp := range rt.Partitions {
-				if rp.Partition >= 0 && int(rp.Partition) < len(parts) {
-					f.cancel = append(f.cancel, parts[rp.Partition].Watch(wake))
-				}
+	for _, p := range f.parts {
+		if t := f.topic(p.key); t != nil {
+			if parts := t.partitions(); p.key.partition >= 0 && int(p.key.partition) < len(parts) {
+				f.cancel = append(f.cancel, parts[p.key.partition].Watch(wake))
 			}
 		}
 	}
 }
 
-func (f *fetch) topic(rt kmsg.FetchRequestTopic) *topic {
+func (f *fetch) topic(key sessionKey) *topic {
 	if f.req.Version >= 13 {
-		return f.b.topics.getID(rt.TopicID)
+		return f.b.topics.getID(key.id)
 	}
-	return f.b.topics.get(rt.Topic)
+	return f.b.topics.get(key.name)
 }
 
-// try reads what there is now; done says that it may be sent before max_wait.
-func (f *fetch) try() (resp *kmsg.FetchResponse, done bool) {
-	resp = f.req.ResponseKind().(*kmsg.FetchResponse)
+// try reads what there is now, for each of parts; done says that it may be sent
+// before max_wait.
+func (f *fetch) try() (read []kmsg.FetchResponseTopicPartition, done bool) {
 	left := f.b.cfg.Limits.FetchMaxBytes
 	if f.req.MaxBytes >= 0 {
 		left = min(left, int(f.req.MaxBytes))
 	}
 	total := 0
-	for _, rt := range f.req.Topics {
-		t := f.topic(rt)
-		st := kmsg.NewFetchResponseTopic()
-		st.Topic, st.TopicID = rt.Topic, rt.TopicID
-		for _, rp := range rt.Partitions {
-			sp := f.partition(t, rp, left-total, total == 0)
-			done = done || sp.ErrorCode != 0
-			total += len(sp.RecordBatches)
-			st.Partitions = append(st.Partitions, sp)
-		}
-		resp.Topics = append(resp.Topics, st)
+	read = make([]kmsg.FetchResponseTopicPartition, 0, len(f.parts))
+	for _, p := range f.parts {
+		sp := f.partition(f.topic(p.key), p.req, left-total, total == 0)
+		done = done || sp.ErrorCode != 0
+		total += len(sp.RecordBatches)
+		read = append(read, sp)
 	}
-	return resp, done || total >= int(f.req.MinBytes) || len(f.req.Topics) == 0
+	return read, done || total >= int(f.req.MinBytes) || len(f.parts) == 0
+}
+
+// answer sends what was read; in a session that goes on, only what is new.
+func (f *fetch) answer(read []kmsg.FetchResponseTopicPartition) {
+	resp := f.req.ResponseKind().(*kmsg.FetchResponse)
+	resp.Topics = []kmsg.FetchResponseTopic{}
+	incremental := f.req.SessionEpoch > sessionEpochInitial
+	at := map[sessionKey]int{}
+	served := map[*sessionPartition]bool{}
+	if f.session != nil {
+		f.b.fetchSessions.mu.Lock()
+	}
+	for i, p := range f.parts {
+		if f.session != nil {
+			if news := p.answer(&read[i]); !news && incremental {
+				continue
+			}
+			if len(read[i].RecordBatches) > 0 {
+				served[p] = true
+			}
+		}
+		topic := p.key
+		topic.partition = 0
+		n, ok := at[topic]
+		if !ok {
+			n = len(resp.Topics)
+			at[topic] = n
+			st := kmsg.NewFetchResponseTopic()
+			st.Topic, st.TopicID = topic.name, topic.id
+			resp.Topics = append(resp.Topics, st)
+		}
+		resp.Topics[n].Partitions = append(resp.Topics[n].Partitions, read[i])
+	}
+	if f.session != nil {
+		resp.SessionID = f.session.id
+		f.session.rotate(served)
+		f.b.fetchSessions.mu.Unlock()
+	}
+	f.rq.reply(resp)
 }
 
 // partition reads one partition, at most left bytes; first says that nothing

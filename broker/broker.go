@@ -27,11 +27,12 @@ type Broker struct {
 	topics    topics
 	offsets   offsetStore
 	// groupStates is what is durable of groups, groups is what they do.
-	groupStates groupStates
-	groups      *group.Coordinator
-	keeper      keeper
-	server      server
-	authorizer  authorizer // nil: everybody may do everything
+	groupStates   groupStates
+	groups        *group.Coordinator
+	keeper        keeper
+	server        server
+	fetchSessions fetchSessions
+	authorizer    authorizer // nil: everybody may do everything
 
 	// mu orders everything that is appended: it guards the staged state, which
 	// is partition.next, partition.producers, txns and handles. It is held for
@@ -63,6 +64,7 @@ func Open(cfg Config) (_ *Broker, err error) {
 	b.offsets.init()
 	b.groupStates.init()
 	b.server.init(b)
+	b.fetchSessions.init(cfg.Limits.FetchSessions)
 	b.store = log.NewStore(log.Options{
 		FS: cfg.FS, Dir: cfg.Dir, TailMaxBytes: cfg.Limits.TailMaxBytes,
 		OpenFiles: cfg.Limits.OpenFiles, DecompressedMaxBytes: cfg.Limits.DecompressedMaxBytes,

@@ -73,6 +73,9 @@ type Limits struct {
 	IdleTimeout time.Duration
 	// FetchMaxBytes (fetch.max.bytes) bounds one Fetch response. Default 55 MiB.
 	FetchMaxBytes int
+	// FetchSessions (max.incremental.fetch.session.cache.slots) bounds the
+	// incremental fetch sessions. Default 1,000.
+	FetchSessions int
 	// MaxPartitions (max.partitions) bounds the partitions of all topics.
 	// Default 100,000.
 	MaxPartitions int
@@ -132,6 +135,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.MaxConnections, 10_000)
 	orDefault(&l.IdleTimeout, 10*time.Minute)
 	orDefault(&l.FetchMaxBytes, 55*mib)
+	orDefault(&l.FetchSessions, 1000)
 	orDefault(&l.MaxPartitions, 100_000)
 	orDefault(&l.DecompressedMaxBytes, 128*mib)
 	orDefault(&l.GroupMaxSize, 1000)
