@@ -14,7 +14,7 @@ import (
 //
 // Generation -1 without a member id is a consumer without group management; it
 // may commit while the group has no members. Offsets are answered when they are
-// durable. Gaps: retention_time is not honoured, offsets do not expire.
+// durable. Gaps: retention_time is not honoured (newer clients do not send it).
 func init() {
 	register(8, 2, 10, func(b *Broker, rq *request, req *kmsg.OffsetCommitRequest) error {
 		resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)

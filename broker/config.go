@@ -89,6 +89,10 @@ type Limits struct {
 	// GroupInitialRebalanceDelay (group.initial.rebalance.delay.ms) is how long
 	// an empty group waits for more members. Default 50 ms (Kafka: 3 s).
 	GroupInitialRebalanceDelay time.Duration
+	// OffsetsRetention (offsets.retention.minutes): committed offsets of groups
+	// without members are forgotten after it. Default 0: never, as records are
+	// (Kafka: 7 days).
+	OffsetsRetention time.Duration
 	// GroupConsumerSessionTimeout (group.consumer.session.timeout.ms) and
 	// GroupConsumerHeartbeatInterval (group.consumer.heartbeat.interval.ms) are
 	// those of groups of KIP-848. Defaults 45 s and 5 s.

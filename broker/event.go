@@ -40,6 +40,7 @@ const (
 	kindProducerID       = 11
 	kindTxnOffsets       = 12
 	kindTxnOffsetsEnded  = 13
+	kindOffsetsExpired   = 40
 )
 
 // newEvent returns an empty event of a kind.
@@ -71,6 +72,8 @@ func newEvent(kind byte) (event, error) {
 		return &txnOffsets{}, nil
 	case kindTxnOffsetsEnded:
 		return &txnOffsetsEnded{}, nil
+	case kindOffsetsExpired:
+		return &offsetsExpired{}, nil
 	}
 	return nil, fmt.Errorf("%w: event of kind %d", wal.ErrCorrupt, kind)
 }

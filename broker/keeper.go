@@ -201,6 +201,7 @@ func (b *Broker) expire(now time.Time) {
 	})
 	b.mu.Unlock()
 	b.expireTransactions(now)
+	b.expireOffsets(now)
 }
 
 // raiseLogStart makes a higher log start offset durable.

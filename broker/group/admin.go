@@ -164,6 +164,20 @@ func (c *Coordinator) Known(name string) bool {
 	return c.groups[name] != nil || c.consumers[name] != nil
 }
 
+// EmptySince returns since when a group has no members, the zero time when it
+// never had any; a restart counts anew. members says that it has some.
+func (c *Coordinator) EmptySince(name string) (since time.Time, members bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g := c.consumers[name]; g != nil {
+		return g.empty, len(g.members) > 0
+	}
+	if g := c.groups[name]; g != nil {
+		return g.empty, len(g.members) > 0 || len(g.pending) > 0
+	}
+	return time.Time{}, false
+}
+
 // Subscribes reports whether a member of a group asked for a topic: NonEmptyGroup
 // when it has members of which that cannot be known.
 func (c *Coordinator) Subscribes(name, topic string) (bool, error) {

@@ -85,6 +85,7 @@ type group struct {
 	timerRound   int         // tells a timer that fired late from the current one
 	delayUntil   time.Time   // the initial delay may be extended up to here
 	joined       bool        // a member came since the initial delay began
+	empty        time.Time   // since when no member is left
 }
 
 // member is one member of a group.
@@ -223,7 +224,7 @@ func (c *Coordinator) getOrCreate(name string) (*group, error) {
 }
 
 func (c *Coordinator) newGroup(name string) *group {
-	return &group{c: c, name: name, members: map[string]*member{}, static: map[string]string{}, pending: map[string]*time.Timer{}}
+	return &group{c: c, name: name, empty: c.cfg.Clock.Now(), members: map[string]*member{}, static: map[string]string{}, pending: map[string]*time.Timer{}}
 }
 
 // newMemberID returns an id as Kafka makes them: client id, then a UUID.

@@ -248,6 +248,6 @@ func (g *group) rebalanceAfterLeave() {
 func (g *group) becomeEmpty() {
 	g.stopTimer()
 	g.delayUntil = time.Time{}
-	g.state, g.leader, g.protocol = Empty, "", ""
+	g.state, g.leader, g.protocol, g.empty = Empty, "", "", g.c.cfg.Clock.Now()
 	g.persist(func(error) {}) // a fenced directory ends every group anyway
 }
