@@ -83,9 +83,8 @@ func newRoot(std Stdio) *cobra.Command {
 	root.SetIn(std.In)
 	root.SetOut(std.Out)
 	root.SetErr(std.Err)
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(newServer(std), newSQL(std), newTopic(std), newProduce(std), newConsume(std), newTest(std), newBench(std), newDocs())
+	root.AddCommand(newServer(std), newSQL(std), newTopic(std), newGroup(std), newConfig(std), newTransaction(std), newProduce(std), newConsume(std), newTest(std), newBench(std), newDocs())
 	addRepl(root, std)
 	return root
 }

@@ -118,7 +118,9 @@ func TestMistakes(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	for _, args := range []string{"", "server", "sql", "repl", "quickstart", "topic", "topic create", "topic list", "topic describe",
-		"topic delete", "produce", "consume", "bench nexmark"} {
+		"topic delete", "topic alter", "topic delete-records", "group", "group list", "group describe", "group reset-offsets", "group delete", "group delete-offsets",
+		"config", "config describe", "config alter", "transaction", "transaction list", "transaction describe", "transaction producers", "transaction abort",
+		"produce", "consume", "bench nexmark"} {
 		code, out, stderr := run(t, "", append(strings.Fields(args), "--help")...)
 		if code != 0 || !strings.Contains(out, "Examples:\n  millrace ") && !strings.Contains(out, "Examples:\n  echo") || stderr != "" {
 			t.Errorf("millrace %s --help: exit code %d\n%s%s", args, code, out, stderr)

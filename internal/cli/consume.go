@@ -16,21 +16,34 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// toEndIdle ends --to-end when compaction or a transaction has left no record at
+// the end of a partition that could be seen.
+const toEndIdle = 3 * time.Second
+
 type consumeOptions struct {
-	addr, group, output string
-	fromBeginning       bool
-	max                 int64
-	timeout             time.Duration
+	addr, group, output     string
+	offset, from, isolation string
+	partitions              []int32
+	fromBeginning, toEnd    bool
+	max                     int64
+	timeout                 time.Duration
 }
 
 func newConsume(std Stdio) *cobra.Command {
 	var o consumeOptions
 	c := &cobra.Command{
-		Use: "consume TOPIC", Short: "Read committed records of a topic", Args: exactArgs("TOPIC"),
-		Example: "  millrace consume orders --from-beginning --max 10\n  millrace consume orders --group billing --output json --timeout 5s",
+		Use: "consume TOPIC", Short: "Read records of a topic", Args: exactArgs("TOPIC"),
+		Long: `Read records of a topic from now on, or from where --from-beginning, --offset or
+--from say: as text (key, a tab, value) or as JSON with partition, offset, timestamp
+and headers. Without --group partitions are read without a group and nothing is
+committed.`,
+		Example: "  millrace consume orders --from-beginning --to-end\n  millrace consume orders --partition 0 --offset -10 --output json\n  millrace consume orders --from 2026-11-22T08:00:00Z --max 100\n  millrace consume orders --group billing --output json --timeout 5s",
 		RunE: func(c *cobra.Command, args []string) error {
-			if o.output != "text" && o.output != "json" {
-				return fmt.Errorf("--output %s: expected text or json", o.output)
+			if err := o.check(); err != nil {
+				return err
+			}
+			if o.toEnd && o.timeout == 0 {
+				o.timeout = toEndIdle
 			}
 			return unreachable(o.addr, consume(c.Context(), std.Out, args[0], o))
 		},
@@ -40,23 +53,64 @@ func newConsume(std Stdio) *cobra.Command {
 	c.Flags().Int64Var(&o.max, "max", 0, "end after this many records, 0 for no limit")
 	c.Flags().StringVar(&o.group, "group", "", "consumer group to read as; partitions are assigned by the client itself without one")
 	c.Flags().DurationVar(&o.timeout, "timeout", 0, "end when nothing has arrived for this long, 0 for never")
-	c.Flags().StringVar(&o.output, "output", "text", "text or json")
+	c.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
+	c.Flags().Int32SliceVar(&o.partitions, "partition", nil, "only these partitions")
+	c.Flags().StringVar(&o.offset, "offset", "", "start at an offset, or with -N at the last N records of each partition")
+	c.Flags().StringVar(&o.from, "from", "", "start at the first record of a time (2026-11-22T08:00:00Z, ms) or of a duration back (-2h)")
+	c.Flags().BoolVar(&o.toEnd, "to-end", false, "end at what is the end now")
+	c.Flags().StringVar(&o.isolation, "isolation", "committed", "committed, or uncommitted to see records of open and aborted transactions")
+	c.ValidArgsFunction = completeNames(&o.addr, topicNames)
 	return c
+}
+
+// check refuses options that cannot go together.
+func (o *consumeOptions) check() error {
+	starts := 0
+	for _, given := range []bool{o.fromBeginning, o.offset != "", o.from != ""} {
+		if given {
+			starts++
+		}
+	}
+	switch {
+	case o.output != "text" && o.output != "json":
+		return fmt.Errorf("--output %s: expected text or json", o.output)
+	case o.isolation != "committed" && o.isolation != "uncommitted":
+		return fmt.Errorf("--isolation %s: expected committed or uncommitted", o.isolation)
+	case starts > 1:
+		return errors.New("--from-beginning, --offset and --from exclude one another")
+	case o.group != "" && (len(o.partitions) > 0 || o.offset != "" || o.from != "" || o.toEnd):
+		return errors.New("--group goes on where the group is: --partition, --offset, --from and --to-end are for reading without one")
+	}
+	return nil
 }
 
 func consume(ctx context.Context, out io.Writer, topic string, o consumeOptions) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	if err := requireTopic(ctx, topic, o.addr); err != nil {
-		return err
+	isolation := kgo.ReadCommitted()
+	if o.isolation == "uncommitted" {
+		isolation = kgo.ReadUncommitted()
 	}
-	start := kgo.NewOffset().AtEnd()
-	if o.fromBeginning {
-		start = kgo.NewOffset().AtStart()
-	}
-	opts := []kgo.Opt{kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(start)}
+	opts := []kgo.Opt{kgo.FetchIsolationLevel(isolation), kgo.KeepControlRecords()}
+	var ends consumeEnds
 	if o.group != "" {
-		opts = append(opts, kgo.ConsumerGroup(o.group), kgo.DisableAutoCommit())
+		if err := requireTopic(ctx, topic, o.addr); err != nil {
+			return err
+		}
+		start := kgo.NewOffset().AtEnd()
+		if o.fromBeginning {
+			start = kgo.NewOffset().AtStart()
+		}
+		opts = append(opts, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(start), kgo.ConsumerGroup(o.group), kgo.DisableAutoCommit())
+	} else {
+		starts, err := consumeRange(ctx, topic, o, &ends)
+		if err != nil {
+			return err
+		}
+		if o.toEnd && len(ends) == 0 {
+			return nil
+		}
+		opts = append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts}))
 	}
 	cl, err := kafkaClient(o.addr, opts...)
 	if err != nil {
@@ -64,7 +118,7 @@ func consume(ctx context.Context, out io.Writer, topic string, o consumeOptions)
 	}
 	defer cl.Close()
 	w := bufio.NewWriter(out)
-	err = consumeLoop(ctx, cl, w, o)
+	err = consumeLoop(ctx, cl, w, o, ends)
 	return errors.Join(err, w.Flush())
 }
 
@@ -81,7 +135,7 @@ func requireTopic(ctx context.Context, topic, addr string) error {
 	})
 }
 
-func consumeLoop(ctx context.Context, cl *kgo.Client, w *bufio.Writer, o consumeOptions) error {
+func consumeLoop(ctx context.Context, cl *kgo.Client, w *bufio.Writer, o consumeOptions, ends consumeEnds) error {
 	left := o.max
 	for {
 		pollCtx, cancel := ctx, context.CancelFunc(func() {})
@@ -101,6 +155,10 @@ func consumeLoop(ctx context.Context, cl *kgo.Client, w *bufio.Writer, o consume
 		var last []*kgo.Record
 		for it := fetches.RecordIter(); !it.Done(); {
 			rec := it.Next()
+			past := ends.pass(rec)
+			if past || rec.Attrs.IsControl() {
+				continue
+			}
 			if err := writeRecord(w, rec, o.output); err != nil {
 				return err
 			}
@@ -117,7 +175,7 @@ func consumeLoop(ctx context.Context, cl *kgo.Client, w *bufio.Writer, o consume
 				return fmt.Errorf("commit offsets of group %s: %w", o.group, err)
 			}
 		}
-		if o.max > 0 && left == 0 {
+		if o.max > 0 && left == 0 || o.toEnd && len(ends) == 0 {
 			return nil
 		}
 	}

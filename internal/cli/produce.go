@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,18 +34,29 @@ const maxLineBytes = 16 << 20
 
 type produceOptions struct {
 	addr, file, keyField, timestampField string
-	create                               bool
+	separator, codec, null               string
+	headers                              []string
+	partition                            int32
+	create, raw                          bool
 }
 
 func newProduce(std Stdio) *cobra.Command {
 	var o produceOptions
 	c := &cobra.Command{
-		Use: "produce TOPIC", Short: "Write JSON lines to a topic", Args: exactArgs("TOPIC"),
-		Long: `Write JSON lines from a file or standard input to a topic: one record per line, in
-order, acknowledged by the log (acks=all, idempotent). A line that is not a JSON
-object stops the command.`,
-		Example: "  echo '{\"id\":\"a\",\"total\":9.5}' | millrace produce orders --key-field id\n  millrace produce orders --file orders.jsonl --key-field id --timestamp-field ts --create",
+		Use: "produce TOPIC", Short: "Write lines to a topic", Args: exactArgs("TOPIC"),
+		Long: `Write lines from a file or standard input to a topic: one record per line, in order,
+acknowledged by the log (acks=all, idempotent). A line is a JSON object, and one that
+is not stops the command; with --raw it is any text, with its key in front of
+--key-separator where that is given. Records of one key go to the partition that
+every Kafka client would choose.`,
+		Example: "  echo '{\"id\":\"a\",\"total\":9.5}' | millrace produce orders --key-field id\n  millrace produce orders --file orders.jsonl --key-field id --timestamp-field ts --create\n  printf 'a\\tone\\nb\\ttwo\\n' | millrace produce notes --raw --key-separator '\\t' --header source=cli --create",
 		RunE: func(c *cobra.Command, args []string) error {
+			if !c.Flags().Changed("partition") {
+				o.partition = anyPartition
+			}
+			if err := o.check(); err != nil {
+				return err
+			}
 			return produce(c.Context(), std, args[0], o)
 		},
 	}
@@ -55,6 +65,13 @@ object stops the command.`,
 	c.Flags().StringVar(&o.keyField, "key-field", "", "field whose text becomes the key; it stays in the value")
 	c.Flags().StringVar(&o.timestampField, "timestamp-field", "", "field that holds the record's timestamp in ms")
 	c.Flags().BoolVar(&o.create, "create", false, "create the topic when it does not exist")
+	c.Flags().BoolVar(&o.raw, "raw", false, "lines are text, not JSON objects")
+	c.Flags().StringVar(&o.separator, "key-separator", "", "with --raw: text between key and value; \\t is a tab")
+	c.Flags().StringVar(&o.null, "null", "", "with --raw: a value or key that stands for null, which deletes in a compacted topic")
+	c.Flags().StringArrayVar(&o.headers, "header", nil, "header `name=value` for every record, may be repeated")
+	c.Flags().Int32Var(&o.partition, "partition", 0, "partition for every record; default: by key")
+	c.Flags().StringVar(&o.codec, "compression", "none", "none, gzip, snappy, lz4 or zstd")
+	c.ValidArgsFunction = completeNames(&o.addr, topicNames)
 	return c
 }
 
@@ -77,8 +94,12 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 	if err := prepareTopic(ctx, topic, o); err != nil {
 		return err
 	}
-	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordRetries(produceRetries), kgo.MetadataMinAge(produceRetryPause), kgo.AllowIdempotentProduceCancellation(),
-		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	opts := []kgo.Opt{kgo.DefaultProduceTopic(topic), kgo.RecordRetries(produceRetries), kgo.MetadataMinAge(produceRetryPause), kgo.AllowIdempotentProduceCancellation(),
+		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(produceCodecs[o.codec])}
+	if o.partition != anyPartition {
+		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	}
+	cl, err := kafkaClient(o.addr, opts...)
 	if err != nil {
 		return err
 	}
@@ -165,9 +186,12 @@ func (p *producer) run(ctx context.Context, in io.Reader) error {
 	var lineErr error
 	for lines.Scan() {
 		number++
-		line := bytes.TrimSpace(lines.Bytes())
+		line := lines.Bytes()
+		if !p.options.raw {
+			line = bytes.TrimSpace(line)
+		}
 		p.progress.add(len(lines.Bytes()) + 1)
-		if len(line) == 0 {
+		if len(line) == 0 && !p.options.raw {
 			continue
 		}
 		rec, err := p.record(line)
@@ -211,55 +235,4 @@ func (p *producer) failure() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.failed
-}
-
-// record makes a record of a line.
-func (p *producer) record(line []byte) (*kgo.Record, error) {
-	var fields map[string]json.RawMessage
-	if len(line) == 0 || line[0] != '{' {
-		return nil, fmt.Errorf("not a JSON object: %.60q", line)
-	}
-	if err := json.Unmarshal(line, &fields); err != nil {
-		return nil, fmt.Errorf("not a JSON object: %w", err)
-	}
-	rec := &kgo.Record{Value: bytes.Clone(line)}
-	if p.options.keyField != "" {
-		key, err := fieldText(fields[p.options.keyField])
-		if err != nil {
-			return nil, fmt.Errorf("key field %s: %w", p.options.keyField, err)
-		}
-		rec.Key = key
-	}
-	if p.options.timestampField != "" {
-		var ms json.Number
-		raw, ok := fields[p.options.timestampField]
-		if !ok {
-			return nil, fmt.Errorf("no timestamp field %s", p.options.timestampField)
-		}
-		if err := json.Unmarshal(raw, &ms); err != nil {
-			return nil, fmt.Errorf("timestamp field %s: expected ms, got %s", p.options.timestampField, raw)
-		}
-		n, err := ms.Int64()
-		if err != nil || n < 0 {
-			return nil, fmt.Errorf("timestamp field %s: expected ms from 0 on, got %s", p.options.timestampField, raw)
-		}
-		rec.Timestamp = time.UnixMilli(n)
-	}
-	return rec, nil
-}
-
-// fieldText returns a field as plain text: a string's content, other JSON as it
-// stands, nil for null and for a missing field.
-func fieldText(raw json.RawMessage) ([]byte, error) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil, nil
-	}
-	if raw[0] != '"' {
-		return bytes.Clone(raw), nil
-	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return nil, err
-	}
-	return []byte(s), nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -38,12 +38,12 @@ func unreachable(addr string, err error) error {
 func newTopic(Stdio) *cobra.Command {
 	var addr string
 	c := &cobra.Command{
-		Use: "topic", Short: "Create, list, describe and delete topics",
-		Example: "  millrace topic create orders --partitions 4\n  millrace topic list\n  millrace topic describe orders\n  millrace topic delete orders",
+		Use: "topic", Short: "Create, list, describe, alter and delete topics",
+		Example: "  millrace topic create orders --partitions 4\n  millrace topic list\n  millrace topic describe orders\n  millrace topic alter orders --partitions 8 --set retention.ms=86400000\n  millrace topic delete orders",
 		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
 	}
 	bootstrapFlag(c, &addr)
-	c.AddCommand(newTopicCreate(&addr), newTopicList(&addr), newTopicDescribe(&addr), newTopicDelete(&addr))
+	c.AddCommand(newTopicCreate(&addr), newTopicList(&addr), newTopicDescribe(&addr), newTopicAlter(&addr), newTopicDeleteRecords(&addr), newTopicDelete(&addr))
 	return c
 }
 
@@ -101,6 +101,8 @@ func newTopicCreate(addr *string) *cobra.Command {
 // topicError says what a broker's refusal means. detail is the broker's own text.
 func topicError(action, topic string, err error, detail string) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return missingTopic(topic)
 	case errors.Is(err, kerr.TopicAlreadyExists):
@@ -126,38 +128,85 @@ func withAdmin(ctx context.Context, addr string, f func(context.Context, *kadm.C
 	return unreachable(addr, f(ctx, kadm.NewClient(cl)))
 }
 
+// topicRow is a topic as `topic list --output json` prints it.
+type topicRow struct {
+	Topic      string `json:"topic"`
+	ID         string `json:"id"`
+	Partitions int    `json:"partitions"`
+	Internal   bool   `json:"internal"`
+}
+
 func newTopicList(addr *string) *cobra.Command {
-	return &cobra.Command{
+	var format string
+	c := &cobra.Command{
 		Use: "list", Short: "List topics, one per line", Args: noArgs,
-		Example: "  millrace topic list\n  millrace topic list --bootstrap broker:9092",
+		Example: "  millrace topic list\n  millrace topic list --output table\n  millrace topic list --output json",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if format != "names" {
+				if err := checkOutput(format); err != nil {
+					return fmt.Errorf("%w or names", err)
+				}
+			}
 			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
 				topics, err := a.ListTopics(ctx)
 				if err != nil {
 					return err
 				}
-				for _, name := range topics.Names() {
-					fmt.Fprintln(c.OutOrStdout(), name)
+				if format == "names" {
+					for _, name := range topics.Names() {
+						fmt.Fprintln(c.OutOrStdout(), name)
+					}
+					return nil
 				}
-				return nil
+				var rows []topicRow
+				for _, t := range topics.Sorted() {
+					rows = append(rows, topicRow{t.Topic, t.ID.String(), len(t.Partitions), t.IsInternal})
+				}
+				return writeList(c.OutOrStdout(), format, []string{"topic", "id", "partitions", "internal"}, rows, func(r topicRow) []string {
+					return []string{r.Topic, r.ID, strconv.Itoa(r.Partitions), strconv.FormatBool(r.Internal)}
+				})
 			})
 		},
 	}
+	c.Flags().StringVarP(&format, "output", "o", "names", "names (one per line), table or json")
+	return c
 }
 
 func newTopicDescribe(addr *string) *cobra.Command {
-	return &cobra.Command{
+	var format string
+	c := &cobra.Command{
 		Use: "describe NAME", Short: "Show partitions, offsets and configuration of a topic", Args: exactArgs("NAME"),
-		Example: "  millrace topic describe orders",
+		Example: "  millrace topic describe orders\n  millrace topic describe orders --output json",
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkOutput(format); err != nil {
+				return err
+			}
 			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
-				return describeTopic(ctx, c, a, args[0])
+				return describeTopic(ctx, c, a, args[0], format)
 			})
 		},
 	}
+	outputFlag(c, &format)
+	c.ValidArgsFunction = completeNames(addr, topicNames)
+	return c
 }
 
-func describeTopic(ctx context.Context, c *cobra.Command, a *kadm.Client, name string) error {
+// topicDescription is a topic as `topic describe --output json` prints it.
+type topicDescription struct {
+	Topic      string            `json:"topic"`
+	ID         string            `json:"id"`
+	Internal   bool              `json:"internal"`
+	Configs    map[string]string `json:"configs"`
+	Partitions []partitionRow    `json:"partitions"`
+}
+
+type partitionRow struct {
+	Partition int32 `json:"partition"`
+	LogStart  int64 `json:"logStart"`
+	End       int64 `json:"end"`
+}
+
+func describeTopic(ctx context.Context, c *cobra.Command, a *kadm.Client, name, format string) error {
 	topics, err := a.ListTopics(ctx, name)
 	if err != nil {
 		return err
@@ -173,31 +222,132 @@ func describeTopic(ctx context.Context, c *cobra.Command, a *kadm.Client, name s
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "topic\t%s\npartitions\t%d\n", name, len(topics[name].Partitions))
-	configs, err := a.DescribeTopicConfigs(ctx, name)
+	configs, err := describeConfigs(ctx, a, []string{"topic", name}, true)
 	if err != nil {
 		return err
 	}
-	for _, rc := range configs {
-		slices.SortFunc(rc.Configs, func(x, y kadm.Config) int { return strings.Compare(x.Key, y.Key) })
-		for _, kv := range rc.Configs {
-			if kv.Value != nil {
-				fmt.Fprintf(w, "%s\t%s\n", kv.Key, *kv.Value)
-			}
-		}
-	}
-	fmt.Fprintln(w, "\npartition\tlog start\tend")
+	d := topicDescription{Topic: name, ID: topics[name].ID.String(), Internal: topics[name].IsInternal, Configs: map[string]string{}}
 	for _, p := range topics[name].Partitions.Sorted() {
 		s, _ := starts.Lookup(name, p.Partition)
 		e, _ := ends.Lookup(name, p.Partition)
-		fmt.Fprintf(w, "%d\t%d\t%d\n", p.Partition, s.Offset, e.Offset)
+		d.Partitions = append(d.Partitions, partitionRow{p.Partition, s.Offset, e.Offset})
+	}
+	for _, r := range configs {
+		if r.Value != nil {
+			d.Configs[r.Name] = *r.Value
+		}
+	}
+	if format == "json" {
+		return writeList(c.OutOrStdout(), format, nil, []topicDescription{d}, nil)
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "topic\t%s\npartitions\t%d\n", name, len(d.Partitions))
+	for _, r := range configs {
+		if r.Value != nil {
+			fmt.Fprintf(w, "%s\t%s\n", r.Name, *r.Value)
+		}
+	}
+	fmt.Fprintln(w, "\npartition\tlog start\tend")
+	for _, p := range d.Partitions {
+		fmt.Fprintf(w, "%d\t%d\t%d\n", p.Partition, p.LogStart, p.End)
 	}
 	return w.Flush()
 }
 
+func newTopicAlter(addr *string) *cobra.Command {
+	var partitions int
+	var set, remove []string
+	var dryRun bool
+	c := &cobra.Command{
+		Use: "alter NAME", Short: "Add partitions or change the configuration", Args: exactArgs("NAME"),
+		Example: "  millrace topic alter orders --partitions 8\n  millrace topic alter orders --set cleanup.policy=compact --delete retention.ms",
+		RunE: func(c *cobra.Command, args []string) error {
+			if partitions == 0 && len(set)+len(remove) == 0 {
+				return errors.New("nothing to change: give --partitions N, --set key=value or --delete key")
+			}
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				if len(set)+len(remove) > 0 {
+					if err := alterTopicConfigs(ctx, a, args[0], set, remove, dryRun); err != nil {
+						return err
+					}
+				}
+				if partitions == 0 {
+					return nil
+				}
+				return growTopic(ctx, a, args[0], partitions, dryRun)
+			})
+		},
+	}
+	c.Flags().IntVar(&partitions, "partitions", 0, "new number of partitions; it can only grow")
+	c.Flags().StringArrayVar(&set, "set", nil, "configuration `key=value`, may be repeated")
+	c.Flags().StringArrayVar(&remove, "delete", nil, "configuration `key` that falls back to its default, may be repeated")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
+	c.ValidArgsFunction = completeNames(addr, topicNames)
+	return c
+}
+
+// growTopic raises a topic's number of partitions.
+func growTopic(ctx context.Context, a *kadm.Client, topic string, partitions int, dryRun bool) error {
+	grow := a.UpdatePartitions
+	if dryRun {
+		grow = func(ctx context.Context, set int, topics ...string) (kadm.CreatePartitionsResponses, error) {
+			known, err := a.ListTopics(ctx, topics...)
+			if err != nil {
+				return nil, err
+			}
+			return a.ValidateCreatePartitions(ctx, set-len(known[topic].Partitions), topics...)
+		}
+	}
+	resp, err := grow(ctx, partitions, topic)
+	if err != nil {
+		return err
+	}
+	if r := resp[topic]; r.Err != nil {
+		return topicError("alter", topic, r.Err, r.ErrMessage)
+	}
+	return nil
+}
+
+func newTopicDeleteRecords(addr *string) *cobra.Command {
+	var partition int32
+	var before int64
+	c := &cobra.Command{
+		Use: "delete-records NAME", Short: "Delete the records of a partition before an offset", Args: exactArgs("NAME"),
+		Example: "  millrace topic delete-records orders --partition 0 --before 1000\n  millrace topic delete-records orders --partition 0 --before -1",
+		RunE: func(c *cobra.Command, args []string) error {
+			if !c.Flags().Changed("partition") || !c.Flags().Changed("before") {
+				return errors.New("--partition and --before are needed: records are gone for ever")
+			}
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				if topics, err := a.ListTopics(ctx, args[0]); err != nil || topics[args[0]].Err != nil {
+					return errors.Join(err, topicError("delete records of", args[0], topics[args[0]].Err, ""))
+				}
+				offsets := kadm.Offsets{}
+				offsets.Add(kadm.Offset{Topic: args[0], Partition: partition, At: before})
+				resp, err := a.DeleteRecords(ctx, offsets)
+				if err != nil {
+					return err
+				}
+				r, ok := resp.Lookup(args[0], partition)
+				switch {
+				case !ok, errors.Is(r.Err, kerr.UnknownTopicOrPartition):
+					return fmt.Errorf("partition %d of topic %s does not exist", partition, args[0])
+				case r.Err != nil:
+					return topicError("delete records of", args[0], r.Err, "")
+				}
+				fmt.Fprintf(c.OutOrStdout(), "%s-%d begins at offset %d\n", args[0], partition, r.LowWatermark)
+				return nil
+			})
+		},
+	}
+	c.Flags().Int32Var(&partition, "partition", 0, "partition")
+	c.Flags().Int64Var(&before, "before", 0, "first offset that stays; -1 deletes everything")
+	c.ValidArgsFunction = completeNames(addr, topicNames)
+	return c
+}
+
 func newTopicDelete(addr *string) *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use: "delete NAME", Short: "Delete a topic and its records", Args: exactArgs("NAME"),
 		Example: "  millrace topic delete orders",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -210,4 +360,6 @@ func newTopicDelete(addr *string) *cobra.Command {
 			})
 		},
 	}
+	c.ValidArgsFunction = completeNames(addr, topicNames)
+	return c
 }

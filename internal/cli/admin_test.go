@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// step is one command line, what it reads, and what it must say.
+type step struct {
+	args, stdin string
+	// out is the whole standard output; has are parts of it.
+	out string
+	has []string
+	// fails is a part of the error of a command that must fail.
+	fails string
+}
+
+func runSteps(t *testing.T, kafka string, steps []step) {
+	t.Helper()
+	for _, s := range steps {
+		code, out, stderr := run(t, s.stdin, append(strings.Fields(s.args), "--bootstrap", kafka)...)
+		if s.fails != "" {
+			if code != 1 || out != "" || !strings.Contains(stderr, s.fails) {
+				t.Errorf("millrace %s: exit code %d\n%s%sexpected the error %q", s.args, code, out, stderr, s.fails)
+			}
+			continue
+		}
+		if code != 0 || s.out != "" && out != s.out {
+			t.Errorf("millrace %s: exit code %d\n%s%sexpected\n%s", s.args, code, out, stderr, s.out)
+		}
+		for _, part := range s.has {
+			if !strings.Contains(out, part) {
+				t.Errorf("millrace %s:\n%slacks %q", s.args, out, part)
+			}
+		}
+	}
+}
+
+// Records go in as text with keys and headers and come out from any place.
+func TestProduceAndConsumeFromAnyPlace(t *testing.T) {
+	_, kafka, _ := startServer(t, t.TempDir())
+	runSteps(t, kafka, []step{
+		{args: "topic create notes --partitions 2"},
+		{args: "produce notes --raw --key-separator : --header source=test --partition 1 --null NONE", stdin: "a:one\nb:two\nc:NONE\n:four\n"},
+		{args: "produce notes --raw --partition 0 --compression zstd", stdin: "plain: text\n\n"},
+		{args: "consume notes --partition 1 --from-beginning --to-end", out: "a\tone\nb\ttwo\nc\tnull\n\tfour\n"},
+		{args: "consume notes --partition 1 --offset -2 --to-end", out: "c\tnull\n\tfour\n"},
+		{args: "consume notes --partition 1 --offset 1 --max 1", out: "b\ttwo\n"},
+		{args: "consume notes --partition 0 --from 0 --to-end", out: "null\tplain: text\nnull\t\n"},
+		{args: "consume notes --partition 1 --from -1ns --to-end", out: ""},
+		{args: "consume notes --partition 1 --from-beginning --max 1 --output json", has: []string{`"offset":0`, `"key":"a"`, `"headers":[{"key":"source","value":"test"}]`}},
+		{args: "consume notes --partition 7 --to-end", fails: "topic notes has no partition 7"},
+		{args: "consume notes --from-beginning --offset 3", fails: "exclude one another"},
+		{args: "consume notes --from yesterday", fails: "expected a time"},
+		{args: "consume notes --group g --to-end", fails: "reading without one"},
+		{args: "produce notes --key-separator :", stdin: "{}\n", fails: "are for --raw"},
+		{args: "produce notes --compression brotli", stdin: "{}\n", fails: "expected gzip, lz4, none, snappy, zstd"},
+		{args: "produce notes --raw --key-separator :", stdin: "no separator\n", fails: `line 1: no key separator ":"`},
+	})
+}
+
+// A topic is changed, its records are deleted, and every refusal says why.
+func TestTopicAdministration(t *testing.T) {
+	_, kafka, _ := startServer(t, t.TempDir())
+	runSteps(t, kafka, []step{
+		{args: "topic create orders"},
+		{args: "topic alter orders --partitions 3 --set retention.ms=60000 --dry-run"},
+		{args: "topic list -o table", has: []string{"orders", "1", "false"}},
+		{args: "topic alter orders --partitions 3 --set retention.ms=60000 --set segment.bytes=4096"},
+		{args: "topic list", has: []string{"orders\n"}},
+		{args: "topic alter orders --partitions 2", fails: "partitions"},
+		{args: "topic alter orders", fails: "nothing to change"},
+		{args: "topic alter orders --set retention.ms=soon", fails: "expected an integer"},
+		{args: "config alter topic orders --delete segment.bytes"},
+		{args: "config describe topic orders", has: []string{"retention.ms", "60000"}},
+		{args: "config describe topic orders --output json --all", has: []string{`"name": "cleanup.policy"`}},
+		{args: "config describe topic nowhere", fails: "topic nowhere does not exist"},
+		{args: "config describe broker", has: []string{"num.partitions"}},
+		{args: "config alter broker 1 --set a=b", fails: "only topics can be changed"},
+		{args: "produce orders --raw --partition 0", stdin: "1\n2\n3\n"},
+		{args: "topic delete-records orders --partition 0", fails: "--partition and --before are needed"},
+		{args: "topic delete-records orders --partition 0 --before 9", fails: "delete records of topic orders"},
+		{args: "topic delete-records orders --partition 0 --before 2", out: "orders-0 begins at offset 2\n"},
+		{args: "topic delete-records nowhere --partition 0 --before 2", fails: "does not exist"},
+		{args: "topic describe orders --output json", has: []string{`"logStart": 2`, `"end": 3`, `"retention.ms": "60000"`}},
+	})
+}
+
+// A group is described with its lag, moved, and deleted.
+func TestGroupAdministration(t *testing.T) {
+	_, kafka, _ := startServer(t, t.TempDir())
+	runSteps(t, kafka, []step{
+		{args: "topic create orders"},
+		{args: "produce orders --raw", stdin: "1\n2\n3\n4\n"},
+		{args: "group describe billing", fails: "group billing does not exist"},
+		{args: "consume orders --group billing --from-beginning --max 3", out: "null\t1\nnull\t2\nnull\t3\n"},
+		{args: "group list", has: []string{"billing", "classic", "Empty"}},
+		{args: "group describe billing", has: []string{"group billing: Empty", "orders  0          3          4    1"}},
+		{args: "group reset-offsets billing", fails: "--to is missing"},
+		{args: "group reset-offsets billing --to soon", fails: "expected earliest, latest"},
+		{args: "group reset-offsets billing --topic nowhere --to earliest", fails: "topic nowhere does not exist"},
+		{args: "group reset-offsets billing --topic orders:4 --to earliest", fails: `no partition "4"`},
+		{args: "group reset-offsets billing --to -2 --dry-run", has: []string{"orders  0          3     1"}},
+		{args: "group describe billing", has: []string{"orders  0          3          4    1"}},
+		{args: "group reset-offsets billing --to -2", has: []string{"orders  0          3     1"}},
+		{args: "consume orders --group billing --max 1", out: "null\t2\n"},
+		{args: "group reset-offsets billing --to 100", has: []string{"orders  0          2     4"}},
+		{args: "group reset-offsets other --topic orders --to earliest", has: []string{"orders  0          -     0"}},
+		{args: "group reset-offsets other --to 1970-01-01T00:00:00Z", has: []string{"orders  0          0     0"}},
+		{args: "group delete-offsets other", fails: "--topic is missing"},
+		{args: "group delete-offsets billing --topic orders"},
+		{args: "group delete other"},
+		{args: "group delete other", fails: "group other does not exist"},
+	})
+	_, out, _ := run(t, "", "group", "list", "--output", "json", "--bootstrap", kafka)
+	var groups []groupRow
+	if err := json.Unmarshal([]byte(out), &groups); err != nil || len(groups) != 1 || groups[0].Group != "billing" {
+		t.Errorf("group list --output json: %s (%v)", out, err)
+	}
+}
+
+func TestTransactionAdministration(t *testing.T) {
+	_, kafka, _ := startServer(t, t.TempDir())
+	runSteps(t, kafka, []step{
+		{args: "transaction list", has: []string{"transactional id"}},
+		{args: "transaction list --output json", out: "[]\n"},
+		{args: "transaction describe nobody", fails: "transactional id nobody does not exist"},
+		{args: "topic create orders"},
+		{args: "produce orders --raw", stdin: "1\n"},
+		{args: "transaction producers orders", has: []string{"producer id"}},
+		{args: "transaction producers nowhere", fails: "topic nowhere does not exist"},
+		{args: "transaction abort orders", fails: "--partition and --producer-id are needed"},
+		{args: "transaction abort orders --partition 0 --producer-id 0", fails: "has no open transaction"},
+	})
+}
+
+// Names are completed from the running server.
+func TestCompletion(t *testing.T) {
+	_, kafka, _ := startServer(t, t.TempDir())
+	runSteps(t, kafka, []step{
+		{args: "topic create orders"},
+	})
+	code, out, _ := run(t, "", "__complete", "topic", "describe", "--bootstrap", kafka, "")
+	if code != 0 || !strings.HasPrefix(out, "orders\n") {
+		t.Errorf("completion of topics: %d %q", code, out)
+	}
+	if code, out, _ := run(t, "", "completion", "bash"); code != 0 || !strings.Contains(out, "__start_millrace") {
+		t.Errorf("completion script: exit code %d, %d bytes", code, len(out))
+	}
+}

@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+func newConfig(Stdio) *cobra.Command {
+	var addr string
+	c := &cobra.Command{
+		Use: "config", Short: "Show and change configurations of topics and the broker",
+		Example: "  millrace config describe topic orders\n  millrace config alter topic orders --set retention.ms=86400000 --delete segment.bytes\n  millrace config describe broker",
+		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
+	}
+	bootstrapFlag(c, &addr)
+	c.AddCommand(newConfigDescribe(&addr), newConfigAlter(&addr))
+	return c
+}
+
+// configRow is a configuration as `config describe` prints it. Value is null when
+// it is secret.
+type configRow struct {
+	Name     string  `json:"name"`
+	Value    *string `json:"value"`
+	Source   string  `json:"source"`
+	ReadOnly bool    `json:"readOnly"`
+}
+
+func newConfigDescribe(addr *string) *cobra.Command {
+	var format string
+	var all bool
+	c := &cobra.Command{
+		Use: "describe topic|broker [NAME]", Short: "Show a configuration", Args: cobra.RangeArgs(1, 2),
+		Example: "  millrace config describe topic orders --all\n  millrace config describe broker --output json",
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkOutput(format); err != nil {
+				return err
+			}
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				rows, err := describeConfigs(ctx, a, args, all)
+				if err != nil {
+					return err
+				}
+				return writeList(c.OutOrStdout(), format, []string{"name", "value", "source"}, rows, func(r configRow) []string {
+					value := "(secret)"
+					if r.Value != nil {
+						value = *r.Value
+					}
+					return []string{r.Name, value, r.Source}
+				})
+			})
+		},
+	}
+	c.Flags().BoolVar(&all, "all", false, "defaults too, not only what was set")
+	outputFlag(c, &format)
+	return c
+}
+
+func describeConfigs(ctx context.Context, a *kadm.Client, args []string, all bool) ([]configRow, error) {
+	var configs kadm.ResourceConfigs
+	var err error
+	switch {
+	case args[0] == "topic" && len(args) == 2:
+		configs, err = a.DescribeTopicConfigs(ctx, args[1])
+	case args[0] == "topic":
+		return nil, errors.New("config describe topic takes the NAME of a topic")
+	case args[0] == "broker":
+		id := int32(1)
+		if len(args) == 2 {
+			n, err := strconv.ParseInt(args[1], 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("broker %s: expected its number", args[1])
+			}
+			id = int32(n)
+		}
+		configs, err = a.DescribeBrokerConfigs(ctx, id)
+		all = true
+	default:
+		return nil, fmt.Errorf("config describe %s: expected topic or broker", args[0])
+	}
+	if err != nil {
+		return nil, err
+	}
+	rows := []configRow{}
+	for _, rc := range configs {
+		if rc.Err != nil {
+			return nil, topicError("describe configuration of", rc.Name, rc.Err, rc.ErrMessage)
+		}
+		for _, kv := range rc.Configs {
+			source := strings.ToLower(kv.Source.String())
+			if all || !strings.Contains(source, "default") {
+				rows = append(rows, configRow{kv.Key, kv.Value, source, kv.Sensitive})
+			}
+		}
+	}
+	slices.SortFunc(rows, func(x, y configRow) int { return strings.Compare(x.Name, y.Name) })
+	return rows, nil
+}
+
+func newConfigAlter(addr *string) *cobra.Command {
+	var set, remove []string
+	var dryRun bool
+	c := &cobra.Command{
+		Use: "alter topic NAME", Short: "Change a topic's configuration", Args: exactArgs("topic", "NAME"),
+		Example: "  millrace config alter topic orders --set cleanup.policy=compact\n  millrace config alter topic orders --delete retention.ms --dry-run",
+		RunE: func(c *cobra.Command, args []string) error {
+			if args[0] != "topic" {
+				return fmt.Errorf("config alter %s: only topics can be changed while the server runs", args[0])
+			}
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				return alterTopicConfigs(ctx, a, args[1], set, remove, dryRun)
+			})
+		},
+	}
+	c.Flags().StringArrayVar(&set, "set", nil, "configuration `key=value`, may be repeated")
+	c.Flags().StringArrayVar(&remove, "delete", nil, "configuration `key` that falls back to its default, may be repeated")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
+	return c
+}
+
+// alterTopicConfigs sets and deletes configurations of a topic, all or none.
+func alterTopicConfigs(ctx context.Context, a *kadm.Client, topic string, set, remove []string, dryRun bool) error {
+	var changes []kadm.AlterConfig
+	for _, kv := range set {
+		k, v, ok := strings.Cut(kv, "=")
+		if !ok {
+			return fmt.Errorf("%s: expected key=value", kv)
+		}
+		changes = append(changes, kadm.AlterConfig{Op: kadm.SetConfig, Name: k, Value: &v})
+	}
+	for _, k := range remove {
+		changes = append(changes, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: k})
+	}
+	if len(changes) == 0 {
+		return errors.New("nothing to change: give --set key=value or --delete key")
+	}
+	alter := a.AlterTopicConfigs
+	if dryRun {
+		alter = a.ValidateAlterTopicConfigs
+	}
+	resp, err := alter(ctx, changes, topic)
+	if err != nil {
+		return err
+	}
+	for _, r := range resp {
+		if r.Err != nil {
+			return topicError("alter", topic, r.Err, r.ErrMessage)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/internal/clock"
+)
+
+// consumeEnds is, for each partition, the offset at which reading ends. What is
+// reached is taken out.
+type consumeEnds map[int32]int64
+
+// pass notes that a record has come and reports whether it lies behind the end.
+func (e consumeEnds) pass(r *kgo.Record) (behind bool) {
+	end, ok := e[r.Partition]
+	if !ok {
+		return e != nil
+	}
+	if r.Offset >= end-1 {
+		delete(e, r.Partition)
+	}
+	return r.Offset >= end
+}
+
+// consumeRange returns where reading starts in each partition, and with --to-end
+// where it ends: at the last stable offset, or the high watermark.
+func consumeRange(ctx context.Context, topic string, o consumeOptions, ends *consumeEnds) (map[int32]kgo.Offset, error) {
+	starts := map[int32]kgo.Offset{}
+	err := withAdmin(ctx, o.addr, func(ctx context.Context, a *kadm.Client) error {
+		topics, err := a.ListTopics(ctx, topic)
+		if err != nil {
+			return err
+		}
+		if t, ok := topics[topic]; !ok || t.Err != nil {
+			return missingTopic(topic)
+		}
+		partitions := o.partitions
+		if len(partitions) == 0 {
+			for _, p := range topics[topic].Partitions.Sorted() {
+				partitions = append(partitions, p.Partition)
+			}
+		}
+		first, err := a.ListStartOffsets(ctx, topic)
+		if err != nil {
+			return err
+		}
+		list := a.ListCommittedOffsets
+		if o.isolation == "uncommitted" {
+			list = a.ListEndOffsets
+		}
+		last, err := list(ctx, topic)
+		if err != nil {
+			return err
+		}
+		at, err := consumeStart(ctx, a, topic, o)
+		if err != nil {
+			return err
+		}
+		if o.toEnd {
+			*ends = consumeEnds{}
+		}
+		for _, p := range partitions {
+			s, ok := first.Lookup(topic, p)
+			e, _ := last.Lookup(topic, p)
+			if !ok || s.Err != nil {
+				return fmt.Errorf("topic %s has no partition %d", topic, p)
+			}
+			from := min(max(at(p, e.Offset), s.Offset), e.Offset)
+			starts[p] = kgo.NewOffset().At(from)
+			if o.toEnd && from < e.Offset {
+				(*ends)[p] = e.Offset
+			}
+		}
+		return nil
+	})
+	return starts, err
+}
+
+// consumeStart returns the function that says where a partition with the given
+// end is read from, before the bounds of the partition are applied.
+func consumeStart(ctx context.Context, a *kadm.Client, topic string, o consumeOptions) (func(partition int32, end int64) int64, error) {
+	switch {
+	case o.fromBeginning:
+		return func(int32, int64) int64 { return 0 }, nil
+	case o.offset != "":
+		n, err := strconv.ParseInt(o.offset, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("--offset %s: expected an offset, or -N for the last N records", o.offset)
+		}
+		return func(_ int32, end int64) int64 {
+			if n < 0 {
+				return end + n
+			}
+			return n
+		}, nil
+	case o.from != "":
+		ms, err := parseFrom(o.from)
+		if err != nil {
+			return nil, err
+		}
+		offsets, err := a.ListOffsetsAfterMilli(ctx, ms, topic)
+		if err != nil {
+			return nil, err
+		}
+		return func(p int32, end int64) int64 {
+			if l, ok := offsets.Lookup(topic, p); ok && l.Err == nil && l.Offset >= 0 {
+				return l.Offset
+			}
+			return end
+		}, nil
+	}
+	return func(_ int32, end int64) int64 { return end }, nil
+}
+
+// parseFrom reads a time, ms since 1970, or a duration back from now.
+func parseFrom(text string) (ms int64, err error) {
+	if ms, err := strconv.ParseInt(text, 10, 64); err == nil && ms >= 0 {
+		return ms, nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t.UnixMilli(), nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d <= 0 {
+		return clock.System.Now().Add(d).UnixMilli(), nil
+	}
+	return 0, fmt.Errorf("--from %s: expected a time (2026-11-22T08:00:00Z), ms since 1970 or a duration back from now (-2h)", text)
+}

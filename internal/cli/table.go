@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+)
+
+// outputFlag adds --output to a command that lists something.
+func outputFlag(c *cobra.Command, format *string) {
+	c.Flags().StringVarP(format, "output", "o", "table", "table or json (one array)")
+	// The name is that of the flag just above: it cannot fail.
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// checkOutput refuses an unknown format before anything is asked for.
+func checkOutput(format string) error {
+	if !slices.Contains([]string{"table", "json"}, format) {
+		return fmt.Errorf("--output %s: expected table or json", format)
+	}
+	return nil
+}
+
+// writeList prints rows: as a table with the given columns, or as a JSON array of
+// the rows themselves. cells returns a row's cells in column order.
+func writeList[R any](w io.Writer, format string, columns []string, rows []R, cells func(R) []string) error {
+	if format == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		if rows == nil {
+			rows = []R{}
+		}
+		return enc.Encode(rows)
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, strings.Join(columns, "\t"))
+	for _, r := range rows {
+		list := cells(r)
+		for i, cell := range list {
+			if cell == "" {
+				list[i] = "-" // an empty cell would end the column
+			}
+		}
+		fmt.Fprintln(tw, strings.Join(list, "\t"))
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+func newTransaction(Stdio) *cobra.Command {
+	var addr string
+	c := &cobra.Command{
+		Use: "transaction", Short: "List, describe and abort transactions",
+		Example: "  millrace transaction list --state Ongoing\n  millrace transaction describe billing-1\n  millrace transaction producers orders\n  millrace transaction abort orders --partition 0 --producer-id 7",
+		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
+	}
+	bootstrapFlag(c, &addr)
+	c.AddCommand(newTransactionList(&addr), newTransactionDescribe(&addr), newTransactionProducers(&addr), newTransactionAbort(&addr))
+	return c
+}
+
+// transactionRow is a transactional id as `transaction list` prints it.
+type transactionRow struct {
+	ID         string `json:"transactionalId"`
+	ProducerID int64  `json:"producerId"`
+	State      string `json:"state"`
+}
+
+func newTransactionList(addr *string) *cobra.Command {
+	var format string
+	var states []string
+	c := &cobra.Command{
+		Use: "list", Short: "List transactional ids", Args: noArgs,
+		Example: "  millrace transaction list --state Ongoing --output json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkOutput(format); err != nil {
+				return err
+			}
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				list, err := a.ListTransactions(ctx, nil, states)
+				if err != nil {
+					return err
+				}
+				var rows []transactionRow
+				for _, t := range list.Sorted() {
+					rows = append(rows, transactionRow{t.TxnID, t.ProducerID, t.State})
+				}
+				return writeList(c.OutOrStdout(), format, []string{"transactional id", "producer id", "state"}, rows, func(r transactionRow) []string {
+					return []string{r.ID, strconv.FormatInt(r.ProducerID, 10), r.State}
+				})
+			})
+		},
+	}
+	c.Flags().StringSliceVar(&states, "state", nil, "only these states: Empty, Ongoing, CompleteCommit, CompleteAbort")
+	outputFlag(c, &format)
+	return c
+}
+
+// transactionDescription is what `transaction describe` prints.
+type transactionDescription struct {
+	ID         string   `json:"transactionalId"`
+	ProducerID int64    `json:"producerId"`
+	Epoch      int16    `json:"producerEpoch"`
+	State      string   `json:"state"`
+	TimeoutMs  int32    `json:"timeoutMs"`
+	Started    string   `json:"started"`
+	Partitions []string `json:"partitions"`
+}
+
+func newTransactionDescribe(addr *string) *cobra.Command {
+	var format string
+	c := &cobra.Command{
+		Use: "describe ID", Short: "Show a transactional id", Args: exactArgs("ID"),
+		Example: "  millrace transaction describe billing-1",
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkOutput(format); err != nil {
+				return err
+			}
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				list, err := a.DescribeTransactions(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				t := list[args[0]]
+				if errors.Is(t.Err, kerr.TransactionalIDNotFound) {
+					return fmt.Errorf("transactional id %s does not exist: `millrace transaction list` shows those that do", args[0])
+				}
+				if t.Err != nil {
+					return fmt.Errorf("describe transactional id %s: %w", args[0], t.Err)
+				}
+				d := transactionDescription{ID: t.TxnID, ProducerID: t.ProducerID, Epoch: t.ProducerEpoch, State: t.State, TimeoutMs: t.TimeoutMillis, Partitions: []string{}}
+				if t.StartTimestamp >= 0 {
+					d.Started = time.UnixMilli(t.StartTimestamp).UTC().Format(time.RFC3339)
+				}
+				for _, s := range t.Topics.Sorted() {
+					for _, p := range s.Partitions {
+						d.Partitions = append(d.Partitions, fmt.Sprintf("%s-%d", s.Topic, p))
+					}
+				}
+				return writeList(c.OutOrStdout(), format, []string{"transactional id", "producer id", "epoch", "state", "timeout ms", "started", "partitions"}, []transactionDescription{d}, func(d transactionDescription) []string {
+					return []string{d.ID, strconv.FormatInt(d.ProducerID, 10), strconv.Itoa(int(d.Epoch)), d.State, strconv.Itoa(int(d.TimeoutMs)), d.Started, strings.Join(d.Partitions, " ")}
+				})
+			})
+		},
+	}
+	outputFlag(c, &format)
+	return c
+}
+
+// producerRow is a producer as `transaction producers` prints it.
+type producerRow struct {
+	Partition    int32  `json:"partition"`
+	ProducerID   int64  `json:"producerId"`
+	Epoch        int16  `json:"producerEpoch"`
+	LastSequence int32  `json:"lastSequence"`
+	Last         string `json:"lastTimestamp"`
+	TxnStart     *int64 `json:"transactionStartOffset"`
+}
+
+func newTransactionProducers(addr *string) *cobra.Command {
+	var format string
+	c := &cobra.Command{
+		Use: "producers TOPIC", Short: "Show the producers that a topic's partitions remember", Args: exactArgs("TOPIC"),
+		Example: "  millrace transaction producers orders",
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkOutput(format); err != nil {
+				return err
+			}
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				producers, err := topicProducers(ctx, a, args[0])
+				if err != nil {
+					return err
+				}
+				var rows []producerRow
+				for _, p := range producers {
+					r := producerRow{Partition: p.Partition, ProducerID: p.ProducerID, Epoch: p.ProducerEpoch, LastSequence: p.LastSequence, Last: time.UnixMilli(p.LastTimestamp).UTC().Format(time.RFC3339)}
+					if p.CurrentTxnStartOffset >= 0 {
+						r.TxnStart = &p.CurrentTxnStartOffset
+					}
+					rows = append(rows, r)
+				}
+				return writeList(c.OutOrStdout(), format, []string{"partition", "producer id", "epoch", "last sequence", "last", "transaction start"}, rows, func(r producerRow) []string {
+					return []string{strconv.Itoa(int(r.Partition)), strconv.FormatInt(r.ProducerID, 10), strconv.Itoa(int(r.Epoch)), strconv.Itoa(int(r.LastSequence)), r.Last, offsetText(r.TxnStart)}
+				})
+			})
+		},
+	}
+	outputFlag(c, &format)
+	c.ValidArgsFunction = completeNames(addr, topicNames)
+	return c
+}
+
+// topicProducers describes the producers of all partitions of a topic.
+func topicProducers(ctx context.Context, a *kadm.Client, topic string) ([]kadm.DescribedProducer, error) {
+	topics, err := a.ListTopics(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	if t, ok := topics[topic]; !ok || t.Err != nil {
+		return nil, missingTopic(topic)
+	}
+	described, err := a.DescribeProducers(ctx, topics.TopicsSet())
+	if err != nil {
+		return nil, err
+	}
+	return described.SortedProducers(), nil
+}
+
+func newTransactionAbort(addr *string) *cobra.Command {
+	var partition int32
+	var producerID int64
+	c := &cobra.Command{
+		Use: "abort TOPIC", Short: "End a transaction that hangs in a partition", Args: exactArgs("TOPIC"),
+		Long: `Write an abort marker for a producer whose transaction hangs: it holds back the last
+stable offset of the partition, and readers of committed records with it.
+` + "`millrace transaction producers TOPIC`" + ` shows where transactions are open.`,
+		Example: "  millrace transaction abort orders --partition 0 --producer-id 7",
+		RunE: func(c *cobra.Command, args []string) error {
+			if !c.Flags().Changed("partition") || !c.Flags().Changed("producer-id") {
+				return errors.New("--partition and --producer-id are needed: `millrace transaction producers TOPIC` shows them")
+			}
+			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+				producers, err := topicProducers(ctx, a, args[0])
+				if err != nil {
+					return err
+				}
+				for _, p := range producers {
+					if p.Partition == partition && p.ProducerID == producerID && p.CurrentTxnStartOffset >= 0 {
+						return abortTransaction(ctx, a, p)
+					}
+				}
+				return fmt.Errorf("producer %d has no open transaction in %s-%d: `millrace transaction producers %s` shows where some are", producerID, args[0], partition, args[0])
+			})
+		},
+	}
+	c.Flags().Int32Var(&partition, "partition", 0, "partition")
+	c.Flags().Int64Var(&producerID, "producer-id", 0, "producer id")
+	return c
+}
+
+func abortTransaction(ctx context.Context, a *kadm.Client, p kadm.DescribedProducer) error {
+	set := kadm.TopicsSet{}
+	set.Add(p.Topic, p.Partition)
+	resp, err := a.WriteTxnMarkers(ctx, kadm.TxnMarkers{ProducerID: p.ProducerID, ProducerEpoch: p.ProducerEpoch, CoordinatorEpoch: p.CoordinatorEpoch, Topics: set})
+	if err != nil {
+		return err
+	}
+	for _, m := range resp.SortedPartitions() {
+		if m.Err != nil {
+			return fmt.Errorf("abort the transaction of producer %d in %s-%d: %w", p.ProducerID, p.Topic, p.Partition, m.Err)
+		}
+	}
+	return nil
+}
