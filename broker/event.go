@@ -40,6 +40,10 @@ const (
 	kindProducerID       = 11
 	kindTxnOffsets       = 12
 	kindTxnOffsetsEnded  = 13
+
+	kindCredentialSet     = 20
+	kindCredentialDeleted = 21
+	kindRulesChanged      = 22
 )
 
 // newEvent returns an empty event of a kind.
@@ -71,6 +75,12 @@ func newEvent(kind byte) (event, error) {
 		return &txnOffsets{}, nil
 	case kindTxnOffsetsEnded:
 		return &txnOffsetsEnded{}, nil
+	case kindCredentialSet:
+		return &credentialSet{}, nil
+	case kindCredentialDeleted:
+		return &credentialDeleted{}, nil
+	case kindRulesChanged:
+		return &rulesChanged{}, nil
 	}
 	return nil, fmt.Errorf("%w: event of kind %d", wal.ErrCorrupt, kind)
 }
