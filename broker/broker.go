@@ -134,7 +134,14 @@ func (b *Broker) ServeListener(l net.Listener, cfg Listener) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	from.warn(b)
 	return b.server.serve(l, from)
+}
+
+// CheckListener reports why ServeListener would refuse a listener.
+func (b *Broker) CheckListener(l net.Listener, cfg Listener) error {
+	_, err := b.newListener(cfg, l.Addr())
+	return err
 }
 
 // Protect names topics and groups that belong to the engine, by prefix: topics

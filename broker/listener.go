@@ -65,7 +65,18 @@ var ErrInsecure = errors.New("broker: listener without a login on an address tha
 // listener is a Listener that is ready for connections.
 type listener struct {
 	Listener
-	tls *tlsSource // nil without TLS
+	tls  *tlsSource // nil without TLS
+	open bool       // to everybody, on an address that other machines reach
+}
+
+// warn logs what an operator should think about twice.
+func (l *listener) warn(b *Broker) {
+	if l.open {
+		b.cfg.Logger.Warn("everybody who reaches this listener may use the broker", "listener", l.Name)
+	}
+	if !l.Protocol.TLS() && slices.Contains(l.Mechanisms, auth.Plain) {
+		b.cfg.Logger.Warn("PLAIN without TLS: passwords can be read on the network", "listener", l.Name)
+	}
 }
 
 // login reports whether peers must say who they are.
@@ -85,16 +96,14 @@ func (b *Broker) newListener(l Listener, addr net.Addr) (*listener, error) {
 		l.Name = string(l.Protocol)
 	}
 	tcp, isTCP := addr.(*net.TCPAddr)
-	if !l.login() && isTCP && !tcp.IP.IsLoopback() {
-		if !l.AllowInsecure {
-			return nil, fmt.Errorf("%w: %s at %s: use SASL_SSL, or require client certificates", ErrInsecure, l.Name, addr)
-		}
-		b.cfg.Logger.Warn("everybody who reaches this listener may use the broker", "listener", l.Name, "addr", addr)
+	open := !l.login() && isTCP && !tcp.IP.IsLoopback()
+	if open && !l.AllowInsecure {
+		return nil, fmt.Errorf("%w: %s at %s: use SASL_SSL, or require client certificates", ErrInsecure, l.Name, addr)
 	}
 	if err := b.checkMechanisms(&l); err != nil {
 		return nil, err
 	}
-	ready := &listener{Listener: l}
+	ready := &listener{Listener: l, open: open}
 	if l.Protocol.TLS() {
 		var err error
 		if ready.tls, err = newTLSSource(b.cfg, l.Name, l.TLS); err != nil {
@@ -129,9 +138,6 @@ func (b *Broker) checkMechanisms(l *Listener) error {
 		}
 		if m == auth.OAuthBearer && b.cfg.Security.OAuth == nil {
 			return fmt.Errorf("listener %s: OAUTHBEARER needs a key set", l.Name)
-		}
-		if m == auth.Plain && !l.Protocol.TLS() {
-			b.cfg.Logger.Warn("PLAIN without TLS: passwords can be read on the network", "listener", l.Name)
 		}
 	}
 	return nil

@@ -119,6 +119,28 @@ func TestScram(t *testing.T) {
 	}
 }
 
+// TestScramOldLibrdkafka: librdkafka before 2.6.1 repeats its nonce in the last
+// message, and makes the proof of that.
+func TestScramOldLibrdkafka(t *testing.T) {
+	d := alice(t, "secret")
+	cred := d.creds[ScramSHA256]
+	l := NewScram(d, ScramSHA256, "server")
+	serverFirst, _, err := l.Step([]byte("n,,n=alice,r=client"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := ScramSHA256
+	withoutProof := "c=biws,r=clientclientserver"
+	salted := m.salted("secret", cred.Salt, cred.Iterations)
+	proof := m.mac(cred.StoredKey, "n=alice,r=client,"+string(serverFirst)+","+withoutProof)
+	for i, b := range m.mac(salted, "Client Key") {
+		proof[i] ^= b
+	}
+	if _, done, err := l.Step([]byte(withoutProof + ",p=" + base64.StdEncoding.EncodeToString(proof))); !done || err != nil {
+		t.Errorf("done %v, %v", done, err)
+	}
+}
+
 // TestScramTampered: every message that differs from the exchange is refused,
 // even with the right password.
 func TestScramTampered(t *testing.T) {
@@ -151,6 +173,8 @@ func TestScramTampered(t *testing.T) {
 		"server nonce missing": replace("servernonce", ""),
 		"other server nonce":   replace("servernonce", "servernoncE"),
 		"client nonce only":    replace("Y2xpZW50bm9uY2Uservernonce", "Y2xpZW50bm9uY2U"),
+		"nonce thrice":         replace("r=Y2", "r=Y2xpZW50bm9uY2UY2xpZW50bm9uY2UY2"),
+		"other nonce first":    replace("r=Y2", "r=xY2"),
 		"other binding":        replace("c=biws", "c=eSws"),
 		"no proof":             final(func(m string) string { return m[:strings.Index(m, ",p=")] }),
 		"empty proof":          final(func(m string) string { return m[:strings.Index(m, ",p=")] + ",p=" }),

@@ -17,10 +17,11 @@ import (
 )
 
 type consumeOptions struct {
-	addr, group, output string
-	fromBeginning       bool
-	max                 int64
-	timeout             time.Duration
+	to            cluster
+	group, output string
+	fromBeginning bool
+	max           int64
+	timeout       time.Duration
 }
 
 func newConsume(std Stdio) *cobra.Command {
@@ -32,10 +33,10 @@ func newConsume(std Stdio) *cobra.Command {
 			if o.output != "text" && o.output != "json" {
 				return fmt.Errorf("--output %s: expected text or json", o.output)
 			}
-			return unreachable(o.addr, consume(c.Context(), std.Out, args[0], o))
+			return unreachable(o.to, consume(c.Context(), std.Out, args[0], o))
 		},
 	}
-	bootstrapFlag(c, &o.addr)
+	clusterFlags(c, &o.to)
 	c.Flags().BoolVar(&o.fromBeginning, "from-beginning", false, "start at the first record")
 	c.Flags().Int64Var(&o.max, "max", 0, "end after this many records, 0 for no limit")
 	c.Flags().StringVar(&o.group, "group", "", "consumer group to read as; partitions are assigned by the client itself without one")
@@ -47,7 +48,7 @@ func newConsume(std Stdio) *cobra.Command {
 func consume(ctx context.Context, out io.Writer, topic string, o consumeOptions) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	if err := requireTopic(ctx, topic, o.addr); err != nil {
+	if err := requireTopic(ctx, topic, o.to); err != nil {
 		return err
 	}
 	start := kgo.NewOffset().AtEnd()
@@ -58,7 +59,7 @@ func consume(ctx context.Context, out io.Writer, topic string, o consumeOptions)
 	if o.group != "" {
 		opts = append(opts, kgo.ConsumerGroup(o.group), kgo.DisableAutoCommit())
 	}
-	cl, err := kafkaClient(o.addr, opts...)
+	cl, err := kafkaClient(o.to, opts...)
 	if err != nil {
 		return err
 	}
@@ -68,8 +69,8 @@ func consume(ctx context.Context, out io.Writer, topic string, o consumeOptions)
 	return errors.Join(err, w.Flush())
 }
 
-func requireTopic(ctx context.Context, topic, addr string) error {
-	return withAdmin(ctx, addr, func(ctx context.Context, a *kadm.Client) error {
+func requireTopic(ctx context.Context, topic string, to cluster) error {
+	return withAdmin(ctx, to, func(ctx context.Context, a *kadm.Client) error {
 		topics, err := a.ListTopics(ctx, topic)
 		if err != nil {
 			return err

@@ -34,8 +34,9 @@ const (
 const maxLineBytes = 16 << 20
 
 type produceOptions struct {
-	addr, file, keyField, timestampField string
-	create                               bool
+	to                             cluster
+	file, keyField, timestampField string
+	create                         bool
 }
 
 func newProduce(std Stdio) *cobra.Command {
@@ -50,7 +51,7 @@ object stops the command.`,
 			return produce(c.Context(), std, args[0], o)
 		},
 	}
-	bootstrapFlag(c, &o.addr)
+	clusterFlags(c, &o.to)
 	c.Flags().StringVar(&o.file, "file", "", "file to read, standard input by default")
 	c.Flags().StringVar(&o.keyField, "key-field", "", "field whose text becomes the key; it stays in the value")
 	c.Flags().StringVar(&o.timestampField, "timestamp-field", "", "field that holds the record's timestamp in ms")
@@ -77,7 +78,7 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 	if err := prepareTopic(ctx, topic, o); err != nil {
 		return err
 	}
-	cl, err := kafkaClient(o.addr, kgo.DefaultProduceTopic(topic), kgo.RecordRetries(produceRetries), kgo.MetadataMinAge(produceRetryPause), kgo.AllowIdempotentProduceCancellation(),
+	cl, err := kafkaClient(o.to, kgo.DefaultProduceTopic(topic), kgo.RecordRetries(produceRetries), kgo.MetadataMinAge(produceRetryPause), kgo.AllowIdempotentProduceCancellation(),
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return unreachable(o.addr, err)
+		return unreachable(o.to, err)
 	}
 	p.progress.done()
 	fmt.Fprintf(std.Err, "%d records written to %s\n", p.records, topic)
@@ -105,7 +106,7 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 // prepareTopic makes sure that the topic exists: a typing error must not create
 // one.
 func prepareTopic(ctx context.Context, topic string, o produceOptions) error {
-	return withAdmin(ctx, o.addr, func(ctx context.Context, a *kadm.Client) error {
+	return withAdmin(ctx, o.to, func(ctx context.Context, a *kadm.Client) error {
 		topics, err := a.ListTopics(ctx, topic)
 		if err != nil {
 			return err

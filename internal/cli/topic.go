@@ -16,34 +16,37 @@ import (
 	"github.com/millrace/millrace/sql"
 )
 
-// bootstrapFlag adds --bootstrap.
-func bootstrapFlag(c *cobra.Command, addr *string) {
-	c.PersistentFlags().StringVar(addr, "bootstrap", DefaultKafkaAddr, "addresses of the Kafka listener: HOST:PORT,...")
-}
-
 // kafkaClient returns an ordinary Kafka client.
-func kafkaClient(addr string, opts ...kgo.Opt) (*kgo.Client, error) {
-	opts = append(opts, kgo.SeedBrokers(strings.Split(addr, ",")...), kgo.ClientID("millrace-cli"))
-	return kgo.NewClient(opts...)
+func kafkaClient(to cluster, opts ...kgo.Opt) (*kgo.Client, error) {
+	own, err := to.options()
+	if err != nil {
+		return nil, err
+	}
+	return kgo.NewClient(append(opts, own...)...)
 }
 
 // unreachable turns a connection error into one that says what to do.
-func unreachable(addr string, err error) error {
-	if err != nil && strings.Contains(err.Error(), "unable to dial") {
-		return fmt.Errorf("no Kafka listener answers at %s: start one with `millrace server`, or give --bootstrap", addr)
+func unreachable(to cluster, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return fmt.Errorf("%s does not let %s in: wrong password, unknown user, or --sasl-mechanism %s is not the user's", to.addr, to.user, to.mechanism)
+	case strings.Contains(err.Error(), "unable to dial"):
+		return fmt.Errorf("no Kafka listener answers at %s: start one with `millrace server`, or give --bootstrap", to.addr)
 	}
 	return err
 }
 
 func newTopic(Stdio) *cobra.Command {
-	var addr string
+	var to cluster
 	c := &cobra.Command{
 		Use: "topic", Short: "Create, list, describe and delete topics",
 		Example: "  millrace topic create orders --partitions 4\n  millrace topic list\n  millrace topic describe orders\n  millrace topic delete orders",
 		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
 	}
-	bootstrapFlag(c, &addr)
-	c.AddCommand(newTopicCreate(&addr), newTopicList(&addr), newTopicDescribe(&addr), newTopicDelete(&addr))
+	clusterFlags(c, &to)
+	c.AddCommand(newTopicCreate(&to), newTopicList(&to), newTopicDescribe(&to), newTopicDelete(&to))
 	return c
 }
 
@@ -64,7 +67,7 @@ func needSubcommand(c *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q for %q: expected one of %s (%s --help)", args[0], c.CommandPath(), strings.Join(names, ", "), c.CommandPath())
 }
 
-func newTopicCreate(addr *string) *cobra.Command {
+func newTopicCreate(to *cluster) *cobra.Command {
 	var partitions int32
 	var configs []string
 	var ifNotExists bool
@@ -80,7 +83,7 @@ func newTopicCreate(addr *string) *cobra.Command {
 				}
 				set[k] = &v
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				r, err := a.CreateTopic(ctx, partitions, -1, set, args[0])
 				if errors.Is(err, kerr.TopicAlreadyExists) && ifNotExists {
 					return nil
@@ -117,21 +120,21 @@ func missingTopic(topic string) error {
 	return fmt.Errorf("topic %s does not exist: `millrace topic list` shows those that do", topic)
 }
 
-func withAdmin(ctx context.Context, addr string, f func(context.Context, *kadm.Client) error) error {
-	cl, err := kafkaClient(addr, kgo.RequestRetries(3), kgo.RetryTimeout(clientTimeout))
+func withAdmin(ctx context.Context, to cluster, f func(context.Context, *kadm.Client) error) error {
+	cl, err := kafkaClient(to, kgo.RequestRetries(3), kgo.RetryTimeout(clientTimeout))
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	return unreachable(addr, f(ctx, kadm.NewClient(cl)))
+	return unreachable(to, f(ctx, kadm.NewClient(cl)))
 }
 
-func newTopicList(addr *string) *cobra.Command {
+func newTopicList(to *cluster) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List topics, one per line", Args: noArgs,
 		Example: "  millrace topic list\n  millrace topic list --bootstrap broker:9092",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				topics, err := a.ListTopics(ctx)
 				if err != nil {
 					return err
@@ -145,12 +148,12 @@ func newTopicList(addr *string) *cobra.Command {
 	}
 }
 
-func newTopicDescribe(addr *string) *cobra.Command {
+func newTopicDescribe(to *cluster) *cobra.Command {
 	return &cobra.Command{
 		Use: "describe NAME", Short: "Show partitions, offsets and configuration of a topic", Args: exactArgs("NAME"),
 		Example: "  millrace topic describe orders",
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				return describeTopic(ctx, c, a, args[0])
 			})
 		},
@@ -196,12 +199,12 @@ func describeTopic(ctx context.Context, c *cobra.Command, a *kadm.Client, name s
 	return w.Flush()
 }
 
-func newTopicDelete(addr *string) *cobra.Command {
+func newTopicDelete(to *cluster) *cobra.Command {
 	return &cobra.Command{
 		Use: "delete NAME", Short: "Delete a topic and its records", Args: exactArgs("NAME"),
 		Example: "  millrace topic delete orders",
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				r, err := a.DeleteTopic(ctx, args[0])
 				if err != nil {
 					return topicError("delete", args[0], err, r.ErrMessage)
