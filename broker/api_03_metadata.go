@@ -26,15 +26,20 @@ func init() {
 // nodeID is this broker's id.
 const nodeID = 1
 
-// advertised returns the address that clients of this connection are told.
+// advertised returns the address that clients of this connection are told: that
+// of the listener which they came in on.
 func (b *Broker) advertised(c *conn) (host string, port int32) {
-	if a, ok := c.nc.LocalAddr().(*net.TCPAddr); ok {
+	if a, ok := c.raw.LocalAddr().(*net.TCPAddr); ok {
 		host, port = a.IP.String(), int32(a.Port)
 	}
-	if b.cfg.AdvertisedHost != "" {
+	if c.from.AdvertisedHost != "" {
+		host = c.from.AdvertisedHost
+	} else if b.cfg.AdvertisedHost != "" {
 		host = b.cfg.AdvertisedHost
 	}
-	if b.cfg.AdvertisedPort != 0 {
+	if c.from.AdvertisedPort != 0 {
+		port = c.from.AdvertisedPort
+	} else if b.cfg.AdvertisedPort != 0 {
 		port = b.cfg.AdvertisedPort
 	}
 	return host, port

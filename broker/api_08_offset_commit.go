@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"net"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -83,13 +82,4 @@ func (b *Broker) addOffset(offsets groupOffsets, t *topic, partition int32, next
 		next: kafka.Offset(next), leaderEpoch: epoch, metadata: deref(metadata), at: b.now(),
 	}
 	return nil
-}
-
-// remoteHost returns the peer's address without its port.
-func remoteHost(c *conn) string {
-	host, _, err := net.SplitHostPort(c.nc.RemoteAddr().String())
-	if err != nil {
-		return c.nc.RemoteAddr().String()
-	}
-	return host
 }

@@ -20,7 +20,7 @@ func init() {
 		}
 		r := group.JoinRequest{
 			Group: req.Group, MemberID: req.MemberID, Instance: deref(req.InstanceID),
-			ClientID: rq.clientID, ClientHost: "/" + remoteHost(rq.c),
+			ClientID: rq.clientID, ClientHost: "/" + rq.c.host,
 			ProtocolType:     req.ProtocolType,
 			SessionTimeout:   time.Duration(req.SessionTimeoutMillis) * time.Millisecond,
 			RebalanceTimeout: time.Duration(req.RebalanceTimeoutMillis) * time.Millisecond,

@@ -56,7 +56,7 @@ func (b *Broker) describeTransaction(rq *request, st *kmsg.DescribeTransactionsR
 	}
 	b.mu.Unlock()
 	for name, partitions := range byTopic {
-		if !rq.may(kmsg.ACLOperationDescribe, topicResource(name)) {
+		if !rq.maySee(kmsg.ACLOperationDescribe, topicResource(name)) {
 			continue
 		}
 		rt := kmsg.NewDescribeTransactionsResponseTransactionStateTopic()

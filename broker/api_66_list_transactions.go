@@ -60,7 +60,7 @@ func (b *Broker) listTransactions(rq *request, req *kmsg.ListTransactionsRequest
 	})
 	b.mu.Unlock()
 	resp.TransactionStates = slices.DeleteFunc(resp.TransactionStates, func(t kmsg.ListTransactionsResponseTransactionState) bool {
-		return !rq.may(kmsg.ACLOperationDescribe, txnResource(t.TransactionalID))
+		return !rq.maySee(kmsg.ACLOperationDescribe, txnResource(t.TransactionalID))
 	})
 	slices.SortFunc(resp.TransactionStates, func(a, b kmsg.ListTransactionsResponseTransactionState) int {
 		return cmp.Compare(a.TransactionalID, b.TransactionalID)

@@ -28,11 +28,11 @@ func init() {
 		}
 		b.groups.ConsumerHeartbeat(group.HeartbeatRequest{
 			Group: req.Group, MemberID: req.MemberID, Epoch: req.MemberEpoch, Instance: req.InstanceID, Rack: req.RackID,
-			ClientID: rq.clientID, ClientHost: "/" + remoteHost(rq.c),
+			ClientID: rq.clientID, ClientHost: "/" + rq.c.host,
 			RebalanceTimeout: time.Duration(req.RebalanceTimeoutMillis) * time.Millisecond,
 			Subscribed:       req.SubscribedTopicNames, Regex: req.SubscribedTopicRegex, Assignor: req.ServerAssignor,
 			Owned: ownedPartitions(req.Topics), MakeID: req.Version == 0,
-			Visible: func(topic string) bool { return rq.may(kmsg.ACLOperationDescribe, topicResource(topic)) },
+			Visible: func(topic string) bool { return rq.maySee(kmsg.ACLOperationDescribe, topicResource(topic)) },
 		}, func(h group.HeartbeatResponse) {
 			resp.ErrorCode, resp.ErrorMessage = coordinatorCode(h.Err), message(h.Err)
 			resp.MemberID, resp.MemberEpoch = &h.MemberID, h.Epoch

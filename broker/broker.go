@@ -32,7 +32,9 @@ type Broker struct {
 	keeper        keeper
 	server        server
 	fetchSessions fetchSessions
-	authorizer    authorizer // nil: everybody may do everything
+	authorizer    *authorizer // nil: everybody may do everything
+	security      security
+	tokens        tokens
 
 	// mu orders everything that is appended: it guards the staged state, which
 	// is partition.next, partition.producers, txns and handles. It is held for
@@ -65,6 +67,11 @@ func Open(cfg Config) (_ *Broker, err error) {
 	b.groupStates.init()
 	b.server.init(b)
 	b.fetchSessions.init(cfg.Limits.FetchSessions)
+	b.security.init()
+	b.authorizer = newAuthorizer(b)
+	if err := b.tokens.init(b); err != nil {
+		return nil, err
+	}
 	b.store = log.NewStore(log.Options{
 		FS: cfg.FS, Dir: cfg.Dir, TailMaxBytes: cfg.Limits.TailMaxBytes,
 		OpenFiles: cfg.Limits.OpenFiles, DecompressedMaxBytes: cfg.Limits.DecompressedMaxBytes,
@@ -118,8 +125,26 @@ func (b *Broker) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Serve answers Kafka clients on l until Close, then returns nil. It closes l.
-func (b *Broker) Serve(l net.Listener) error { return b.server.serve(l) }
+// Serve is ServeListener without encryption or login.
+func (b *Broker) Serve(l net.Listener) error { return b.ServeListener(l, Listener{}) }
+
+// ServeListener answers Kafka clients on l until Close, then returns nil. It
+// closes l. The error wraps ErrInsecure when the listener would let in everybody
+// from other machines without saying so.
+func (b *Broker) ServeListener(l net.Listener, cfg Listener) error {
+	from, err := b.newListener(cfg, l.Addr())
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	from.warn(b)
+	return b.server.serve(l, from)
+}
+
+// CheckListener reports why ServeListener would refuse a listener.
+func (b *Broker) CheckListener(l net.Listener, cfg Listener) error {
+	_, err := b.newListener(cfg, l.Addr())
+	return err
+}
 
 // Protect names topics and groups that belong to the engine, by prefix: topics
 // refuse produce, delete, alter and DeleteRecords from the wire, groups refuse

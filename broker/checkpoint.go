@@ -149,7 +149,9 @@ type section struct {
 
 // sections is every section, in id order. An id is never used again for
 // something else.
-var sections []section
+var sections = []section{
+	{sectionSecurity, func(b *Broker, w *wal.Encoder) { b.security.encode(w) }, func(b *Broker, d *wal.Decoder) { b.security.decode(d) }},
+}
 
 func encodeSections(b *Broker, w *wal.Encoder) {
 	w.Uint(uint64(len(sections)))

@@ -20,16 +20,34 @@ type Config struct {
 	Clock clock.Clock
 	// Logger receives what an operator should know; default: nothing is logged.
 	Logger *slog.Logger
-	// AdvertisedHost and AdvertisedPort are what Metadata tells clients. When
-	// the host is empty, clients are told the address that they came in on.
+	// AdvertisedHost and AdvertisedPort are what Metadata tells clients of a
+	// listener that has none of its own. When the host is empty, clients are told
+	// the address that they came in on.
 	AdvertisedHost string
 	AdvertisedPort int32
 	// DisableAutoCreate turns auto.create.topics.enable (default true) off.
 	DisableAutoCreate bool
 	// DefaultPartitions is num.partitions; default 1.
 	DefaultPartitions int32
+	// Security says who may do what; the zero value lets everybody do everything
+	// that listeners let in.
+	Security Security
 	// Limits bounds what the broker holds and accepts.
 	Limits Limits
+}
+
+// Security is the broker's authorization and what logins are checked against.
+type Security struct {
+	// Authorize turns access control lists on: who is not allowed something may
+	// not do it.
+	Authorize bool
+	// SuperUsers (super.users) may do everything; principals like User:admin.
+	SuperUsers []string
+	// AllowEveryoneIfNoACL (allow.everyone.if.no.acl.found): resources without
+	// any rule are open to everybody.
+	AllowEveryoneIfNoACL bool
+	// OAuth says which tokens OAUTHBEARER takes; nil: none.
+	OAuth *OAuth
 }
 
 // Limits are the broker's named limits. A zero field means its default.
@@ -68,6 +86,27 @@ type Limits struct {
 	PipelinedRequests int
 	// MaxConnections (max.connections) bounds open connections. Default 10,000.
 	MaxConnections int
+	// MaxConnectionsPerIP (max.connections.per.ip) bounds those of one address.
+	// Default: as many as MaxConnections.
+	MaxConnectionsPerIP int
+	// LoginMaxBytes (sasl.server.max.receive.size) bounds a request of a peer
+	// that has not logged in. Default 64 KiB (Kafka: 512 KiB).
+	LoginMaxBytes int
+	// HandshakeTimeout bounds TLS and login together. Default 10 s.
+	HandshakeTimeout time.Duration
+	// RequestTimeout bounds how long the next 64 KiB of a request that has begun
+	// may take to arrive. Default 30 s.
+	RequestTimeout time.Duration
+	// FailedLoginDelay (connection.failed.authentication.delay.ms) is how long a
+	// failed login waits for its answer. Default 100 ms.
+	FailedLoginDelay time.Duration
+	// SessionLifetime (connections.max.reauth.ms) is how long a login is good
+	// (KIP-368). Default 0: for ever, or as long as a token is.
+	SessionLifetime time.Duration
+	// MaxUsers bounds the users with a password. Default 10,000.
+	MaxUsers int
+	// MaxACLs bounds the rules. Default 100,000.
+	MaxACLs int
 	// IdleTimeout (connections.max.idle.ms) closes silent connections. Default
 	// 10 minutes.
 	IdleTimeout time.Duration
@@ -137,6 +176,13 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.InFlightMaxBytes, 256*mib)
 	orDefault(&l.PipelinedRequests, 32)
 	orDefault(&l.MaxConnections, 10_000)
+	orDefault(&l.MaxConnectionsPerIP, l.MaxConnections)
+	orDefault(&l.LoginMaxBytes, 64*kib)
+	orDefault(&l.HandshakeTimeout, 10*time.Second)
+	orDefault(&l.RequestTimeout, 30*time.Second)
+	orDefault(&l.FailedLoginDelay, 100*time.Millisecond)
+	orDefault(&l.MaxUsers, 10_000)
+	orDefault(&l.MaxACLs, 100_000)
 	orDefault(&l.IdleTimeout, 10*time.Minute)
 	orDefault(&l.FetchMaxBytes, 55*mib)
 	orDefault(&l.FetchSessions, 1000)

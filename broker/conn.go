@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,10 +10,13 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/broker/auth"
 )
 
 // A request frame:
@@ -29,37 +33,73 @@ import (
 const (
 	// frameMinBytes: a header without a client id.
 	frameMinBytes = 8
+	// readBufferBytes is what a connection always holds for reading. Requests
+	// longer than it are read straight into their own buffer.
+	readBufferBytes = 1 << 10
 	// readStepBytes is how much is allocated for a request before any of its
-	// bytes have arrived.
-	readStepBytes = 64 << 10
+	// bytes have arrived; loginStepBytes the same before the login.
+	readStepBytes  = 64 << 10
+	loginStepBytes = 1 << 10
 	// largeRequestBytes: a request of a small key above it is decoded alone.
 	largeRequestBytes = 32 << 10
 	// headerTagsMax bounds the tags of a request header.
 	headerTagsMax = 16
 	// writeTimeout cuts a peer that does not read its responses.
 	writeTimeout = 60 * time.Second
+	// drainTimeout bounds how long a connection that is to close waits until
+	// what it has answered is sent.
+	drainTimeout = 5 * time.Second
 )
 
+// errDrain is wrapped by errors that close the connection after its last answer
+// was sent.
+var errDrain = errors.New("connection closes")
+
 // conn is one connection: a goroutine that reads and handles requests in order,
-// and one that writes responses in the same order.
+// and, from the first request on, one that writes responses in the same order.
 type conn struct {
 	b       *Broker
-	nc      net.Conn
+	from    *listener
+	raw     net.Conn // the socket
+	nc      net.Conn // the same, or TLS over it
+	host    string   // the peer's address without its port
 	r       *bufio.Reader
-	pending chan *request // unanswered, in order
+	pending chan *request // unanswered, in order; made with the first request
+	writer  sync.WaitGroup
 	gone    chan struct{} // closed when the connection is
 	once    sync.Once
+
+	// The reader owns these.
+	peer      *peer          // nil until the peer has said who it is
+	login     *saslState     // nil unless a login is in progress
+	mechanism auth.Mechanism // of the last login
+	limit     time.Time      // by when the peer must have logged in
+
+	// muted is until when nothing is read, in Unix nanoseconds: the peer has
+	// passed a quota.
+	muted atomic.Int64
+}
+
+// peer is who is at the other end. It is replaced, never changed.
+type peer struct {
+	principal string
+	host      string
+	expires   time.Time // zero: never
 }
 
 // request is one request in progress.
 type request struct {
 	c        *conn
+	peer     *peer
 	version  int16
 	id       int32
 	clientID string
 	flexible bool
+	bare     bool // a SASL message without Kafka's headers
 	key      int16
 	size     int64
+	began    time.Time          // when its handling began; zero when nobody counts
+	spent    time.Duration      // how long the handler took
 	ready    chan kmsg.Response // capacity 1; nil means: no response
 }
 
@@ -67,33 +107,73 @@ type request struct {
 // any goroutine, and never blocks.
 func (r *request) reply(resp kmsg.Response) { r.ready <- resp }
 
-func newConn(b *Broker, nc net.Conn) *conn {
-	return &conn{
-		b: b, nc: nc, r: bufio.NewReaderSize(nc, 16<<10),
-		pending: make(chan *request, b.cfg.Limits.PipelinedRequests),
-		gone:    make(chan struct{}),
+func newConn(b *Broker, nc net.Conn, from *listener) *conn {
+	c := &conn{b: b, from: from, raw: nc, nc: nc, gone: make(chan struct{}), host: hostOf(nc.RemoteAddr())}
+	if from.tls != nil {
+		c.nc = tls.Server(nc, from.tls.config())
 	}
+	return c
+}
+
+// hostOf returns an address without its port.
+func hostOf(addr net.Addr) string {
+	host, _, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	return host
 }
 
 // close cuts the connection.
 func (c *conn) close() {
 	c.once.Do(func() {
 		close(c.gone)
-		c.nc.Close()
+		c.raw.Close()
 	})
 }
 
 // run serves the connection until either side closes it.
 func (c *conn) run() {
-	var writer sync.WaitGroup
-	writer.Go(c.write) // ends when pending is closed
-	err := c.read()
+	err := c.welcome()
+	if err == nil {
+		err = c.read()
+	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-		c.b.cfg.Logger.Info("connection closed", "remote", c.nc.RemoteAddr(), "err", err)
+		c.b.server.note("connection closed", "listener", c.from.Name, "remote", c.raw.RemoteAddr(), "err", err)
+	}
+	if c.pending != nil {
+		close(c.pending)
+		if errors.Is(err, errDrain) {
+			cut := c.b.cfg.Clock.AfterFunc(drainTimeout, c.close)
+			c.writer.Wait()
+			cut.Stop()
+		}
 	}
 	c.close()
-	close(c.pending)
-	writer.Wait()
+	c.writer.Wait()
+}
+
+// welcome does what comes before the first request: TLS, and who the peer is
+// when it need not log in.
+func (c *conn) welcome() error {
+	c.limit = c.b.cfg.Clock.Now().Add(c.b.cfg.Limits.HandshakeTimeout)
+	if err := c.nc.SetDeadline(c.limit); err != nil {
+		return err
+	}
+	principal := auth.Anonymous
+	if nc, ok := c.nc.(*tls.Conn); ok {
+		var err error
+		if principal, err = c.from.tls.handshake(nc); err != nil {
+			return err
+		}
+	}
+	c.r = bufio.NewReaderSize(c.nc, readBufferBytes)
+	if c.from.Protocol.SASL() {
+		c.login = &saslState{}
+		return nil
+	}
+	c.peer = &peer{principal: principal, host: c.host}
+	return nil
 }
 
 // read handles requests until the connection ends. A panic of a handler ends
@@ -114,54 +194,123 @@ func (c *conn) read() (err error) {
 
 // one reads and handles one request.
 func (c *conn) one() error {
-	if err := c.nc.SetReadDeadline(c.b.cfg.Clock.Now().Add(c.b.cfg.Limits.IdleTimeout)); err != nil {
+	if err := c.nc.SetReadDeadline(c.deadline(c.b.cfg.Limits.IdleTimeout)); err != nil {
 		return err
+	}
+	if c.login != nil && c.login.bare {
+		return c.bareLogin()
 	}
 	var head [12]byte
 	if _, err := io.ReadFull(c.r, head[:]); err != nil {
 		return err
 	}
-	size := int32(binary.BigEndian.Uint32(head[:]))
 	if head[0] == 0x16 && head[1] == 0x03 {
 		return errors.New("a TLS client on a plain-text listener")
 	}
+	size := int32(binary.BigEndian.Uint32(head[:]))
 	key, version := int16(binary.BigEndian.Uint16(head[4:])), int16(binary.BigEndian.Uint16(head[6:]))
 	a := apis[key]
 	if a == nil {
 		return fmt.Errorf("request with unknown key %d", key)
 	}
-	limit := c.b.cfg.Limits.SmallRequestMaxBytes
-	if key == keyProduce {
-		limit = c.b.cfg.Limits.RequestMaxBytes
+	if err := c.admit(key); err != nil {
+		return err
 	}
+	limit := c.sizeLimit(key)
 	if size < frameMinBytes || int64(size) > int64(limit) {
 		return fmt.Errorf("request of %d bytes for key %d: limit is %d", size, key, limit)
 	}
-	rq := &request{
-		c: c, key: key, version: version, id: int32(binary.BigEndian.Uint32(head[8:])),
-		size: int64(size), ready: make(chan kmsg.Response, 1),
-	}
-	c.b.server.budget.take(rq.size)
-	body, err := readBody(c.r, int(size)-frameMinBytes)
-	if err != nil {
-		c.b.server.budget.give(rq.size)
+	if err := c.pause(); err != nil {
 		return err
 	}
-	c.pending <- rq // the writer gives the budget back
+	rq := &request{
+		c: c, peer: c.peer, key: key, version: version, id: int32(binary.BigEndian.Uint32(head[8:])),
+		size: int64(size), ready: make(chan kmsg.Response, 1),
+	}
+	body, err := c.readBody(int(size) - frameMinBytes)
+	if err != nil {
+		return err
+	}
+	c.enqueue(rq) // the writer gives the budget back
 	return c.handle(a, rq, body)
 }
 
-// readBody reads n bytes into a buffer that grows as they arrive: what a peer
-// claims costs nothing.
-func readBody(r io.Reader, n int) ([]byte, error) {
-	buf := make([]byte, 0, min(n, readStepBytes))
+// deadline returns by when the next bytes must come: before the login, all of it
+// has one limit.
+func (c *conn) deadline(d time.Duration) time.Time {
+	if c.peer == nil {
+		return c.limit
+	}
+	return c.b.cfg.Clock.Now().Add(d)
+}
+
+// sizeLimit returns the largest request of a key.
+func (c *conn) sizeLimit(key int16) int {
+	switch {
+	case c.peer == nil:
+		return c.b.cfg.Limits.LoginMaxBytes
+	case key == keyProduce:
+		return c.b.cfg.Limits.RequestMaxBytes
+	}
+	return c.b.cfg.Limits.SmallRequestMaxBytes
+}
+
+// enqueue puts a request into the line of those to be answered.
+func (c *conn) enqueue(rq *request) {
+	if c.pending == nil {
+		c.pending = make(chan *request, c.b.cfg.Limits.PipelinedRequests)
+		c.writer.Go(c.write) // ends when pending is closed
+	}
+	c.pending <- rq
+}
+
+// pause waits while the peer is muted for having passed a quota (KIP-219).
+func (c *conn) pause() error {
+	until := c.muted.Load()
+	if until == 0 {
+		return nil
+	}
+	wait := time.Unix(0, until).Sub(c.b.cfg.Clock.Now())
+	if wait <= 0 {
+		return nil
+	}
+	timer := c.b.cfg.Clock.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-c.gone:
+		return net.ErrClosed
+	}
+}
+
+// readBody reads the n bytes of a request into a buffer that grows as they
+// arrive, and takes them from the budget as it grows: what a peer claims costs
+// nothing. Every step must come in time.
+func (c *conn) readBody(n int) (_ []byte, err error) {
+	step := readStepBytes
+	if c.peer == nil {
+		step = loginStepBytes
+	}
+	budget := &c.b.server.budget
+	var hold hold
+	budget.take(&hold, frameMinBytes)
+	defer func() { budget.end(&hold, err != nil) }()
+	var buf []byte
 	for len(buf) < n {
 		if len(buf) == cap(buf) {
-			grown := make([]byte, len(buf), min(n, 2*cap(buf)))
+			size := min(n, max(step, 2*cap(buf)))
+			budget.take(&hold, int64(size-len(buf)))
+			grown := make([]byte, len(buf), size)
 			copy(grown, buf)
 			buf = grown
 		}
-		m, err := io.ReadFull(r, buf[len(buf):cap(buf)])
+		if c.r.Buffered() < cap(buf)-len(buf) {
+			if err := c.nc.SetReadDeadline(c.deadline(c.b.cfg.Limits.RequestTimeout)); err != nil {
+				return nil, err
+			}
+		}
+		m, err := io.ReadFull(c.r, buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+m]
 		if err != nil {
 			return nil, err
@@ -236,18 +385,21 @@ func (c *conn) decode(req kmsg.Request, rq *request, body []byte) error {
 // write sends responses in request order.
 func (c *conn) write() {
 	defer c.close()
-	var buf []byte
 	for rq := range c.pending {
-		buf = c.writeOne(rq, buf)
+		c.writeOne(rq)
 		c.b.server.budget.give(rq.size)
 	}
 }
 
-// keptBufferBytes is the largest response buffer that a connection keeps.
+// keptBufferBytes is the largest response buffer that is kept for the next
+// response of any connection.
 const keptBufferBytes = 1 << 20
 
+// responseBuffers lends buffers to writers, so that an idle connection has none.
+var responseBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
 // writeOne waits for one response and sends it.
-func (c *conn) writeOne(rq *request, buf []byte) []byte {
+func (c *conn) writeOne(rq *request) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.b.cfg.Logger.Error("panic in a response", "panic", p, "stack", string(debug.Stack()))
@@ -258,19 +410,13 @@ func (c *conn) writeOne(rq *request, buf []byte) []byte {
 	select {
 	case resp = <-rq.ready:
 	case <-c.gone:
-		return buf
+		return
 	}
 	if resp == nil {
-		return buf
+		return
 	}
-	resp.SetVersion(rq.version)
-	buf = append(buf[:0], 0, 0, 0, 0)
-	buf = binary.BigEndian.AppendUint32(buf, uint32(rq.id))
-	if rq.flexible && rq.key != keyApiVersions {
-		buf = append(buf, 0)
-	}
-	buf = resp.AppendTo(buf)
-	binary.BigEndian.PutUint32(buf, uint32(len(buf)-4))
+	lent := responseBuffers.Get().(*[]byte)
+	buf := c.encode((*lent)[:0], rq, resp)
 	err := c.nc.SetWriteDeadline(c.b.cfg.Clock.Now().Add(writeTimeout))
 	if err == nil {
 		_, err = c.nc.Write(buf)
@@ -278,8 +424,25 @@ func (c *conn) writeOne(rq *request, buf []byte) []byte {
 	if err != nil {
 		c.close()
 	}
-	if cap(buf) > keptBufferBytes {
-		return nil
+	if cap(buf) <= keptBufferBytes {
+		*lent = buf
+		responseBuffers.Put(lent)
 	}
+}
+
+// encode appends a response frame to buf.
+func (c *conn) encode(buf []byte, rq *request, resp kmsg.Response) []byte {
+	buf = append(buf, 0, 0, 0, 0)
+	if rq.bare {
+		buf = append(buf, resp.(*kmsg.SASLAuthenticateResponse).SASLAuthBytes...)
+	} else {
+		resp.SetVersion(rq.version)
+		buf = binary.BigEndian.AppendUint32(buf, uint32(rq.id))
+		if rq.flexible && rq.key != keyApiVersions {
+			buf = append(buf, 0)
+		}
+		buf = resp.AppendTo(buf)
+	}
+	binary.BigEndian.PutUint32(buf, uint32(len(buf)-4))
 	return buf
 }

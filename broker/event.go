@@ -41,6 +41,10 @@ const (
 	kindTxnOffsets       = 12
 	kindTxnOffsetsEnded  = 13
 	kindOffsetsExpired   = 40
+
+	kindCredentialSet     = 20
+	kindCredentialDeleted = 21
+	kindRulesChanged      = 22
 )
 
 // newEvent returns an empty event of a kind.
@@ -74,6 +78,12 @@ func newEvent(kind byte) (event, error) {
 		return &txnOffsetsEnded{}, nil
 	case kindOffsetsExpired:
 		return &offsetsExpired{}, nil
+	case kindCredentialSet:
+		return &credentialSet{}, nil
+	case kindCredentialDeleted:
+		return &credentialDeleted{}, nil
+	case kindRulesChanged:
+		return &rulesChanged{}, nil
 	}
 	return nil, fmt.Errorf("%w: event of kind %d", wal.ErrCorrupt, kind)
 }

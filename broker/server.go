@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
 	"sync"
+	"time"
 )
 
 // server accepts connections and ends them.
@@ -16,21 +18,31 @@ type server struct {
 	closing   bool
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
+	entered   int            // connections, and those about to be in conns
+	perHost   map[string]int // connections by the peer's address
+	noted     time.Time      // when the present second of notes began
+	notes     int            // in it
+	untold    int            // not logged since the last that was
 	running   sync.WaitGroup // connections and listeners
 
 	// decoding serialises the decoding of large requests of small keys: their
 	// arrays may claim many more elements than the bytes hold.
 	decoding sync.Mutex
+	// hashing bounds how many passwords are hashed at once, so that peers who
+	// try them leave processors to the others.
+	hashing chan struct{}
 }
 
 func (s *server) init(b *Broker) {
 	s.b = b
 	s.listeners, s.conns = map[net.Listener]struct{}{}, map[*conn]struct{}{}
+	s.perHost = map[string]int{}
+	s.hashing = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.budget.init(b.cfg.Limits.InFlightMaxBytes)
 }
 
 // serve accepts connections on l until close.
-func (s *server) serve(l net.Listener) error {
+func (s *server) serve(l net.Listener, from *listener) error {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -51,33 +63,85 @@ func (s *server) serve(l net.Listener) error {
 			}
 			return errors.Join(err, l.Close())
 		}
-		s.accept(nc)
+		s.accept(nc, from)
 	}
 }
 
 // accept starts a connection, unless there are too many.
-func (s *server) accept(nc net.Conn) {
-	s.mu.Lock()
-	full := len(s.conns) >= s.b.cfg.Limits.MaxConnections
-	if s.closing || full {
-		s.mu.Unlock()
+func (s *server) accept(nc net.Conn, from *listener) {
+	host := hostOf(nc.RemoteAddr())
+	if why := s.enter(host); why != "" {
 		nc.Close()
-		if full {
-			s.b.cfg.Logger.Warn("connection refused: max.connections reached", "remote", nc.RemoteAddr())
-		}
+		s.note("connection refused: "+why, "listener", from.Name, "remote", nc.RemoteAddr())
 		return
 	}
-	c := newConn(s.b, nc)
+	c := newConn(s.b, nc, from)
+	s.mu.Lock()
+	if s.closing {
+		c.close()
+	}
 	s.conns[c] = struct{}{}
-	s.running.Add(1)
 	s.mu.Unlock()
 	go func() { // ends when the peer or close closes the connection
 		defer s.running.Done()
 		c.run()
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
+		s.leave(c)
 	}()
+}
+
+// enter counts a connection in, or says why it may not come in.
+func (s *server) enter(host string) (refused string) {
+	limits := s.b.cfg.Limits
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing:
+		return "shutting down"
+	case s.entered >= limits.MaxConnections:
+		return "max.connections reached"
+	case s.perHost[host] >= limits.MaxConnectionsPerIP:
+		return "max.connections.per.ip reached"
+	}
+	s.entered++
+	s.perHost[host]++
+	s.running.Add(1)
+	return ""
+}
+
+// leave undoes enter.
+func (s *server) leave(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.entered--
+	if s.perHost[c.host]--; s.perHost[c.host] == 0 {
+		delete(s.perHost, c.host)
+	}
+}
+
+// notesPerSecond bounds what peers can make us log.
+const notesPerSecond = 20
+
+// note logs what a peer did, unless peers do so much that the log would flood;
+// then it says later how much was left out.
+func (s *server) note(msg string, args ...any) {
+	s.mu.Lock()
+	now := s.b.cfg.Clock.Now()
+	if now.Sub(s.noted) >= time.Second {
+		s.noted, s.notes = now, 0
+	}
+	s.notes++
+	if s.notes > notesPerSecond {
+		s.untold++
+		s.mu.Unlock()
+		return
+	}
+	if s.untold > 0 {
+		args = append(args, "not_logged", s.untold)
+		s.untold = 0
+	}
+	s.mu.Unlock()
+	s.b.cfg.Logger.Info(msg, args...)
 }
 
 // close stops accepting, cuts the connections and waits for their handlers, as
@@ -105,26 +169,49 @@ func (s *server) close(ctx context.Context) {
 
 // budget bounds the request and response bytes that all connections hold.
 type budget struct {
-	mu   sync.Mutex
-	room *sync.Cond
-	left int64
-	all  int64
+	mu    sync.Mutex // a leaf lock, guards the fields below
+	room  *sync.Cond
+	left  int64
+	all   int64
+	spare *hold // the one request that may pass the budget
 }
+
+// hold is what one request in reading has taken.
+type hold struct{ bytes int64 }
 
 func (g *budget) init(n int64) {
 	g.left, g.all = n, n
 	g.room = sync.NewCond(&g.mu)
 }
 
-// take waits until n bytes are left; one request always fits when nothing else
-// is held.
-func (g *budget) take(n int64) {
+// take waits until n more bytes are left for a request. Requests take bytes as
+// they arrive, so several may wait for each other: one at a time may pass the
+// budget, until it is read.
+func (g *budget) take(h *hold, n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for g.left < n && g.left < g.all {
+	for g.left < n && g.left < g.all && g.spare != h {
+		if g.spare == nil && h.bytes > 0 {
+			g.spare = h
+			break
+		}
 		g.room.Wait()
 	}
 	g.left -= n
+	h.bytes += n
+}
+
+// end says that a request is read; undo gives back what it took.
+func (g *budget) end(h *hold, undo bool) {
+	g.mu.Lock()
+	if g.spare == h {
+		g.spare = nil
+	}
+	if undo {
+		g.left += h.bytes
+	}
+	g.mu.Unlock()
+	g.room.Broadcast()
 }
 
 func (g *budget) give(n int64) {

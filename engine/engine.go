@@ -200,10 +200,36 @@ func (e *Engine) start() error {
 // Serve answers Kafka clients on l until the engine is closed. An engine over a
 // cluster has nothing to answer with.
 func (e *Engine) Serve(l net.Listener) error {
+	return e.ServeListener(l, broker.Listener{})
+}
+
+var errOverCluster = errors.New("an engine over a Kafka cluster serves no Kafka clients: they go to the cluster")
+
+// ServeListener is Serve with what the listener asks of its clients.
+func (e *Engine) ServeListener(l net.Listener, cfg broker.Listener) error {
 	if e.broker == nil {
-		return errors.New("an engine over a Kafka cluster serves no Kafka clients: they go to the cluster")
+		return errOverCluster
 	}
-	return e.broker.Serve(l)
+	return e.broker.ServeListener(l, cfg)
+}
+
+// CheckListener reports why ServeListener would refuse a listener.
+func (e *Engine) CheckListener(l net.Listener, cfg broker.Listener) error {
+	if e.broker == nil {
+		return errOverCluster
+	}
+	return e.broker.CheckListener(l, cfg)
+}
+
+// HasUser reports whether a user of the embedded broker has a password.
+func (e *Engine) HasUser(name string) bool { return e.broker != nil && e.broker.HasUser(name) }
+
+// SetPassword creates a user of the embedded broker or changes its password.
+func (e *Engine) SetPassword(user, password string) error {
+	if e.broker == nil {
+		return errOverCluster
+	}
+	return e.broker.SetPassword(user, password)
 }
 
 // Catalog returns the current catalog.

@@ -13,7 +13,7 @@ const completionTimeout = 2 * time.Second
 
 // completeNames completes a command's first argument with the names that a
 // running server has; without one there is nothing to complete.
-func completeNames(addr *string, list func(context.Context, *kadm.Client) ([]string, error)) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+func completeNames(to *cluster, list func(context.Context, *kadm.Client) ([]string, error)) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -21,7 +21,7 @@ func completeNames(addr *string, list func(context.Context, *kadm.Client) ([]str
 		ctx, cancel := context.WithTimeout(c.Context(), completionTimeout)
 		defer cancel()
 		var names []string
-		err := withAdmin(ctx, *addr, func(ctx context.Context, a *kadm.Client) (err error) {
+		err := withAdmin(ctx, *to, func(ctx context.Context, a *kadm.Client) (err error) {
 			names, err = list(ctx, a)
 			return err
 		})

@@ -13,14 +13,14 @@ import (
 )
 
 func newConfig(Stdio) *cobra.Command {
-	var addr string
+	var to cluster
 	c := &cobra.Command{
 		Use: "config", Short: "Show and change configurations of topics and the broker",
 		Example: "  millrace config describe topic orders\n  millrace config alter topic orders --set retention.ms=86400000 --delete segment.bytes\n  millrace config describe broker",
 		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
 	}
-	bootstrapFlag(c, &addr)
-	c.AddCommand(newConfigDescribe(&addr), newConfigAlter(&addr))
+	clusterFlags(c, &to)
+	c.AddCommand(newConfigDescribe(&to), newConfigAlter(&to))
 	return c
 }
 
@@ -33,7 +33,7 @@ type configRow struct {
 	ReadOnly bool    `json:"readOnly"`
 }
 
-func newConfigDescribe(addr *string) *cobra.Command {
+func newConfigDescribe(to *cluster) *cobra.Command {
 	var format string
 	var all bool
 	c := &cobra.Command{
@@ -43,7 +43,7 @@ func newConfigDescribe(addr *string) *cobra.Command {
 			if err := checkOutput(format); err != nil {
 				return err
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				rows, err := describeConfigs(ctx, a, args, all)
 				if err != nil {
 					return err
@@ -104,7 +104,7 @@ func describeConfigs(ctx context.Context, a *kadm.Client, args []string, all boo
 	return rows, nil
 }
 
-func newConfigAlter(addr *string) *cobra.Command {
+func newConfigAlter(to *cluster) *cobra.Command {
 	var set, remove []string
 	var dryRun bool
 	c := &cobra.Command{
@@ -114,7 +114,7 @@ func newConfigAlter(addr *string) *cobra.Command {
 			if args[0] != "topic" {
 				return fmt.Errorf("config alter %s: only topics can be changed while the server runs", args[0])
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				return alterTopicConfigs(ctx, a, args[1], set, remove, dryRun)
 			})
 		},

@@ -21,7 +21,8 @@ import (
 const toEndIdle = 3 * time.Second
 
 type consumeOptions struct {
-	addr, group, output     string
+	to                      cluster
+	group, output           string
 	offset, from, isolation string
 	partitions              []int32
 	fromBeginning, toEnd    bool
@@ -45,10 +46,10 @@ committed.`,
 			if o.toEnd && o.timeout == 0 {
 				o.timeout = toEndIdle
 			}
-			return unreachable(o.addr, consume(c.Context(), std.Out, args[0], o))
+			return unreachable(o.to, consume(c.Context(), std.Out, args[0], o))
 		},
 	}
-	bootstrapFlag(c, &o.addr)
+	clusterFlags(c, &o.to)
 	c.Flags().BoolVar(&o.fromBeginning, "from-beginning", false, "start at the first record")
 	c.Flags().Int64Var(&o.max, "max", 0, "end after this many records, 0 for no limit")
 	c.Flags().StringVar(&o.group, "group", "", "consumer group to read as; partitions are assigned by the client itself without one")
@@ -59,7 +60,7 @@ committed.`,
 	c.Flags().StringVar(&o.from, "from", "", "start at the first record of a time (2026-11-22T08:00:00Z, ms) or of a duration back (-2h)")
 	c.Flags().BoolVar(&o.toEnd, "to-end", false, "end at what is the end now")
 	c.Flags().StringVar(&o.isolation, "isolation", "committed", "committed, or uncommitted to see records of open and aborted transactions")
-	c.ValidArgsFunction = completeNames(&o.addr, topicNames)
+	c.ValidArgsFunction = completeNames(&o.to, topicNames)
 	return c
 }
 
@@ -94,7 +95,7 @@ func consume(ctx context.Context, out io.Writer, topic string, o consumeOptions)
 	opts := []kgo.Opt{kgo.FetchIsolationLevel(isolation), kgo.KeepControlRecords()}
 	var ends consumeEnds
 	if o.group != "" {
-		if err := requireTopic(ctx, topic, o.addr); err != nil {
+		if err := requireTopic(ctx, topic, o.to); err != nil {
 			return err
 		}
 		start := kgo.NewOffset().AtEnd()
@@ -112,7 +113,7 @@ func consume(ctx context.Context, out io.Writer, topic string, o consumeOptions)
 		}
 		opts = append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: starts}))
 	}
-	cl, err := kafkaClient(o.addr, opts...)
+	cl, err := kafkaClient(o.to, opts...)
 	if err != nil {
 		return err
 	}
@@ -122,8 +123,8 @@ func consume(ctx context.Context, out io.Writer, topic string, o consumeOptions)
 	return errors.Join(err, w.Flush())
 }
 
-func requireTopic(ctx context.Context, topic, addr string) error {
-	return withAdmin(ctx, addr, func(ctx context.Context, a *kadm.Client) error {
+func requireTopic(ctx context.Context, topic string, to cluster) error {
+	return withAdmin(ctx, to, func(ctx context.Context, a *kadm.Client) error {
 		topics, err := a.ListTopics(ctx, topic)
 		if err != nil {
 			return err

@@ -32,7 +32,7 @@ func (e consumeEnds) pass(r *kgo.Record) (behind bool) {
 // where it ends: at the last stable offset, or the high watermark.
 func consumeRange(ctx context.Context, topic string, o consumeOptions, ends *consumeEnds) (map[int32]kgo.Offset, error) {
 	starts := map[int32]kgo.Offset{}
-	err := withAdmin(ctx, o.addr, func(ctx context.Context, a *kadm.Client) error {
+	err := withAdmin(ctx, o.to, func(ctx context.Context, a *kadm.Client) error {
 		topics, err := a.ListTopics(ctx, topic)
 		if err != nil {
 			return err

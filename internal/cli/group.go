@@ -14,14 +14,14 @@ import (
 )
 
 func newGroup(Stdio) *cobra.Command {
-	var addr string
+	var to cluster
 	c := &cobra.Command{
 		Use: "group", Short: "List, describe, reset and delete consumer groups",
 		Example: "  millrace group list\n  millrace group describe billing\n  millrace group reset-offsets billing --topic orders --to earliest --dry-run\n  millrace group delete billing",
 		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
 	}
-	bootstrapFlag(c, &addr)
-	c.AddCommand(newGroupList(&addr), newGroupDescribe(&addr), newGroupReset(&addr), newGroupDelete(&addr), newGroupDeleteOffsets(&addr))
+	clusterFlags(c, &to)
+	c.AddCommand(newGroupList(&to), newGroupDescribe(&to), newGroupReset(&to), newGroupDelete(&to), newGroupDeleteOffsets(&to))
 	return c
 }
 
@@ -33,7 +33,7 @@ type groupRow struct {
 	Protocol string `json:"protocolType"`
 }
 
-func newGroupList(addr *string) *cobra.Command {
+func newGroupList(to *cluster) *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use: "list", Short: "List consumer groups", Args: noArgs,
@@ -42,7 +42,7 @@ func newGroupList(addr *string) *cobra.Command {
 			if err := checkOutput(format); err != nil {
 				return err
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				groups, err := a.ListGroups(ctx)
 				if err != nil {
 					return err
@@ -90,7 +90,7 @@ type groupDescription struct {
 	Partitions []lagRow `json:"partitions"`
 }
 
-func newGroupDescribe(addr *string) *cobra.Command {
+func newGroupDescribe(to *cluster) *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use: "describe GROUP", Short: "Show a group's members, offsets and lag", Args: exactArgs("GROUP"),
@@ -99,7 +99,7 @@ func newGroupDescribe(addr *string) *cobra.Command {
 			if err := checkOutput(format); err != nil {
 				return err
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				d, err := describeGroup(ctx, a, args[0])
 				if err != nil {
 					return err
@@ -115,7 +115,7 @@ func newGroupDescribe(addr *string) *cobra.Command {
 		},
 	}
 	outputFlag(c, &format)
-	c.ValidArgsFunction = completeNames(addr, groupNames)
+	c.ValidArgsFunction = completeNames(to, groupNames)
 	return c
 }
 
@@ -239,18 +239,18 @@ func groupLag(ctx context.Context, a *kadm.Client, name string, owners map[topic
 	return list, nil
 }
 
-func newGroupDelete(addr *string) *cobra.Command {
+func newGroupDelete(to *cluster) *cobra.Command {
 	c := &cobra.Command{
 		Use: "delete GROUP", Short: "Delete a group without members and its offsets", Args: exactArgs("GROUP"),
 		Example: "  millrace group delete billing",
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				_, err := a.DeleteGroup(ctx, args[0])
 				return groupError("delete", args[0], err)
 			})
 		},
 	}
-	c.ValidArgsFunction = completeNames(addr, groupNames)
+	c.ValidArgsFunction = completeNames(to, groupNames)
 	return c
 }
 
@@ -271,7 +271,7 @@ func groupError(action, name string, err error) error {
 	return fmt.Errorf("%s group %s: %w", action, name, err)
 }
 
-func newGroupDeleteOffsets(addr *string) *cobra.Command {
+func newGroupDeleteOffsets(to *cluster) *cobra.Command {
 	var topic string
 	c := &cobra.Command{
 		Use: "delete-offsets GROUP", Short: "Forget a group's offsets of a topic", Args: exactArgs("GROUP"),
@@ -280,7 +280,7 @@ func newGroupDeleteOffsets(addr *string) *cobra.Command {
 			if topic == "" {
 				return errors.New("--topic is missing: which topic's offsets shall go?")
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				topics, err := a.ListTopics(ctx, topic)
 				if err != nil {
 					return err
@@ -301,6 +301,6 @@ func newGroupDeleteOffsets(addr *string) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&topic, "topic", "", "topic")
-	c.ValidArgsFunction = completeNames(addr, groupNames)
+	c.ValidArgsFunction = completeNames(to, groupNames)
 	return c
 }

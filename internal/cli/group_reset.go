@@ -29,7 +29,7 @@ type resetRow struct {
 	To        int64  `json:"to"`
 }
 
-func newGroupReset(addr *string) *cobra.Command {
+func newGroupReset(to *cluster) *cobra.Command {
 	var o resetOptions
 	c := &cobra.Command{
 		Use: "reset-offsets GROUP", Short: "Move a group's offsets", Args: exactArgs("GROUP"),
@@ -46,7 +46,7 @@ its nearest end. --dry-run shows what would be done and does nothing.`,
 			if err != nil {
 				return err
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				rows, err := resetOffsets(ctx, a, args[0], o, target)
 				if err != nil {
 					return err
@@ -67,7 +67,7 @@ its nearest end. --dry-run shows what would be done and does nothing.`,
 	c.Flags().StringVar(&o.to, "to", "", "earliest, latest, current, OFFSET, +N, -N, a time or a duration back from now")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be done")
 	outputFlag(c, &o.format)
-	c.ValidArgsFunction = completeNames(addr, groupNames)
+	c.ValidArgsFunction = completeNames(to, groupNames)
 	return c
 }
 

@@ -33,11 +33,12 @@ const (
 const maxLineBytes = 16 << 20
 
 type produceOptions struct {
-	addr, file, keyField, timestampField string
-	separator, codec, null               string
-	headers                              []string
-	partition                            int32
-	create, raw                          bool
+	to                             cluster
+	file, keyField, timestampField string
+	separator, codec, null         string
+	headers                        []string
+	partition                      int32
+	create, raw                    bool
 }
 
 func newProduce(std Stdio) *cobra.Command {
@@ -60,7 +61,7 @@ every Kafka client would choose.`,
 			return produce(c.Context(), std, args[0], o)
 		},
 	}
-	bootstrapFlag(c, &o.addr)
+	clusterFlags(c, &o.to)
 	c.Flags().StringVar(&o.file, "file", "", "file to read, standard input by default")
 	c.Flags().StringVar(&o.keyField, "key-field", "", "field whose text becomes the key; it stays in the value")
 	c.Flags().StringVar(&o.timestampField, "timestamp-field", "", "field that holds the record's timestamp in ms")
@@ -71,7 +72,7 @@ every Kafka client would choose.`,
 	c.Flags().StringArrayVar(&o.headers, "header", nil, "header `name=value` for every record, may be repeated")
 	c.Flags().Int32Var(&o.partition, "partition", 0, "partition for every record; default: by key")
 	c.Flags().StringVar(&o.codec, "compression", "none", "none, gzip, snappy, lz4 or zstd")
-	c.ValidArgsFunction = completeNames(&o.addr, topicNames)
+	c.ValidArgsFunction = completeNames(&o.to, topicNames)
 	return c
 }
 
@@ -99,7 +100,7 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 	if o.partition != anyPartition {
 		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	}
-	cl, err := kafkaClient(o.addr, opts...)
+	cl, err := kafkaClient(o.to, opts...)
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return unreachable(o.addr, err)
+		return unreachable(o.to, err)
 	}
 	p.progress.done()
 	fmt.Fprintf(std.Err, "%d records written to %s\n", p.records, topic)
@@ -126,7 +127,7 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 // prepareTopic makes sure that the topic exists: a typing error must not create
 // one.
 func prepareTopic(ctx context.Context, topic string, o produceOptions) error {
-	return withAdmin(ctx, o.addr, func(ctx context.Context, a *kadm.Client) error {
+	return withAdmin(ctx, o.to, func(ctx context.Context, a *kadm.Client) error {
 		topics, err := a.ListTopics(ctx, topic)
 		if err != nil {
 			return err

@@ -8,11 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/executor/format/registry"
@@ -26,6 +26,7 @@ const stopTimeout = 10 * time.Second
 type serverOptions struct {
 	data, http, kafka, bootstrap, config, service, registry string
 	stateMemory                                             int64
+	security                                                securityOptions
 }
 
 func newServer(std Stdio) *cobra.Command {
@@ -34,18 +35,22 @@ func newServer(std Stdio) *cobra.Command {
 		Use: "server", Short: "Serve HTTP and the Kafka protocol", Args: noArgs,
 		Long: `Serve statements over HTTP and topics over the Kafka protocol until SIGTERM or an
 interrupt. When both listeners answer, one line says where: ready http=... kafka=...`,
-		Example: "  millrace server --data /var/lib/millrace\n  millrace server --http 127.0.0.1:0 --kafka 127.0.0.1:0",
+		Example: "  millrace server --data /var/lib/millrace\n  millrace server --http 127.0.0.1:0 --kafka 127.0.0.1:0\n" +
+			"  millrace server --listener SASL_SSL://0.0.0.0:9092@kafka.example.com:9092 --tls-cert server.pem --bootstrap-user admin --bootstrap-password-file password",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := readConfig(c, o.config); err != nil {
 				return err
 			}
 			if o.bootstrap != "" {
-				for _, name := range []string{"data", "kafka"} {
+				for _, name := range []string{"data", "kafka", "listener", "bootstrap-user", "authorize"} {
 					if c.Flags().Changed(name) {
 						return fmt.Errorf("--%s has no meaning with --bootstrap: the cluster holds the topics and answers Kafka clients", name)
 					}
 				}
 				fmt.Fprintln(std.Err, "experimental: running over the Kafka cluster at "+o.bootstrap+"; one server per service ID")
+			}
+			if len(o.security.listeners) > 0 && c.Flags().Changed("kafka") {
+				return errors.New("--kafka has no meaning with --listener: add --listener PLAINTEXT://" + o.kafka)
 			}
 			return runServer(c.Context(), std, o)
 		},
@@ -56,6 +61,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	c.Flags().StringVar(&o.bootstrap, "bootstrap", "", "run over an external Kafka cluster (experimental): HOST:PORT,...")
 	c.Flags().StringVar(&o.service, "service-id", engine.DefaultServiceID, "name that internal topics and consumer groups carry")
 	addRegistryFlag(c, &o.registry)
+	addSecurityFlags(c, &o.security)
 	c.Flags().Int64Var(&o.stateMemory, "state-memory-bytes", executor.DefaultStateMemory, "state that queries keep in memory; more is read from disk")
 	c.Flags().StringVar(&o.config, "config", "", "file of flag=value lines; flags on the command line win")
 	return c
@@ -98,28 +104,66 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 	if cfg.SchemaRegistry, err = readRegistryURL(o.registry); err != nil {
 		return nil, err
 	}
+	listeners, err := o.security.parse(o.kafka)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.security.configure(&cfg.Broker, listeners); err != nil {
+		return nil, err
+	}
 	e, err := openEngine(cfg)
 	if err != nil {
 		return nil, err
 	}
-	httpListener, err := listen(o.http, anyPort)
-	if err != nil {
-		return nil, errors.Join(err, e.Close(context.Background()))
-	}
-	if o.bootstrap != "" { // Kafka clients go to the cluster itself
-		return newNode(e, httpListener, o.bootstrap, logger), nil
-	}
-	kafkaListener, err := listen(o.kafka, anyPort)
-	if err != nil {
-		return nil, errors.Join(err, httpListener.Close(), e.Close(context.Background()))
-	}
-	n := newNode(e, httpListener, kafkaListener.Addr().String(), logger)
-	go func() { // ends with n.close
-		if err := e.Serve(kafkaListener); err != nil {
-			n.failed <- fmt.Errorf("Kafka listener: %w", err)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close(context.Background()))
 		}
 	}()
+	httpListener, err := openListener(o.http, anyPort)
+	if err != nil {
+		return nil, err
+	}
+	if o.bootstrap != "" { // Kafka clients go to the cluster itself
+		n := newNode(e, httpListener, o.bootstrap, logger)
+		n.serveHTTP(httpListener)
+		return n, nil
+	}
+	if err := o.security.firstUser(e); err != nil {
+		return nil, errors.Join(err, httpListener.Close())
+	}
+	open, addrs, err := openListeners(listeners, anyPort)
+	if err != nil {
+		return nil, errors.Join(err, httpListener.Close())
+	}
+	for i := range open {
+		// All are checked before one is served.
+		if err := e.CheckListener(open[i], listeners[i].cfg); err != nil {
+			for _, l := range open {
+				err = errors.Join(err, l.Close())
+			}
+			return nil, errors.Join(insecure(err), httpListener.Close())
+		}
+	}
+	n := newNode(e, httpListener, addrs, logger)
+	n.failed = make(chan error, len(open)+1)
+	for i := range open {
+		go func() { // ends with n.close
+			if err := e.ServeListener(open[i], listeners[i].cfg); err != nil {
+				n.failed <- fmt.Errorf("Kafka listener %s: %w", listeners[i].cfg.Name, err)
+			}
+		}()
+	}
+	n.serveHTTP(httpListener)
 	return n, nil
+}
+
+// insecure says which flags help when a listener would let in everybody.
+func insecure(err error) error {
+	if errors.Is(err, broker.ErrInsecure) {
+		return fmt.Errorf("%w, or give --allow-insecure-listener", err)
+	}
+	return err
 }
 
 // openEngine opens the engine and says what to do when its data directory is
@@ -132,29 +176,18 @@ func openEngine(cfg engine.Config) (*engine.Engine, error) {
 	return e, err
 }
 
-// newNode starts the HTTP listener.
+// newNode makes a node whose HTTP listener does not answer yet.
 func newNode(e *engine.Engine, httpListener net.Listener, kafkaAddr string, logger *slog.Logger) *node {
-	n := &node{engine: e, http: server.New(e, logger), httpAddr: httpListener.Addr().String(), kafkaAddr: kafkaAddr, failed: make(chan error, 2)}
+	return &node{engine: e, http: server.New(e, logger), httpAddr: httpListener.Addr().String(), kafkaAddr: kafkaAddr, failed: make(chan error, 1)}
+}
+
+// serveHTTP starts the HTTP listener.
+func (n *node) serveHTTP(l net.Listener) {
 	go func() { // ends with n.close
-		if err := n.http.Serve(httpListener); err != nil {
+		if err := n.http.Serve(l); err != nil {
 			n.failed <- fmt.Errorf("HTTP listener: %w", err)
 		}
 	}()
-	return n
-}
-
-// listen opens a listener. A port in use is an error that says what to do, or,
-// with anyPort, replaced by a free one.
-func listen(addr string, anyPort bool) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		host, _, splitErr := net.SplitHostPort(addr)
-		if anyPort && splitErr == nil {
-			return net.Listen("tcp", net.JoinHostPort(host, "0"))
-		}
-		return nil, fmt.Errorf("%s is in use by another process: give another address, port 0 for a free one", addr)
-	}
-	return l, err
 }
 
 func (n *node) close() error {

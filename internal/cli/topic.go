@@ -16,34 +16,37 @@ import (
 	"github.com/millrace/millrace/sql"
 )
 
-// bootstrapFlag adds --bootstrap.
-func bootstrapFlag(c *cobra.Command, addr *string) {
-	c.PersistentFlags().StringVar(addr, "bootstrap", DefaultKafkaAddr, "addresses of the Kafka listener: HOST:PORT,...")
-}
-
 // kafkaClient returns an ordinary Kafka client.
-func kafkaClient(addr string, opts ...kgo.Opt) (*kgo.Client, error) {
-	opts = append(opts, kgo.SeedBrokers(strings.Split(addr, ",")...), kgo.ClientID("millrace-cli"))
-	return kgo.NewClient(opts...)
+func kafkaClient(to cluster, opts ...kgo.Opt) (*kgo.Client, error) {
+	own, err := to.options()
+	if err != nil {
+		return nil, err
+	}
+	return kgo.NewClient(append(opts, own...)...)
 }
 
 // unreachable turns a connection error into one that says what to do.
-func unreachable(addr string, err error) error {
-	if err != nil && strings.Contains(err.Error(), "unable to dial") {
-		return fmt.Errorf("no Kafka listener answers at %s: start one with `millrace server`, or give --bootstrap", addr)
+func unreachable(to cluster, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return fmt.Errorf("%s does not let %s in: wrong password, unknown user, or --sasl-mechanism %s is not the user's", to.addr, to.user, to.mechanism)
+	case strings.Contains(err.Error(), "unable to dial"):
+		return fmt.Errorf("no Kafka listener answers at %s: start one with `millrace server`, or give --bootstrap", to.addr)
 	}
 	return err
 }
 
 func newTopic(Stdio) *cobra.Command {
-	var addr string
+	var to cluster
 	c := &cobra.Command{
 		Use: "topic", Short: "Create, list, describe, alter and delete topics",
 		Example: "  millrace topic create orders --partitions 4\n  millrace topic list\n  millrace topic describe orders\n  millrace topic alter orders --partitions 8 --set retention.ms=86400000\n  millrace topic delete orders",
 		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
 	}
-	bootstrapFlag(c, &addr)
-	c.AddCommand(newTopicCreate(&addr), newTopicList(&addr), newTopicDescribe(&addr), newTopicAlter(&addr), newTopicDeleteRecords(&addr), newTopicDelete(&addr))
+	clusterFlags(c, &to)
+	c.AddCommand(newTopicCreate(&to), newTopicList(&to), newTopicDescribe(&to), newTopicAlter(&to), newTopicDeleteRecords(&to), newTopicDelete(&to))
 	return c
 }
 
@@ -64,7 +67,7 @@ func needSubcommand(c *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q for %q: expected one of %s (%s --help)", args[0], c.CommandPath(), strings.Join(names, ", "), c.CommandPath())
 }
 
-func newTopicCreate(addr *string) *cobra.Command {
+func newTopicCreate(to *cluster) *cobra.Command {
 	var partitions int32
 	var configs []string
 	var ifNotExists bool
@@ -80,7 +83,7 @@ func newTopicCreate(addr *string) *cobra.Command {
 				}
 				set[k] = &v
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				r, err := a.CreateTopic(ctx, partitions, -1, set, args[0])
 				if errors.Is(err, kerr.TopicAlreadyExists) && ifNotExists {
 					return nil
@@ -119,13 +122,13 @@ func missingTopic(topic string) error {
 	return fmt.Errorf("topic %s does not exist: `millrace topic list` shows those that do", topic)
 }
 
-func withAdmin(ctx context.Context, addr string, f func(context.Context, *kadm.Client) error) error {
-	cl, err := kafkaClient(addr, kgo.RequestRetries(3), kgo.RetryTimeout(clientTimeout))
+func withAdmin(ctx context.Context, to cluster, f func(context.Context, *kadm.Client) error) error {
+	cl, err := kafkaClient(to, kgo.RequestRetries(3), kgo.RetryTimeout(clientTimeout))
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	return unreachable(addr, f(ctx, kadm.NewClient(cl)))
+	return unreachable(to, f(ctx, kadm.NewClient(cl)))
 }
 
 // topicRow is a topic as `topic list --output json` prints it.
@@ -136,7 +139,7 @@ type topicRow struct {
 	Internal   bool   `json:"internal"`
 }
 
-func newTopicList(addr *string) *cobra.Command {
+func newTopicList(to *cluster) *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use: "list", Short: "List topics, one per line", Args: noArgs,
@@ -147,7 +150,7 @@ func newTopicList(addr *string) *cobra.Command {
 					return fmt.Errorf("%w or names", err)
 				}
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				topics, err := a.ListTopics(ctx)
 				if err != nil {
 					return err
@@ -172,7 +175,7 @@ func newTopicList(addr *string) *cobra.Command {
 	return c
 }
 
-func newTopicDescribe(addr *string) *cobra.Command {
+func newTopicDescribe(to *cluster) *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use: "describe NAME", Short: "Show partitions, offsets and configuration of a topic", Args: exactArgs("NAME"),
@@ -181,13 +184,13 @@ func newTopicDescribe(addr *string) *cobra.Command {
 			if err := checkOutput(format); err != nil {
 				return err
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				return describeTopic(ctx, c, a, args[0], format)
 			})
 		},
 	}
 	outputFlag(c, &format)
-	c.ValidArgsFunction = completeNames(addr, topicNames)
+	c.ValidArgsFunction = completeNames(to, topicNames)
 	return c
 }
 
@@ -254,7 +257,7 @@ func describeTopic(ctx context.Context, c *cobra.Command, a *kadm.Client, name, 
 	return w.Flush()
 }
 
-func newTopicAlter(addr *string) *cobra.Command {
+func newTopicAlter(to *cluster) *cobra.Command {
 	var partitions int
 	var set, remove []string
 	var dryRun bool
@@ -265,7 +268,7 @@ func newTopicAlter(addr *string) *cobra.Command {
 			if partitions == 0 && len(set)+len(remove) == 0 {
 				return errors.New("nothing to change: give --partitions N, --set key=value or --delete key")
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				if len(set)+len(remove) > 0 {
 					if err := alterTopicConfigs(ctx, a, args[0], set, remove, dryRun); err != nil {
 						return err
@@ -282,7 +285,7 @@ func newTopicAlter(addr *string) *cobra.Command {
 	c.Flags().StringArrayVar(&set, "set", nil, "configuration `key=value`, may be repeated")
 	c.Flags().StringArrayVar(&remove, "delete", nil, "configuration `key` that falls back to its default, may be repeated")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
-	c.ValidArgsFunction = completeNames(addr, topicNames)
+	c.ValidArgsFunction = completeNames(to, topicNames)
 	return c
 }
 
@@ -308,7 +311,7 @@ func growTopic(ctx context.Context, a *kadm.Client, topic string, partitions int
 	return nil
 }
 
-func newTopicDeleteRecords(addr *string) *cobra.Command {
+func newTopicDeleteRecords(to *cluster) *cobra.Command {
 	var partition int32
 	var before int64
 	c := &cobra.Command{
@@ -318,7 +321,7 @@ func newTopicDeleteRecords(addr *string) *cobra.Command {
 			if !c.Flags().Changed("partition") || !c.Flags().Changed("before") {
 				return errors.New("--partition and --before are needed: records are gone for ever")
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				if topics, err := a.ListTopics(ctx, args[0]); err != nil || topics[args[0]].Err != nil {
 					return errors.Join(err, topicError("delete records of", args[0], topics[args[0]].Err, ""))
 				}
@@ -342,16 +345,16 @@ func newTopicDeleteRecords(addr *string) *cobra.Command {
 	}
 	c.Flags().Int32Var(&partition, "partition", 0, "partition")
 	c.Flags().Int64Var(&before, "before", 0, "first offset that stays; -1 deletes everything")
-	c.ValidArgsFunction = completeNames(addr, topicNames)
+	c.ValidArgsFunction = completeNames(to, topicNames)
 	return c
 }
 
-func newTopicDelete(addr *string) *cobra.Command {
+func newTopicDelete(to *cluster) *cobra.Command {
 	c := &cobra.Command{
 		Use: "delete NAME", Short: "Delete a topic and its records", Args: exactArgs("NAME"),
 		Example: "  millrace topic delete orders",
 		RunE: func(c *cobra.Command, args []string) error {
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				r, err := a.DeleteTopic(ctx, args[0])
 				if err != nil {
 					return topicError("delete", args[0], err, r.ErrMessage)
@@ -360,6 +363,6 @@ func newTopicDelete(addr *string) *cobra.Command {
 			})
 		},
 	}
-	c.ValidArgsFunction = completeNames(addr, topicNames)
+	c.ValidArgsFunction = completeNames(to, topicNames)
 	return c
 }

@@ -14,14 +14,14 @@ import (
 )
 
 func newTransaction(Stdio) *cobra.Command {
-	var addr string
+	var to cluster
 	c := &cobra.Command{
 		Use: "transaction", Short: "List, describe and abort transactions",
 		Example: "  millrace transaction list --state Ongoing\n  millrace transaction describe billing-1\n  millrace transaction producers orders\n  millrace transaction abort orders --partition 0 --producer-id 7",
 		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
 	}
-	bootstrapFlag(c, &addr)
-	c.AddCommand(newTransactionList(&addr), newTransactionDescribe(&addr), newTransactionProducers(&addr), newTransactionAbort(&addr))
+	clusterFlags(c, &to)
+	c.AddCommand(newTransactionList(&to), newTransactionDescribe(&to), newTransactionProducers(&to), newTransactionAbort(&to))
 	return c
 }
 
@@ -32,7 +32,7 @@ type transactionRow struct {
 	State      string `json:"state"`
 }
 
-func newTransactionList(addr *string) *cobra.Command {
+func newTransactionList(to *cluster) *cobra.Command {
 	var format string
 	var states []string
 	c := &cobra.Command{
@@ -42,7 +42,7 @@ func newTransactionList(addr *string) *cobra.Command {
 			if err := checkOutput(format); err != nil {
 				return err
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				list, err := a.ListTransactions(ctx, nil, states)
 				if err != nil {
 					return err
@@ -73,7 +73,7 @@ type transactionDescription struct {
 	Partitions []string `json:"partitions"`
 }
 
-func newTransactionDescribe(addr *string) *cobra.Command {
+func newTransactionDescribe(to *cluster) *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use: "describe ID", Short: "Show a transactional id", Args: exactArgs("ID"),
@@ -82,7 +82,7 @@ func newTransactionDescribe(addr *string) *cobra.Command {
 			if err := checkOutput(format); err != nil {
 				return err
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				list, err := a.DescribeTransactions(ctx, args[0])
 				if err != nil {
 					return err
@@ -123,7 +123,7 @@ type producerRow struct {
 	TxnStart     *int64 `json:"transactionStartOffset"`
 }
 
-func newTransactionProducers(addr *string) *cobra.Command {
+func newTransactionProducers(to *cluster) *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use: "producers TOPIC", Short: "Show the producers that a topic's partitions remember", Args: exactArgs("TOPIC"),
@@ -132,7 +132,7 @@ func newTransactionProducers(addr *string) *cobra.Command {
 			if err := checkOutput(format); err != nil {
 				return err
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				producers, err := topicProducers(ctx, a, args[0])
 				if err != nil {
 					return err
@@ -152,7 +152,7 @@ func newTransactionProducers(addr *string) *cobra.Command {
 		},
 	}
 	outputFlag(c, &format)
-	c.ValidArgsFunction = completeNames(addr, topicNames)
+	c.ValidArgsFunction = completeNames(to, topicNames)
 	return c
 }
 
@@ -172,7 +172,7 @@ func topicProducers(ctx context.Context, a *kadm.Client, topic string) ([]kadm.D
 	return described.SortedProducers(), nil
 }
 
-func newTransactionAbort(addr *string) *cobra.Command {
+func newTransactionAbort(to *cluster) *cobra.Command {
 	var partition int32
 	var producerID int64
 	c := &cobra.Command{
@@ -185,7 +185,7 @@ stable offset of the partition, and readers of committed records with it.
 			if !c.Flags().Changed("partition") || !c.Flags().Changed("producer-id") {
 				return errors.New("--partition and --producer-id are needed: `millrace transaction producers TOPIC` shows them")
 			}
-			return withAdmin(c.Context(), *addr, func(ctx context.Context, a *kadm.Client) error {
+			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				producers, err := topicProducers(ctx, a, args[0])
 				if err != nil {
 					return err

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+// passwordEnv is where a command looks for a password that no file is given for.
+// A password is never a flag: other users see command lines.
+const passwordEnv = "MILLRACE_PASSWORD"
+
+// cluster is where a command's Kafka client connects and who it is there.
+type cluster struct {
+	addr                          string
+	mechanism, user, passwordFile string
+	tls                           bool
+	ca, cert, key                 string
+}
+
+// clusterFlags adds the flags of commands that are Kafka clients.
+func clusterFlags(c *cobra.Command, to *cluster) {
+	f := c.PersistentFlags()
+	f.StringVar(&to.addr, "bootstrap", DefaultKafkaAddr, "addresses of the Kafka listener: HOST:PORT,...")
+	f.StringVar(&to.user, "user", "", "log in as this user; the password comes from --password-file or "+passwordEnv)
+	f.StringVar(&to.passwordFile, "password-file", "", "file with the password")
+	f.StringVar(&to.mechanism, "sasl-mechanism", "SCRAM-SHA-512", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+	f.BoolVar(&to.tls, "tls", false, "use TLS with the system's authorities")
+	f.StringVar(&to.ca, "tls-ca", "", "PEM `file` of the authorities to trust; implies --tls")
+	f.StringVar(&to.cert, "tls-cert", "", "PEM `file` of the client's certificate; implies --tls")
+	f.StringVar(&to.key, "tls-key", "", "PEM `file` of the certificate's key, default: in --tls-cert")
+}
+
+// readPassword returns the password of a file, or of the environment when there
+// is none.
+func readPassword(file, env string) (string, error) {
+	if file == "" {
+		password := os.Getenv(env)
+		if password == "" {
+			return "", fmt.Errorf("no password: give a password file or set %s", env)
+		}
+		return password, nil
+	}
+	text, err := readFile(file)
+	if err != nil {
+		return "", err
+	}
+	if text = strings.TrimRight(text, "\r\n"); text == "" {
+		return "", fmt.Errorf("%s is empty: expected a password", file)
+	}
+	return text, nil
+}
+
+// options returns what a client needs to connect and log in.
+func (to cluster) options() ([]kgo.Opt, error) {
+	opts := []kgo.Opt{kgo.SeedBrokers(strings.Split(to.addr, ",")...), kgo.ClientID("millrace-cli")}
+	if to.tls || to.ca != "" || to.cert != "" {
+		cfg, err := to.tlsConfig()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, kgo.DialTLSConfig(cfg))
+	}
+	if to.user == "" {
+		return opts, nil
+	}
+	password, err := readPassword(to.passwordFile, passwordEnv)
+	if err != nil {
+		return nil, err
+	}
+	switch to.mechanism {
+	case "PLAIN":
+		return append(opts, kgo.SASL(plain.Auth{User: to.user, Pass: password}.AsMechanism())), nil
+	case "SCRAM-SHA-256":
+		return append(opts, kgo.SASL(scram.Auth{User: to.user, Pass: password}.AsSha256Mechanism())), nil
+	case "SCRAM-SHA-512":
+		return append(opts, kgo.SASL(scram.Auth{User: to.user, Pass: password}.AsSha512Mechanism())), nil
+	}
+	return nil, fmt.Errorf("--sasl-mechanism %s: expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", to.mechanism)
+}
+
+func (to cluster) tlsConfig() (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if to.ca != "" {
+		text, err := readFile(to.ca)
+		if err != nil {
+			return nil, err
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM([]byte(text)) {
+			return nil, fmt.Errorf("--tls-ca %s has no certificate", to.ca)
+		}
+	}
+	if to.cert == "" {
+		return cfg, nil
+	}
+	key := to.key
+	if key == "" {
+		key = to.cert
+	}
+	pair, err := tls.LoadX509KeyPair(to.cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert: %w", err)
+	}
+	cfg.Certificates = []tls.Certificate{pair}
+	return cfg, nil
+}
