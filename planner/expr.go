@@ -230,8 +230,22 @@ func (r *resolver) call(e *sql.Call) *plan.Expr {
 		if c := resolved.Casts[i]; c.Kind != types.KindNull {
 			args[i] = castTo(args[i], c)
 		}
+		if v := argExprs[i].Literal; v != nil && !v.IsNull() && i < len(e.Args) {
+			checkPattern(resolved.Overload.ParamOf(i, len(args)).Pattern, *v, e.Args[i].Pos())
+		}
 	}
 	return &plan.Expr{Op: plan.OpCall, Type: resolved.Result, Name: resolved.Overload.ID, Args: args}
+}
+
+// checkPattern refuses a constant that is no pattern of its kind: every row would
+// fail.
+func checkPattern(kind function.PatternKind, v types.Value, span sql.Span) {
+	if kind == function.NoPattern {
+		return
+	}
+	if err := kind.Check(v.Str()); err != nil {
+		failHint(sql.CodeArguments, span, kind.Hint(), "%v", err)
+	}
 }
 
 // checkNesting refuses functions where their class is not legal.
