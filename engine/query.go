@@ -71,6 +71,8 @@ type pushRows struct {
 
 func (p *pushRows) next(ctx context.Context) ([]executor.Row, error) { return p.push.Next(ctx) }
 
+func (p *pushRows) problems() []executor.Problem { return p.push.Problems() }
+
 func (p *pushRows) close() {
 	p.once.Do(func() {
 		p.engine.pushes.remove(p)
@@ -156,10 +158,11 @@ func (s *Session) pull(ctx context.Context, cat *catalog.Catalog, id, source str
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	rows := &pullRows{rows: make(chan executor.Row, pullBufferRows), failed: make(chan error, 1), cancel: cancel}
+	problems := s.engine.exec.NewProblems(id)
+	rows := &pullRows{seen: problems, rows: make(chan executor.Row, pullBufferRows), failed: make(chan error, 1), cancel: cancel}
 	go func() { // ends with the query, or by close through ctx
 		defer close(rows.rows)
-		err := s.engine.exec.Pull(ctx, p, executor.PullOptions{}, func(r executor.Row) error {
+		err := s.engine.exec.Pull(ctx, p, executor.PullOptions{Problems: problems}, func(r executor.Row) error {
 			select {
 			case rows.rows <- r:
 				return nil
@@ -179,7 +182,10 @@ type pullRows struct {
 	rows   chan executor.Row
 	failed chan error
 	cancel context.CancelFunc
+	seen   *executor.Problems
 }
+
+func (p *pullRows) problems() []executor.Problem { return p.seen.List() }
 
 func (p *pullRows) next(ctx context.Context) ([]executor.Row, error) {
 	select {

@@ -195,6 +195,7 @@ func (o *Output) rows(ctx context.Context, r *engine.Rows) error {
 		fmt.Fprintln(o.Err, r.Hint)
 	}
 	count := 0
+	warned := map[string]int64{}
 	for {
 		list, err := r.Next(ctx)
 		switch {
@@ -203,6 +204,7 @@ func (o *Output) rows(ctx context.Context, r *engine.Rows) error {
 			if endErr := w.end(); endErr != nil {
 				return endErr
 			}
+			o.warn(r, warned, true)
 			if !o.Quiet {
 				fmt.Fprintln(o.Err, summary(count, r.Push, errors.Is(err, io.EOF)))
 			}
@@ -214,6 +216,32 @@ func (o *Output) rows(ctx context.Context, r *engine.Rows) error {
 		if err := w.write(list); err != nil {
 			return err
 		}
+		if r.Push {
+			o.warn(r, warned, false)
+		}
+	}
+}
+
+// warn tells of records that went wrong: each problem once as it comes, and at the
+// end with the number of its records. warned holds what was told.
+func (o *Output) warn(r *engine.Rows, warned map[string]int64, end bool) {
+	if o.Quiet {
+		return
+	}
+	told := false
+	for _, p := range r.Problems() {
+		switch n := warned[p.Text()]; {
+		case end && n != p.Records:
+			fmt.Fprintln(o.Err, "warning: "+p.String())
+		case !end && n == 0:
+			fmt.Fprintln(o.Err, "warning: "+p.Text())
+		default:
+			continue
+		}
+		warned[p.Text()], told = max(p.Records, 1), true
+	}
+	if told && end {
+		fmt.Fprintf(o.Err, "The records are in %s, under QUERY = '%s'\n", engine.ProcessingLogStream, r.QueryID)
 	}
 }
 

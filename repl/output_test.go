@@ -23,7 +23,7 @@ func rowsOf(columns []types.Column, rows ...executor.Row) *engine.Rows {
 		next := list[0]
 		list = list[1:]
 		return next, nil
-	}, func() {})
+	}, func() []executor.Problem { return nil }, func() {})
 }
 
 func write(t *testing.T, format Format, width int, result engine.Result) (out, messages string) {
