@@ -28,6 +28,8 @@ type (
 		Terminated string
 		// Warning says that nothing needed to be done.
 		Warning bool
+		// Warnings are what the user should know of what was done.
+		Warnings []string
 	}
 
 	// SourceList is SHOW STREAMS and SHOW TABLES.

@@ -156,6 +156,9 @@ func (w *world) exec(ctx context.Context, text string) (string, error) {
 			if r.Warning {
 				fmt.Fprintln(&b, "warning: "+r.Msg)
 			}
+			for _, text := range r.Warnings {
+				fmt.Fprintln(&b, "warning: "+text)
+			}
 		case *Assertion:
 			fmt.Fprintln(&b, r)
 		case *QueryList:

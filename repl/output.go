@@ -54,6 +54,11 @@ func (o *Output) Write(ctx context.Context, result engine.Result) error {
 		if r.Msg != "" && !o.Quiet {
 			fmt.Fprintln(o.Err, r.Msg)
 		}
+		for _, w := range r.Warnings {
+			if !o.Quiet {
+				fmt.Fprintln(o.Err, "warning: "+w)
+			}
+		}
 		return nil
 	case *engine.Assertion:
 		if !o.Quiet {

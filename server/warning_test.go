@@ -1,10 +1,14 @@
 package server
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/engine"
 )
 
 // TestWarnings shows where a query tells of records that went wrong: behind the
@@ -48,5 +52,26 @@ func TestWarnings(t *testing.T) {
 	defer resp.Body.Close()
 	if b, err := io.ReadAll(resp.Body); err != nil || strings.Contains(string(b), "warning") || len(resp.Trailer) > 0 {
 		t.Errorf("%v %s %v", err, b, resp.Trailer)
+	}
+}
+
+// TestWarningsOfCreate shows that a declaration that does not fit its registered
+// schema says so in the list that ksqlDB's entities have for that.
+func TestWarningsOfCreate(t *testing.T) {
+	s := start(t)
+	s.ksql("CREATE STREAM a (x INT) WITH (KAFKA_TOPIC='t', VALUE_FORMAT='AVRO', PARTITIONS=1);")
+	entities := s.ksql("CREATE SOURCE STREAM b (x INT, y INT) WITH (KAFKA_TOPIC='t', VALUE_FORMAT='AVRO');")
+	const want = "column Y is not in the registered schema of subject t-value: it is NULL in the records written with that schema"
+	list, _ := entities[0]["warnings"].([]any)
+	if len(list) != 1 || list[0].(map[string]any)["message"] != want {
+		t.Errorf("warnings %v, expected %s", list, want)
+	}
+	text, err := json.Marshal(entities[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := DecodeEntity(text)
+	if done, ok := result.(*engine.Done); err != nil || !ok || !slices.Equal(done.Warnings, []string{want}) {
+		t.Errorf("decoded %v %v", result, err)
 	}
 }
