@@ -23,6 +23,8 @@ type resolver struct {
 	inCase             bool
 	clause             string // for messages: "WHERE clause"
 	lambdas            [][]lambdaParam
+	// nulls are the types of NULL literals that have one from where they are put.
+	nulls map[*sql.Literal]types.Type
 }
 
 type lambdaParam struct {
@@ -37,7 +39,11 @@ func (r *resolver) resolve(e sql.Expr) *plan.Expr {
 		return r.resolve(e.X)
 	case *sql.Literal:
 		v := e.Value
-		return &plan.Expr{Op: plan.OpLiteral, Type: e.Type, Value: &v}
+		t := e.Type
+		if typed, ok := r.nulls[e]; ok {
+			t = typed
+		}
+		return &plan.Expr{Op: plan.OpLiteral, Type: t, Value: &v}
 	case *sql.ColumnRef:
 		return r.columnRef(e)
 	case *sql.Unary:
