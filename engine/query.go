@@ -131,6 +131,27 @@ func (e *Engine) endsPush(stmt sql.Statement) (id string, ok bool) {
 	return "", false
 }
 
+// maxListedPushes bounds how many push queries a message lists.
+const maxListedPushes = 5
+
+// pushesGoOn says which push queries a statement about ALL queries leaves alone: they
+// belong to other clients. It is "" when there are none.
+func (e *Engine) pushesGoOn() string {
+	var ids []string
+	for _, p := range e.pushes.snapshot() {
+		ids = append(ids, p.query.ID)
+	}
+	switch n := len(ids); {
+	case n == 0:
+		return ""
+	case n == 1:
+		return " ALL are the persistent queries: the push query " + ids[0] + " goes on, TERMINATE " + ids[0] + " ends it."
+	case n > maxListedPushes:
+		ids = append(ids[:maxListedPushes], "...")
+	}
+	return " ALL are the persistent queries: these push queries go on, TERMINATE with an id ends one: " + strings.Join(ids, ", ") + "."
+}
+
 // ClosePush ends the push query of an id and reports whether there was one.
 func (e *Engine) ClosePush(id string) bool {
 	for _, p := range e.pushes.snapshot() {

@@ -40,6 +40,11 @@ type Output struct {
 	Format   Format
 	// Width is the terminal's width in columns; 0 means DefaultWidth.
 	Width int
+	// ColumnWidth is how wide every column of a table is drawn; 0 lets the values
+	// and Width decide.
+	ColumnWidth int
+	// Clip cuts values that are too long for their column instead of wrapping them.
+	Clip bool
 	// Interactive says that an interrupt was typed on the line that is written.
 	Interactive bool
 	// Quiet leaves out the messages of statements that change something.
@@ -81,6 +86,8 @@ func (o *Output) width() int {
 	}
 	return DefaultWidth
 }
+
+func (o *Output) layout() layout { return layout{o.width(), o.ColumnWidth, o.Clip} }
 
 // words turns keyFormat into "Key Format".
 func words(name string) string {
@@ -139,7 +146,7 @@ func (o *Output) listing(l *listing) error {
 			}
 		}
 	}
-	text := drawListing(newTable(headings, numeric, rows, o.width()), rows)
+	text := drawListing(newTable(headings, numeric, rows, o.layout()), rows)
 	if l.plain {
 		text = ""
 	}
@@ -246,7 +253,7 @@ func (o *Output) warn(r *engine.Rows, warned map[string]int64, end bool) {
 		warned[p.Text()], told = max(p.Records, 1), true
 	}
 	if told && end {
-		fmt.Fprintf(o.Err, "The records are in %s, under QUERY = '%s'\n", engine.ProcessingLogStream, r.QueryID)
+		fmt.Fprintf(o.Err, "The records: SELECT * FROM %s WHERE `QUERY` = '%s';\n", engine.ProcessingLogStream, r.QueryID)
 	}
 }
 
@@ -418,7 +425,7 @@ func (w *tableRows) start(b *strings.Builder, sample [][]string) {
 	for i, c := range w.columns {
 		names[i], numeric[i] = c.Name, c.Type.Kind.Numeric()
 	}
-	w.table = newTable(names, numeric, sample, w.o.width())
+	w.table = newTable(names, numeric, sample, w.o.layout())
 	b.WriteString(w.table.header())
 }
 
