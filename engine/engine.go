@@ -76,6 +76,7 @@ type Engine struct {
 
 	transient atomic.Int64 // numbers push queries
 	pushes    pushRegistry
+	inserts   insertCache
 }
 
 // Open locks the data directory, recovers the log, replays the command log and
