@@ -240,7 +240,6 @@ func (o *Output) warn(r *engine.Rows, warned map[string]int64, end bool) {
 	if o.Quiet {
 		return
 	}
-	told := false
 	for _, p := range r.Problems() {
 		switch n := warned[p.Text()]; {
 		case end && n != p.Records:
@@ -250,9 +249,9 @@ func (o *Output) warn(r *engine.Rows, warned map[string]int64, end bool) {
 		default:
 			continue
 		}
-		warned[p.Text()], told = max(p.Records, 1), true
+		warned[p.Text()] = max(p.Records, 1)
 	}
-	if told && end {
+	if end && len(warned) > 0 {
 		fmt.Fprintf(o.Err, "The records: SELECT * FROM %s WHERE `QUERY` = '%s';\n", engine.ProcessingLogStream, r.QueryID)
 	}
 }
