@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/executor/format"
@@ -26,7 +27,8 @@ func (s *Session) insertValues(ctx context.Context, st statement, stmt *sql.Inse
 	p := planned.(*planner.Insert)
 	if err := s.engine.registerFor(ctx, p.Source); err != nil {
 		hint := ""
-		if errors.Is(err, registry.ErrIncompatible) && (p.Source.Key.Name == "AVRO" || p.Source.Value.Name == "AVRO") {
+		// "neither by name": only the names of the records differ, or those as well.
+		if errors.Is(err, registry.ErrIncompatible) && strings.Contains(err.Error(), "neither by name") {
 			hint = "another stream or table named the records of this topic: declare it with the same columns, and KEY_SCHEMA_FULL_NAME or VALUE_SCHEMA_FULL_NAME as registered"
 		}
 		return nil, st.fail(sql.CodeInsert, stmt.Target.Span, hint, "Failed to insert values into '%s'. %v", p.Source.Name, err)

@@ -34,7 +34,7 @@ func datetimeFunctions() []*Function {
 		fn("FROM_UNIXTIME", dateTime, "The TIMESTAMP of milliseconds since 1970-01-01.",
 			over("ms BIGINT", "TIMESTAMP", func(a []types.Value) (types.Value, error) { return types.NewTimestamp(a[0].Int()), nil })),
 		fn("PARSE_DATE", dateTime, "Text as a DATE.", over("value STRING, format STRING~timestamp", "DATE", parseDate)),
-		fn("PARSE_TIME", dateTime, "Text as a TIME.", over("value STRING, format STRING~timestamp", "TIME", parseTime)),
+		fn("PARSE_TIME", dateTime, "Text as a TIME.", over("value STRING, format STRING~zonedtime", "TIME", parseTime)),
 		fn("PARSE_TIMESTAMP", dateTime, "Text as a TIMESTAMP, in UTC or a time zone unless it names one.",
 			over("value STRING, format STRING~timestamp", "TIMESTAMP", parseTimestamp(types.NewTimestamp)),
 			over("value STRING, format STRING~timestamp, zone STRING~zone", "TIMESTAMP", parseTimestamp(types.NewTimestamp))),

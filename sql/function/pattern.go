@@ -10,12 +10,13 @@ const (
 	TimestampPattern             // java.time.format.DateTimeFormatter
 	DatePattern                  // the same, without letters of the time of day
 	TimePattern                  // the same, without letters of the date
+	ZonedTimePattern             // letters of the time of day and of zones
 	ZonePattern                  // a time zone's name
 )
 
 // patternKinds are the kinds by the names that signatures use.
 var patternKinds = map[string]PatternKind{
-	"regex": RegexPattern, "timestamp": TimestampPattern, "date": DatePattern, "time": TimePattern, "zone": ZonePattern,
+	"regex": RegexPattern, "timestamp": TimestampPattern, "date": DatePattern, "time": TimePattern, "zonedtime": ZonedTimePattern, "zone": ZonePattern,
 }
 
 // Check reports what is wrong with a pattern, in the words of the error that a
@@ -31,6 +32,8 @@ func (k PatternKind) Check(text string) error {
 		_, err = onlyPattern(text, timeLetters+zoneLetters, "DATE")
 	case TimePattern:
 		_, err = onlyPattern(text, dateLetters+zoneLetters, "TIME")
+	case ZonedTimePattern:
+		_, err = onlyPattern(text, dateLetters, "TIME")
 	case ZonePattern:
 		_, err = findZone(text)
 	}
@@ -46,7 +49,7 @@ func (k PatternKind) Hint() string {
 		return "patterns are those of Java's DateTimeFormatter: yyyy-MM-dd''T''HH:mm:ss.SSS; other letters stand in quotes, doubled in SQL text"
 	case DatePattern:
 		return "patterns are those of Java's DateTimeFormatter: yyyy-MM-dd; other letters stand in quotes, doubled in SQL text"
-	case TimePattern:
+	case TimePattern, ZonedTimePattern:
 		return "patterns are those of Java's DateTimeFormatter: HH:mm:ss.SSS; other letters stand in quotes, doubled in SQL text"
 	case ZonePattern:
 		return "a zone is a region or an offset: America/Los_Angeles, UTC, +02:00"
