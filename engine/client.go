@@ -86,16 +86,18 @@ const LatestHint = "the query shows what arrives from now on; SET 'auto.offset.r
 // funcRows are rows that come from elsewhere.
 type funcRows struct {
 	read func(context.Context) ([]executor.Row, error)
+	bad  func() []executor.Problem
 	end  func()
 }
 
 func (f funcRows) next(ctx context.Context) ([]executor.Row, error) { return f.read(ctx) }
+func (f funcRows) problems() []executor.Problem                     { return f.bad() }
 func (f funcRows) close()                                           { f.end() }
 
-// NewRows returns r with rows that read gives, as Rows.Next does; end is what
-// Close calls and must be idempotent.
-func NewRows(r Rows, read func(context.Context) ([]executor.Row, error), end func()) *Rows {
-	r.rows = funcRows{read, end}
+// NewRows returns r with rows that read gives, as Rows.Next does, and the problems
+// that bad gives; end is what Close calls and must be idempotent.
+func NewRows(r Rows, read func(context.Context) ([]executor.Row, error), bad func() []executor.Problem, end func()) *Rows {
+	r.rows = funcRows{read, bad, end}
 	return &r
 }
 

@@ -42,6 +42,7 @@ type plannedChange struct {
 	id         string // of the command: stream/`S`/create
 	msg        string
 	queryID    string
+	warnings   []string
 }
 
 // changeCatalog executes a statement that changes the catalog.
@@ -77,7 +78,7 @@ func (s *Session) changeCatalog(ctx context.Context, st statement) (Result, erro
 		return nil, err
 	}
 	p.msg += e.unregisterExternal(p.unregister)
-	return &Done{Msg: p.msg, Text: p.command.Text, Command: &CommandStatus{ID: p.id, Sequence: sequence, QueryID: p.queryID}}, nil
+	return &Done{Msg: p.msg, Text: p.command.Text, Command: &CommandStatus{ID: p.id, Sequence: sequence, QueryID: p.queryID}, Warnings: p.warnings}, nil
 }
 
 // restart starts queries again whose end was not recorded, and returns why.
@@ -172,6 +173,7 @@ func createSourceChange(pl *planner.CreateSource, text string) plannedChange {
 		id:      commandID(pl.Source.Kind.Word(), pl.Source.Name, "create"),
 		msg:     map[catalog.Kind]string{catalog.Stream: "Stream created", catalog.Table: "Table created"}[pl.Source.Kind],
 	}
+	p.warnings = pl.Warnings
 	if len(pl.Notes) > 0 {
 		p.msg += ". Left out of its schema: " + strings.Join(pl.Notes, "; ")
 	}

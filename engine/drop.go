@@ -141,14 +141,14 @@ func (s *Session) dropType(v view, st statement, stmt *sql.DropType) (plannedCha
 // queryControl plans TERMINATE, PAUSE and RESUME.
 func (s *Session) queryControl(v view, st statement, stmt *sql.QueryControl) (plannedChange, error) {
 	var queries []*catalog.Query
-	if stmt.All {
+	if stmt.All { // persistent queries only, as in ksqlDB
 		for _, q := range v.catalog.Queries() {
 			if !strings.HasPrefix(q.ID, "CST_") {
 				queries = append(queries, q)
 			}
 		}
 		if len(queries) == 0 {
-			return plannedChange{msg: "No queries to act on."}, nil
+			return plannedChange{msg: "No queries to act on." + s.engine.pushesGoOn()}, nil
 		}
 	} else {
 		q, err := s.findQuery(v, st, stmt.QueryID)
@@ -169,6 +169,9 @@ func (s *Session) queryControl(v view, st statement, stmt *sql.QueryControl) (pl
 	switch stmt.Action {
 	case sql.Terminate:
 		p.command.Kind, p.msg, p.id = terminateKind, "Query terminated.", "terminate/"+entity+"/"+action
+		if stmt.All {
+			p.msg += s.engine.pushesGoOn()
+		}
 		for _, q := range queries {
 			p.endQuery(s.engine, v, q)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
+	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/catalog"
@@ -75,6 +76,7 @@ type Engine struct {
 
 	transient atomic.Int64 // numbers push queries
 	pushes    pushRegistry
+	inserts   insertCache
 }
 
 // Open locks the data directory, recovers the log, replays the command log and
@@ -171,7 +173,10 @@ func (e *Engine) start() error {
 	e.exec, err = executor.New(executor.Config{
 		CommitMinDelay: delay,
 		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, StateMemory: e.cfg.StateMemory, Workers: workers,
-		ProcessingLog: e.processingLog(), Logger: e.cfg.Logger, Schemas: e.registry(),
+		ProcessingLog: e.processingLog(), AppendLog: func(ctx context.Context, tp kafka.TopicPartition, batches []byte, records int) error {
+			_, err := e.cluster.Append(ctx, tp, batches, records)
+			return err
+		}, Logger: e.cfg.Logger, Schemas: e.registry(),
 	})
 	if err != nil {
 		return err

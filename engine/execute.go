@@ -57,7 +57,7 @@ func (s *Session) set(st statement, stmt *sql.Set) (Result, error) {
 		if errors.As(err, new(unknownPropertyError)) {
 			code = sql.CodeUnknownProperty
 		}
-		return nil, st.fail(code, stmt.NameSpan, "SHOW PROPERTIES lists them", "%v", err)
+		return nil, st.fail(code, stmt.NameSpan, propertyHint(stmt.Name), "%v", err)
 	}
 	s.properties[p.Name] = stmt.Value
 	msg := "Successfully changed local property '" + p.Name + "' to '" + stmt.Value + "'."
@@ -70,7 +70,7 @@ func (s *Session) set(st statement, stmt *sql.Set) (Result, error) {
 func (s *Session) unset(st statement, stmt *sql.Unset) (Result, error) {
 	p := findProperty(stmt.Name)
 	if p == nil {
-		return nil, st.fail(sql.CodeUnknownProperty, stmt.NameSpan, "SHOW PROPERTIES lists them", "Not recognizable as ksql, streams, consumer, or producer property: '%s'", stmt.Name)
+		return nil, st.fail(sql.CodeUnknownProperty, stmt.NameSpan, propertyHint(stmt.Name), "Not recognizable as ksql, streams, consumer, or producer property: '%s'", stmt.Name)
 	}
 	delete(s.properties, p.Name)
 	return &Done{Msg: "Successfully unset local property '" + p.Name + "' (value was '" + p.Default + "' by default)."}, nil

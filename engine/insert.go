@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/executor/format"
@@ -26,15 +27,21 @@ func (s *Session) insertValues(ctx context.Context, st statement, stmt *sql.Inse
 	p := planned.(*planner.Insert)
 	if err := s.engine.registerFor(ctx, p.Source); err != nil {
 		hint := ""
-		if errors.Is(err, registry.ErrIncompatible) && (p.Source.Key.Name == "AVRO" || p.Source.Value.Name == "AVRO") {
+		// "neither by name": only the names of the records differ, or those as well.
+		if errors.Is(err, registry.ErrIncompatible) && strings.Contains(err.Error(), "neither by name") {
 			hint = "another stream or table named the records of this topic: declare it with the same columns, and KEY_SCHEMA_FULL_NAME or VALUE_SCHEMA_FULL_NAME as registered"
 		}
 		return nil, st.fail(sql.CodeInsert, stmt.Target.Span, hint, "Failed to insert values into '%s'. %v", p.Source.Name, err)
 	}
-	rec, err := EncodeInsert(p, s.engine.cfg.Clock.Now().UnixMilli(), s.engine.registry())
+	rows, err := s.engine.inserts.take(p.Source, s.engine.registry())
 	if err != nil {
 		return nil, st.fail(sql.CodeInsert, stmt.Span, "", "Failed to insert values into '%s'. %v", p.Source.Name, err)
 	}
+	rec, err := rows.encode(p, s.engine.cfg.Clock.Now().UnixMilli())
+	if err != nil {
+		return nil, st.fail(sql.CodeInsert, stmt.Span, "", "Failed to insert values into '%s'. %v", p.Source.Name, err)
+	}
+	s.engine.inserts.give(rows)
 	t, ok := s.engine.cluster.Topic(p.Source.Topic)
 	if !ok {
 		return nil, st.fail(sql.CodeUnknownTopic, stmt.Target.Span, "", "topic '%s' of %s does not exist", p.Source.Topic, p.Source.Name)
@@ -57,6 +64,15 @@ func (s *Session) insertValues(ctx context.Context, st statement, stmt *sql.Inse
 // EncodeInsert evaluates and serialises the record of an INSERT VALUES. nowMs is
 // its timestamp unless ROWTIME was given; schemas is the registry to write with.
 func EncodeInsert(p *planner.Insert, nowMs int64, schemas format.Schemas) (kafka.Record, error) {
+	rows, err := newInsertRows(p.Source, schemas)
+	if err != nil {
+		return kafka.Record{Timestamp: kafka.Timestamp(nowMs)}, err
+	}
+	return rows.encode(p, nowMs)
+}
+
+// encode is EncodeInsert with codecs that were made before.
+func (r *insertRows) encode(p *planner.Insert, nowMs int64) (kafka.Record, error) {
 	rec := kafka.Record{Timestamp: kafka.Timestamp(nowMs)}
 	if p.RowTime != nil {
 		v, err := executor.Evaluate(p.RowTime, nowMs)
@@ -71,13 +87,13 @@ func EncodeInsert(p *planner.Insert, nowMs int64, schemas format.Schemas) (kafka
 		}
 	}
 	var err error
-	if rec.Key, err = encodeSide(format.Side{Topic: p.Source.Topic, Key: true, Schemas: schemas}, p.Source.Key, p.Source.Schema.Key, p.Key, nowMs); err != nil {
+	if rec.Key, err = encodeSide(r.key, p.Source.Schema.Key, p.Key, nowMs); err != nil {
 		return rec, fmt.Errorf("could not serialize key: %w", err)
 	}
 	if rec.Key == nil && p.Source.Kind == catalog.Table {
 		return rec, fmt.Errorf("value for the primary key of a table must not be NULL")
 	}
-	if rec.Value, err = encodeSide(format.Side{Topic: p.Source.Topic, Schemas: schemas}, p.Source.Value, p.Source.Schema.Value, p.Value, nowMs); err != nil {
+	if rec.Value, err = encodeSide(r.value, p.Source.Schema.Value, p.Value, nowMs); err != nil {
 		return rec, fmt.Errorf("could not serialize value: %w", err)
 	}
 	return rec, nil
@@ -85,7 +101,7 @@ func EncodeInsert(p *planner.Insert, nowMs int64, schemas format.Schemas) (kafka
 
 // encodeSide serialises the columns of a key or value; a key whose columns are
 // all NULL is a null key.
-func encodeSide(side format.Side, f plan.Format, cols []types.Column, exprs []*plan.Expr, nowMs int64) ([]byte, error) {
+func encodeSide(row *format.Row, cols []types.Column, exprs []*plan.Expr, nowMs int64) ([]byte, error) {
 	if len(cols) == 0 {
 		return nil, nil
 	}
@@ -96,10 +112,6 @@ func encodeSide(side format.Side, f plan.Format, cols []types.Column, exprs []*p
 			return nil, fmt.Errorf("column %s: %w", cols[i].Name, err)
 		}
 		values[i] = v
-	}
-	row, err := format.NewRow(f, cols, side)
-	if err != nil {
-		return nil, err
 	}
 	return row.Encode(values)
 }

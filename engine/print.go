@@ -31,7 +31,9 @@ func (s *Session) print(ctx context.Context, st statement, stmt *sql.Print) (Res
 		}
 		return nil, st.fail(sql.CodeUnknownTopic, stmt.Topic.Span, hint, "Could not find topic '%s', or the KSQL user does not have permissions to list the topic", stmt.Topic.Name)
 	}
-	p := &printer{payloads: newPayloadPrinter(t.Name, e.registry()), wake: make(chan struct{}, 1), interval: max(stmt.Interval, 1), left: stmt.Limit}
+	payloads := newPayloadPrinter(t.Name, e.registry())
+	payloads.declare(e.Catalog())
+	p := &printer{payloads: payloads, wake: make(chan struct{}, 1), interval: max(stmt.Interval, 1), left: stmt.Limit}
 	for i := range t.Partitions {
 		tp := kafka.TopicPartition{Topic: t.Name, Partition: i}
 		first, stable, err := e.cluster.Bounds(ctx, tp)

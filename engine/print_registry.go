@@ -26,6 +26,8 @@ type payloadPrinter struct {
 	topic    string
 	schemas  format.Schemas
 	decoders map[printSide]*printDecoder
+	// declared is what the catalog says about payloads that carry no schema id.
+	declared map[bool]*declaredSide
 	// shown are the formats that were named in a line, by side.
 	shown map[bool]string
 }
@@ -44,12 +46,15 @@ type printDecoder struct {
 }
 
 func newPayloadPrinter(topic string, schemas format.Schemas) *payloadPrinter {
-	return &payloadPrinter{topic: topic, schemas: schemas, decoders: map[printSide]*printDecoder{}, shown: map[bool]string{}}
+	return &payloadPrinter{topic: topic, schemas: schemas, decoders: map[printSide]*printDecoder{}, declared: map[bool]*declaredSide{}, shown: map[bool]string{}}
 }
 
 // render returns a payload's text, and before it a line that names its format where
 // that is one of the registry's and was not named yet.
 func (p *payloadPrinter) render(key bool, payload []byte) (text string, lines []string) {
+	if d := p.declared[key]; d != nil {
+		return d.text(payload), p.formatLine(key, d.note)
+	}
 	text, name, err := p.decode(key, payload)
 	if err != nil && key {
 		text, name, err = p.decodeWindowed(payload)
@@ -57,6 +62,11 @@ func (p *payloadPrinter) render(key bool, payload []byte) (text string, lines []
 	if err != nil {
 		return PrintPayload(payload), nil
 	}
+	return text, p.formatLine(key, name)
+}
+
+// formatLine is the line about a side's format where it was not shown yet.
+func (p *payloadPrinter) formatLine(key bool, name string) (lines []string) {
 	if p.shown[key] != name {
 		p.shown[key] = name
 		side := "Value"
@@ -65,7 +75,7 @@ func (p *payloadPrinter) render(key bool, payload []byte) (text string, lines []
 		}
 		lines = []string{side + " format: " + name}
 	}
-	return text, lines
+	return lines
 }
 
 // decodeWindowed reads a key with a window start, or an end and a start, behind it.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/sql"
 )
 
@@ -80,20 +81,38 @@ const streamsPrefix = "ksql.streams."
 func checkProperty(name, value string) (*Property, error) {
 	p := findProperty(name)
 	if p == nil {
-		names := make([]string, len(Properties))
-		for i := range Properties {
-			names[i] = Properties[i].Name
-		}
-		msg := fmt.Sprintf("Not recognizable as ksql, streams, consumer, or producer property: '%s'", name)
-		if s := sql.Suggest(name, names); s != "" {
-			msg += ": did you mean '" + s + "'?"
-		}
-		return nil, unknownPropertyError(msg)
+		return nil, unknownPropertyError(fmt.Sprintf("Not recognizable as ksql, streams, consumer, or producer property: '%s'", name))
 	}
 	if err := p.check(value); err != nil {
 		return nil, fmt.Errorf("invalid value '%s' for property '%s': %w", value, name, err)
 	}
 	return p, nil
+}
+
+// propertyHint says where what may have been meant by a property is set: one of a
+// name that is near, one of a WITH clause, or one of those that are listed.
+func propertyHint(name string) string {
+	if findProperty(name) != nil {
+		return "SHOW PROPERTIES lists them"
+	}
+	for i := range planner.Properties {
+		if p := &planner.Properties[i]; strings.EqualFold(p.Name, name) {
+			return p.Name + " stands in the WITH clause of CREATE STREAM and CREATE TABLE: WITH (" + p.Name + "=...)"
+		}
+	}
+	if near := nearProperty(name); near != "" {
+		return "did you mean '" + near + "'? SHOW PROPERTIES lists them"
+	}
+	return "SHOW PROPERTIES lists those that SET takes; a server's are flags of `millrace server`"
+}
+
+// nearProperty returns the property that a name may have been meant as, or "".
+func nearProperty(name string) string {
+	names := make([]string, len(Properties))
+	for i := range Properties {
+		names[i] = Properties[i].Name
+	}
+	return sql.Suggest(strings.TrimPrefix(name, streamsPrefix), names)
 }
 
 // unknownPropertyError is an error about a property that does not exist.

@@ -71,6 +71,8 @@ type pushRows struct {
 
 func (p *pushRows) next(ctx context.Context) ([]executor.Row, error) { return p.push.Next(ctx) }
 
+func (p *pushRows) problems() []executor.Problem { return p.push.Problems() }
+
 func (p *pushRows) close() {
 	p.once.Do(func() {
 		p.engine.pushes.remove(p)
@@ -129,6 +131,27 @@ func (e *Engine) endsPush(stmt sql.Statement) (id string, ok bool) {
 	return "", false
 }
 
+// maxListedPushes bounds how many push queries a message lists.
+const maxListedPushes = 5
+
+// pushesGoOn says which push queries a statement about ALL queries leaves alone: they
+// belong to other clients. It is "" when there are none.
+func (e *Engine) pushesGoOn() string {
+	var ids []string
+	for _, p := range e.pushes.snapshot() {
+		ids = append(ids, p.query.ID)
+	}
+	switch n := len(ids); {
+	case n == 0:
+		return ""
+	case n == 1:
+		return " ALL are the persistent queries: the push query " + ids[0] + " goes on, TERMINATE " + ids[0] + " ends it."
+	case n > maxListedPushes:
+		ids = append(ids[:maxListedPushes], "...")
+	}
+	return " ALL are the persistent queries: these push queries go on, TERMINATE with an id ends one: " + strings.Join(ids, ", ") + "."
+}
+
 // ClosePush ends the push query of an id and reports whether there was one.
 func (e *Engine) ClosePush(id string) bool {
 	for _, p := range e.pushes.snapshot() {
@@ -156,10 +179,11 @@ func (s *Session) pull(ctx context.Context, cat *catalog.Catalog, id, source str
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	rows := &pullRows{rows: make(chan executor.Row, pullBufferRows), failed: make(chan error, 1), cancel: cancel}
+	problems := s.engine.exec.NewProblems(id)
+	rows := &pullRows{seen: problems, rows: make(chan executor.Row, pullBufferRows), failed: make(chan error, 1), cancel: cancel}
 	go func() { // ends with the query, or by close through ctx
 		defer close(rows.rows)
-		err := s.engine.exec.Pull(ctx, p, executor.PullOptions{}, func(r executor.Row) error {
+		err := s.engine.exec.Pull(ctx, p, executor.PullOptions{Problems: problems}, func(r executor.Row) error {
 			select {
 			case rows.rows <- r:
 				return nil
@@ -179,7 +203,10 @@ type pullRows struct {
 	rows   chan executor.Row
 	failed chan error
 	cancel context.CancelFunc
+	seen   *executor.Problems
 }
+
+func (p *pullRows) problems() []executor.Problem { return p.seen.List() }
 
 func (p *pullRows) next(ctx context.Context) ([]executor.Row, error) {
 	select {

@@ -28,6 +28,8 @@ type (
 		Terminated string
 		// Warning says that nothing needed to be done.
 		Warning bool
+		// Warnings are what the user should know of what was done.
+		Warnings []string
 	}
 
 	// SourceList is SHOW STREAMS and SHOW TABLES.
@@ -207,6 +209,7 @@ type PartitionOffsets struct {
 // rowSource is where Rows come from.
 type rowSource interface {
 	next(ctx context.Context) ([]executor.Row, error)
+	problems() []executor.Problem
 	close()
 }
 
@@ -216,10 +219,16 @@ type lineSource interface {
 	close()
 }
 
-// Next returns the rows that are ready, at least one; it waits for them. It ends
-// with io.EOF at the limit or the end of a pull query, or with the query's
+// Next returns the rows that are ready; it waits for them. A push query gives none
+// when it has a problem to tell of that Problems did not have before. It ends with io.EOF at the limit or the end of a pull query, or with the query's
 // failure.
 func (r *Rows) Next(ctx context.Context) ([]executor.Row, error) { return r.rows.next(ctx) }
+
+// Problems returns what went wrong with records so far: values that are NULL and
+// rows that are missing because an expression failed or a record could not be
+// read. The processing log has the records, those of push and pull queries up to
+// executor.MaxTransientEntries a query.
+func (r *Rows) Problems() []executor.Problem { return r.rows.problems() }
 
 // Close ends the query. It is idempotent.
 func (r *Rows) Close() { r.rows.close() }

@@ -136,6 +136,10 @@ var queryName = regexp.MustCompile(`\$query\((\w+)\)`)
 // queryID matches the number in a query's id, which the output leaves out.
 var queryID = regexp.MustCompile(`(CSAS|CTAS|INSERTQUERY|CST)_(\w*?)_?\d+\b`)
 
+// transientID matches the id of a push or pull query, whose number starts anew
+// with the engine.
+var transientID = regexp.MustCompile(`^(query|transient_\w+)_\d+`)
+
 func (w *world) exec(ctx context.Context, text string) (string, error) {
 	text = queryName.ReplaceAllStringFunc(text, func(m string) string {
 		name := strings.ToUpper(queryName.FindStringSubmatch(m)[1])
@@ -151,6 +155,9 @@ func (w *world) exec(ctx context.Context, text string) (string, error) {
 		case *Done:
 			if r.Warning {
 				fmt.Fprintln(&b, "warning: "+r.Msg)
+			}
+			for _, text := range r.Warnings {
+				fmt.Fprintln(&b, "warning: "+text)
 			}
 		case *Assertion:
 			fmt.Fprintln(&b, r)
@@ -400,7 +407,8 @@ func (w *world) processingLog(t *testing.T, ctx context.Context) string {
 		if !v[8].IsNull() {
 			record = PrintPayload([]byte(v[8].Str()))
 		}
-		lines = append(lines, queryID.ReplaceAllString(fmt.Sprintf("%s %s %s-%d@%d %s: %s | %s", v[0].Str(), v[1].Str(), v[3].Str(), v[4].Int(), v[5].Int(), v[2].Str(), v[7].Str(), record), "${1}_${2}_N"))
+		id := transientID.ReplaceAllString(v[0].Str(), "${1}_N")
+		lines = append(lines, queryID.ReplaceAllString(fmt.Sprintf("%s %s %s-%d@%d %s: %s | %s", id, v[1].Str(), v[3].Str(), v[4].Int(), v[5].Int(), v[2].Str(), v[7].Str(), record), "${1}_${2}_N"))
 		return nil
 	})
 	if err != nil {
@@ -430,6 +438,9 @@ func (w *world) rows(t *testing.T, ctx context.Context, c script.Command) string
 		for {
 			list, err := rows.Next(ctx)
 			if errors.Is(err, io.EOF) {
+				for _, p := range rows.Problems() {
+					lines = append(lines, "warning: "+p.String())
+				}
 				return nil
 			}
 			if err != nil {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -32,6 +33,9 @@ func (e *Engine) NewSession() *Session {
 // value that does not fit it.
 func (s *Session) SetProperty(name, value string) error {
 	p, err := checkProperty(name, value)
+	if near := nearProperty(name); near != "" && errors.As(err, new(unknownPropertyError)) {
+		return fmt.Errorf("%w: did you mean '%s'?", err, near)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"runtime"
@@ -66,6 +67,10 @@ type Config struct {
 	// ProcessingLog takes the rows of bad records (DESIGN D10); an empty Topic
 	// keeps counters only. ProcessingLogSchema is its shape, format JSON.
 	ProcessingLog kafka.TopicPartition
+	// AppendLog appends entries of push and pull queries to ProcessingLog, durably.
+	// Without it they are counted only. Entries of persistent queries are part of
+	// what their tasks commit.
+	AppendLog func(ctx context.Context, tp kafka.TopicPartition, batches []byte, records int) error
 	// PushBuffer is the number of rows that a push query buffers; when it stays
 	// full for PushMaxLag the query ends with ErrSlowReader.
 	PushBuffer int

@@ -17,7 +17,7 @@ func (d *Driver) Pull(p *plan.Pull) ([]Row, error) {
 		return nil, nil
 	}
 	var rows []Row
-	r, err := newPuller(&Executor{cfg: d.cfg}, p, func(row Row) error { rows = append(rows, row); return nil })
+	r, err := newPuller(&Executor{cfg: d.cfg}, p, newProblems(d.cfg, "pull"), func(row Row) error { rows = append(rows, row); return nil })
 	if err != nil {
 		return nil, err
 	}

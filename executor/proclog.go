@@ -54,26 +54,37 @@ func (e LogEntry) row() []types.Value {
 	}
 }
 
-// report counts a bad row and stages its entry with the outputs of its task.
+// report counts a bad row and stages its entry with the outputs of its task; that
+// of a push query goes to its reader.
 func (q *query) report(out *stage, e op.Entry) {
 	q.errs.Add(1)
 	entry := newLogEntry(q.plan.ID, e)
 	if q.cfg.onEntry != nil {
 		q.cfg.onEntry(entry)
 	}
-	if q.cfg.ProcessingLog.Topic == "" || q.plan.Transient {
+	if q.push != nil {
+		q.push.bad(e)
 		return
 	}
-	row, err := format.NewRow(plan.Format{Name: "JSON"}, ProcessingLogSchema.Value, format.Side{})
-	if err != nil {
-		panic(err) // the schema is ours
+	// What fails over the processing log itself would make entries without end.
+	if tp := q.cfg.ProcessingLog; tp.Topic == "" || tp.Topic == e.Topic {
+		return
 	}
-	value, err := row.Encode(entry.row())
+	value, err := encodeEntry(entry)
 	if err != nil {
 		q.warn("processing log entry", err)
 		return
 	}
 	out.Builder(q.cfg.ProcessingLog).Append(kafka.Timestamp(q.cfg.Clock.Now().UnixMilli()), nil, value, nil)
+}
+
+// encodeEntry returns the value of an entry's record.
+func encodeEntry(e LogEntry) ([]byte, error) {
+	row, err := format.NewRow(plan.Format{Name: "JSON"}, ProcessingLogSchema.Value, format.Side{})
+	if err != nil {
+		panic(err) // the schema is ours
+	}
+	return row.Encode(e.row())
 }
 
 // strictProperties are the properties that make bad rows of a kind stop the

@@ -18,6 +18,9 @@ type PullOptions struct {
 	// WaitInputs waits until the table has consumed what its query's inputs held
 	// when the call was made (millrace.pull.wait=inputs).
 	WaitInputs bool
+	// Problems takes what goes wrong with rows; see NewProblems. Without it they
+	// are in the processing log only.
+	Problems *Problems
 }
 
 // Pull answers a pull query from committed state, or from a stream's topic up to
@@ -28,8 +31,12 @@ func (e *Executor) Pull(ctx context.Context, p *plan.Pull, opts PullOptions, yie
 	if p.Limit == 0 {
 		return nil
 	}
+	if opts.Problems == nil {
+		opts.Problems = newProblems(e.cfg, "pull")
+	}
+	defer opts.Problems.flush()
 	if p.Stream != nil {
-		return e.pullStream(ctx, p, yield)
+		return e.pullStream(ctx, p, opts.Problems, yield)
 	}
 	q, err := e.query(p.QueryID)
 	if err != nil {
@@ -40,7 +47,7 @@ func (e *Executor) Pull(ctx context.Context, p *plan.Pull, opts PullOptions, yie
 			return err
 		}
 	}
-	r, err := newPuller(e, p, yield)
+	r, err := newPuller(e, p, opts.Problems, yield)
 	if err != nil {
 		return err
 	}
@@ -128,14 +135,16 @@ type puller struct {
 	columns []*expr.Expr
 	c       expr.Context
 	b       *batch.Batch
+	// problems takes the rows that an expression failed on.
+	problems *Problems
 	// top takes the rows of a query with LIMIT, nil without one.
 	top *firstRows
 	// places are where the rows of b stand in the order of top.
 	places []string
 }
 
-func newPuller(e *Executor, p *plan.Pull, yield func(Row) error) (*puller, error) {
-	r := &puller{p: p, yield: yield, b: new(batch.Batch)}
+func newPuller(e *Executor, p *plan.Pull, problems *Problems, yield func(Row) error) (*puller, error) {
+	r := &puller{p: p, problems: problems, yield: yield, b: new(batch.Batch)}
 	if p.Limit >= 0 {
 		r.top = &firstRows{limit: p.Limit}
 	}
@@ -215,11 +224,15 @@ func (r *puller) flush() error {
 	sel := batch.Range(0, r.b.Rows)
 	if r.filter != nil {
 		// A row whose predicate fails is left out, as WHERE does everywhere.
-		sel, _ = r.filter.Filter(&r.c, r.b, sel)
+		var failed []expr.Failure
+		sel, failed = r.filter.Filter(&r.c, r.b, sel)
+		r.problems.failures("filter", r.b.Time, failed, op.EffectOnFilter)
 	}
 	vecs := make([]*batch.Vector, len(r.columns))
 	for k, e := range r.columns {
-		vecs[k], _ = e.Eval(&r.c, r.b, sel)
+		var failed []expr.Failure
+		vecs[k], failed = e.Eval(&r.c, r.b, sel)
+		r.problems.failures("project", r.b.Time, failed, func(x expr.Failure) string { return op.EffectOnColumn(x, r.p.Names[k].Name) })
 	}
 	for _, i := range sel {
 		row := Row{Op: batch.Insert, Time: r.b.Time[i], Values: make([]types.Value, len(vecs))}
@@ -236,7 +249,7 @@ func (r *puller) flush() error {
 }
 
 // pullStream reads a stream's topic from its beginning to its present end.
-func (e *Executor) pullStream(ctx context.Context, p *plan.Pull, yield func(Row) error) error {
+func (e *Executor) pullStream(ctx context.Context, p *plan.Pull, problems *Problems, yield func(Row) error) error {
 	source := plan.Node{ID: "Source", Schema: p.Input, Windowed: p.Windowed, Op: p.Stream}
 	nodes := []plan.Node{source}
 	add := func(n plan.Node) {
@@ -263,8 +276,8 @@ func (e *Executor) pullStream(ctx context.Context, p *plan.Pull, yield func(Row)
 	add(plan.Node{ID: "Project", Schema: out, Op: project})
 	add(plan.Node{ID: "Result", Schema: out, Op: result})
 	push, err := e.Push(ctx, &plan.Query{
-		Version: plan.Version, ID: "pull", Transient: true, Result: out, SubPlans: []plan.SubPlan{{ID: "Pull", Nodes: nodes}},
-	}, PushOptions{Earliest: true, Bounded: true})
+		Version: plan.Version, ID: problems.query, Transient: true, Result: out, SubPlans: []plan.SubPlan{{ID: "Pull", Nodes: nodes}},
+	}, PushOptions{Earliest: true, Bounded: true, problems: problems})
 	if err != nil {
 		return err
 	}

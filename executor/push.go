@@ -18,6 +18,8 @@ type PushOptions struct {
 	Earliest bool
 	// Bounded ends the query at the end that its inputs had when it started.
 	Bounded bool
+
+	problems *Problems // of the pull query that it is a part of
 }
 
 // Push is a running push query. Rows wait in a buffer of Config.PushBuffer; while
@@ -26,7 +28,10 @@ type Push struct {
 	e *Executor
 	q *query
 
+	problems *Problems
+
 	mu    sync.Mutex // leaf
+	fresh bool       // there are problems that Next has not announced
 	rows  []Row
 	err   error // what ends the query, io.EOF when it is complete; nil while it runs
 	slow  *time.Timer
@@ -40,7 +45,10 @@ func (e *Executor) Push(ctx context.Context, p *plan.Query, opts PushOptions) (*
 	}
 	q := newQuery(p, e.cfg, "", "")
 	q.wake = e.pool.wake
-	push := &Push{e: e, q: q, ready: make(chan struct{}, 1)}
+	push := &Push{e: e, q: q, problems: opts.problems, ready: make(chan struct{}, 1)}
+	if push.problems == nil {
+		push.problems = newProblems(e.cfg, p.ID)
+	}
 	q.push = push
 	err := q.build()
 	if err == nil {
@@ -97,6 +105,20 @@ func (p *Push) give(r op.ResultRow) {
 	p.signal()
 }
 
+// bad takes a bad record from the task.
+func (p *Push) bad(e op.Entry) {
+	if !p.problems.add(e) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fresh = true
+	p.signal()
+}
+
+// Problems returns what went wrong with records so far.
+func (p *Push) Problems() []Problem { return p.problems.List() }
+
 func (p *Push) signal() {
 	select {
 	case p.ready <- struct{}{}:
@@ -134,17 +156,20 @@ func (p *Push) stopTimer() {
 	}
 }
 
-// Next returns the rows that are ready, at least one, in order; it waits for
-// them. It ends with io.EOF after the LIMIT or at the bound, with ErrSlowReader,
+// Next returns the rows that are ready, in order; it waits for them. There are
+// none when it returns because of a problem that Problems did not have before. It
+// ends with io.EOF after the LIMIT or at the bound, with ErrSlowReader,
 // with the query's failure, or with ctx's error. It is for one goroutine.
 func (p *Push) Next(ctx context.Context) ([]Row, error) {
 	for {
 		p.mu.Lock()
-		rows, err := p.rows, p.err
-		if len(rows) > 0 && err != ErrSlowReader {
+		rows, err, fresh := p.rows, p.err, p.fresh
+		p.fresh = false
+		if (len(rows) > 0 || fresh) && err != ErrSlowReader {
 			p.rows = nil
 			p.stopTimer()
 			p.mu.Unlock()
+			p.problems.flush()
 			if len(rows) >= p.q.cfg.PushBuffer {
 				p.q.mu.Lock()
 				for _, t := range p.q.tasks {
@@ -156,6 +181,7 @@ func (p *Push) Next(ctx context.Context) ([]Row, error) {
 		}
 		p.mu.Unlock()
 		if err != nil {
+			p.problems.flush()
 			return nil, err
 		}
 		select {
@@ -171,6 +197,7 @@ func (p *Push) Close() {
 	p.finish(ErrClosed)
 	p.q.stop()
 	<-p.q.stopped
+	p.problems.flush()
 	p.e.mu.Lock()
 	defer p.e.mu.Unlock()
 	delete(p.e.pushes, p)

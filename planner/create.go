@@ -44,7 +44,7 @@ func (p *planner) createSource(s *sql.CreateSource) Planned {
 	}
 	p.checkSchema(src, keySide, false, w.formatSpan("KEY_FORMAT", s.Name.Span))
 	p.checkSchema(src, valueSide, false, w.formatSpan("VALUE_FORMAT", s.Name.Span))
-	out := &CreateSource{Source: src, Topic: p.sourceTopic(src, w, s), Notes: notes}
+	out := &CreateSource{Source: src, Topic: p.sourceTopic(src, w, s), Notes: notes, Warnings: append(p.unfit(src, keySide), p.unfit(src, valueSide)...)}
 	if s.ReadOnly && s.Kind == sql.Table {
 		p.materialiseSource(out)
 	}

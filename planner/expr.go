@@ -23,6 +23,8 @@ type resolver struct {
 	inCase             bool
 	clause             string // for messages: "WHERE clause"
 	lambdas            [][]lambdaParam
+	// nulls are the types of NULL literals that have one from where they are put.
+	nulls map[*sql.Literal]types.Type
 }
 
 type lambdaParam struct {
@@ -37,7 +39,11 @@ func (r *resolver) resolve(e sql.Expr) *plan.Expr {
 		return r.resolve(e.X)
 	case *sql.Literal:
 		v := e.Value
-		return &plan.Expr{Op: plan.OpLiteral, Type: e.Type, Value: &v}
+		t := e.Type
+		if typed, ok := r.nulls[e]; ok {
+			t = typed
+		}
+		return &plan.Expr{Op: plan.OpLiteral, Type: t, Value: &v}
 	case *sql.ColumnRef:
 		return r.columnRef(e)
 	case *sql.Unary:
@@ -230,8 +236,22 @@ func (r *resolver) call(e *sql.Call) *plan.Expr {
 		if c := resolved.Casts[i]; c.Kind != types.KindNull {
 			args[i] = castTo(args[i], c)
 		}
+		if v := argExprs[i].Literal; v != nil && !v.IsNull() && i < len(e.Args) {
+			checkPattern(resolved.Overload.ParamOf(i, len(args)).Pattern, *v, e.Args[i].Pos())
+		}
 	}
 	return &plan.Expr{Op: plan.OpCall, Type: resolved.Result, Name: resolved.Overload.ID, Args: args}
+}
+
+// checkPattern refuses a constant that is no pattern of its kind: every row would
+// fail.
+func checkPattern(kind function.PatternKind, v types.Value, span sql.Span) {
+	if kind == function.NoPattern {
+		return
+	}
+	if err := kind.Check(v.Str()); err != nil {
+		failHint(sql.CodeArguments, span, kind.Hint(), "%v", err)
+	}
 }
 
 // checkNesting refuses functions where their class is not legal.

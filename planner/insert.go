@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"strings"
+
 	"github.com/millrace/millrace/planner/catalog"
 	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql"
@@ -20,12 +22,7 @@ func (p *planner) insertValues(s *sql.InsertValues) Planned {
 	}
 	refuseInternal(target.Topic, s.Target.Span)
 	names := p.insertColumns(target, s)
-	if s.Columns != nil && len(names) != len(s.Values) {
-		fail(sql.CodeInsert, s.Span, "Expected number columns and values to match: %d, %d", len(names), len(s.Values))
-	}
-	if len(names) != len(s.Values) {
-		fail(sql.CodeInsert, s.Span, "Expected a value for each column. Expected Columns: %d. Got %d values", len(names), len(s.Values))
-	}
+	checkCount(s, names)
 	out := &Insert{Source: target, Key: nullRow(target.Schema.Key), Value: nullRow(target.Schema.Value)}
 	given := map[string]bool{}
 	r := &resolver{planner: p, clause: "VALUES of an INSERT"}
@@ -54,6 +51,34 @@ func (p *planner) insertValues(s *sql.InsertValues) Planned {
 		}
 	}
 	return out
+}
+
+// checkCount holds the number of values to that of the columns; the error points
+// at the values that are too many, or at those that are there.
+func checkCount(s *sql.InsertValues, names []sql.Ident) {
+	if len(names) == len(s.Values) {
+		return
+	}
+	first := 0
+	if n := len(names); n < len(s.Values) {
+		first = n
+	}
+	span := sql.Span{Start: s.Values[first].Pos().Start, End: s.Values[len(s.Values)-1].Pos().End}
+	list := make([]string, len(names))
+	for i, n := range names {
+		list[i] = n.Name
+	}
+	hint := "the columns are " + strings.Join(list, ", ")
+	if len(s.Values) < len(names) {
+		hint = "there is no value for " + strings.Join(list[len(s.Values):], ", ")
+	}
+	if s.Columns != nil {
+		failHint(sql.CodeInsert, span, hint, "Expected number columns and values to match: %d, %d", len(names), len(s.Values))
+	}
+	if len(s.Values) < len(names) {
+		hint += "; INSERT INTO " + s.Target.Name + " (column, ...) VALUES (...) leaves columns NULL"
+	}
+	failHint(sql.CodeInsert, span, hint, "Expected a value for each column. Expected Columns: %d. Got %d values", len(names), len(s.Values))
 }
 
 // insertColumns returns the columns that the values are for.
@@ -101,6 +126,8 @@ func (p *planner) insertValue(r *resolver, e sql.Expr, col types.Column) *plan.E
 	if lit, ok := unparen(e).(*sql.StructLit); ok && len(lit.Names) == 0 && col.Type.Kind == types.KindStruct {
 		return emptyStruct(col.Type)
 	}
+	r.nulls = map[*sql.Literal]types.Type{}
+	r.typeNulls(e, col.Type)
 	x := r.resolve(e)
 	if x.Type.Kind == types.KindNull {
 		null := types.NullValue
@@ -117,4 +144,46 @@ func (p *planner) insertValue(r *resolver, e sql.Expr, col types.Column) *plan.E
 		fail(sql.CodeInsert, e.Pos(), "Expected type %s for field %s but got %s(%s)", col.Type, types.QuoteName(col.Name), x.Type, sql.PrintExpr(e))
 	}
 	return castTo(x, col.Type)
+}
+
+// typeNulls gives the NULLs inside constructors the types that they have in a value
+// of type t. In a list with other values a NULL has theirs.
+func (r *resolver) typeNulls(e sql.Expr, t types.Type) {
+	list := func(elems []sql.Expr, t types.Type) {
+		all := true
+		for _, x := range elems {
+			all = all && isNull(x)
+		}
+		for _, x := range elems {
+			if all || !isNull(x) {
+				r.typeNulls(x, t)
+			}
+		}
+	}
+	switch e := unparen(e).(type) {
+	case *sql.Literal:
+		if e.Value.IsNull() {
+			r.nulls[e] = t
+		}
+	case *sql.StructLit:
+		for i, name := range e.Names {
+			if f := t.Field(name.Name); t.Kind == types.KindStruct && f >= 0 {
+				r.typeNulls(e.Values[i], t.Fields[f].Type)
+			}
+		}
+	case *sql.ArrayLit:
+		if t.Kind == types.KindArray {
+			list(e.Elems, *t.Elem)
+		}
+	case *sql.MapLit:
+		if t.Kind == types.KindMap {
+			list(e.Keys, *t.Key)
+			list(e.Values, *t.Elem)
+		}
+	}
+}
+
+func isNull(e sql.Expr) bool {
+	lit, ok := unparen(e).(*sql.Literal)
+	return ok && lit.Value.IsNull()
 }

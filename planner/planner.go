@@ -57,6 +57,8 @@ type (
 		// Notes are what the user should know: fields of an inferred schema that
 		// were left out.
 		Notes []string
+		// Warnings say which declared columns do not fit a registered schema.
+		Warnings []string
 	}
 
 	// CreateQuery adds a persistent query and, unless it is an INSERT, the

@@ -41,7 +41,7 @@ func (p *planner) typeOf(t sql.TypeName) types.Type {
 	if c, ok := p.Catalog.Type(t.Name.Name); ok {
 		return c
 	}
-	names := append(p.Catalog.TypeNames(), "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DECIMAL", "STRING", "BYTES",
+	names := append(p.Catalog.TypeNames(), "BOOLEAN", "INT", "INTEGER", "BIGINT", "DOUBLE", "DECIMAL", "STRING", "VARCHAR", "BYTES",
 		"TIME", "DATE", "TIMESTAMP", "ARRAY", "MAP", "STRUCT")
 	hint := "SHOW TYPES lists the custom types"
 	if s := sql.Suggest(t.Name.Name, names); s != "" {

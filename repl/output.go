@@ -40,6 +40,11 @@ type Output struct {
 	Format   Format
 	// Width is the terminal's width in columns; 0 means DefaultWidth.
 	Width int
+	// ColumnWidth is how wide every column of a table is drawn; 0 lets the values
+	// and Width decide.
+	ColumnWidth int
+	// Clip cuts values that are too long for their column instead of wrapping them.
+	Clip bool
 	// Interactive says that an interrupt was typed on the line that is written.
 	Interactive bool
 	// Quiet leaves out the messages of statements that change something.
@@ -53,6 +58,11 @@ func (o *Output) Write(ctx context.Context, result engine.Result) error {
 	case *engine.Done:
 		if r.Msg != "" && !o.Quiet {
 			fmt.Fprintln(o.Err, r.Msg)
+		}
+		for _, w := range r.Warnings {
+			if !o.Quiet {
+				fmt.Fprintln(o.Err, "warning: "+w)
+			}
 		}
 		return nil
 	case *engine.Assertion:
@@ -76,6 +86,8 @@ func (o *Output) width() int {
 	}
 	return DefaultWidth
 }
+
+func (o *Output) layout() layout { return layout{o.width(), o.ColumnWidth, o.Clip} }
 
 // words turns keyFormat into "Key Format".
 func words(name string) string {
@@ -134,7 +146,7 @@ func (o *Output) listing(l *listing) error {
 			}
 		}
 	}
-	text := drawListing(newTable(headings, numeric, rows, o.width()), rows)
+	text := drawListing(newTable(headings, numeric, rows, o.layout()), rows)
 	if l.plain {
 		text = ""
 	}
@@ -195,6 +207,7 @@ func (o *Output) rows(ctx context.Context, r *engine.Rows) error {
 		fmt.Fprintln(o.Err, r.Hint)
 	}
 	count := 0
+	warned := map[string]int64{}
 	for {
 		list, err := r.Next(ctx)
 		switch {
@@ -203,6 +216,7 @@ func (o *Output) rows(ctx context.Context, r *engine.Rows) error {
 			if endErr := w.end(); endErr != nil {
 				return endErr
 			}
+			o.warn(r, warned, true)
 			if !o.Quiet {
 				fmt.Fprintln(o.Err, summary(count, r.Push, errors.Is(err, io.EOF)))
 			}
@@ -214,6 +228,31 @@ func (o *Output) rows(ctx context.Context, r *engine.Rows) error {
 		if err := w.write(list); err != nil {
 			return err
 		}
+		if r.Push {
+			o.warn(r, warned, false)
+		}
+	}
+}
+
+// warn tells of records that went wrong: each problem once as it comes, and at the
+// end with the number of its records. warned holds what was told.
+func (o *Output) warn(r *engine.Rows, warned map[string]int64, end bool) {
+	if o.Quiet {
+		return
+	}
+	for _, p := range r.Problems() {
+		switch n := warned[p.Text()]; {
+		case end && n != p.Records:
+			fmt.Fprintln(o.Err, "warning: "+p.String())
+		case !end && n == 0:
+			fmt.Fprintln(o.Err, "warning: "+p.Text())
+		default:
+			continue
+		}
+		warned[p.Text()] = max(p.Records, 1)
+	}
+	if end && len(warned) > 0 {
+		fmt.Fprintf(o.Err, "The records: SELECT * FROM %s WHERE `QUERY` = '%s';\n", engine.ProcessingLogStream, r.QueryID)
 	}
 }
 
@@ -385,7 +424,7 @@ func (w *tableRows) start(b *strings.Builder, sample [][]string) {
 	for i, c := range w.columns {
 		names[i], numeric[i] = c.Name, c.Type.Kind.Numeric()
 	}
-	w.table = newTable(names, numeric, sample, w.o.width())
+	w.table = newTable(names, numeric, sample, w.o.layout())
 	b.WriteString(w.table.header())
 }
 

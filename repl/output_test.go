@@ -23,7 +23,7 @@ func rowsOf(columns []types.Column, rows ...executor.Row) *engine.Rows {
 		next := list[0]
 		list = list[1:]
 		return next, nil
-	}, func() {})
+	}, func() []executor.Problem { return nil }, func() {})
 }
 
 func write(t *testing.T, format Format, width int, result engine.Result) (out, messages string) {
@@ -194,5 +194,39 @@ func TestParseSchema(t *testing.T) {
 	}
 	if columns, _, err := parseSchema(""); err != nil || len(columns) != 0 {
 		t.Errorf("no columns: %v %v", columns, err)
+	}
+}
+
+// TestWarnings shows when a query tells of records that went wrong: a push query as
+// it goes and, where there were more, at the end with their number; a pull query at
+// the end.
+func TestWarnings(t *testing.T) {
+	column := []types.Column{{Name: "Q", Type: types.Integer}}
+	row := executor.Row{Values: []types.Value{types.NullValue}}
+	for _, push := range []bool{true, false} {
+		var seen []executor.Problem
+		steps := 0
+		rows := engine.NewRows(engine.Rows{QueryID: "id_1", Push: push, Columns: column}, func(context.Context) ([]executor.Row, error) {
+			switch steps++; steps {
+			case 1:
+				return []executor.Row{row}, nil
+			case 2: // no rows, but a problem
+				seen = []executor.Problem{{Cause: "division by zero", Effect: "column Q is NULL", Records: 1}, {Cause: "bad", Records: 1}}
+				return nil, nil
+			case 3:
+				seen = []executor.Problem{{Cause: "division by zero", Effect: "column Q is NULL", Records: 3}, {Cause: "bad", Records: 1}}
+			}
+			return nil, io.EOF
+		}, func() []executor.Problem { return seen }, func() {})
+		_, messages := write(t, JSONFormat, 0, rows)
+		want := "warning: division by zero; column Q is NULL\nwarning: bad\nwarning: 3 records: division by zero; column Q is NULL\n" +
+			"The records: SELECT * FROM KSQL_PROCESSING_LOG WHERE `QUERY` = 'id_1';\n1 row. Limit Reached. Query terminated\n"
+		if !push {
+			want = "warning: 3 records: division by zero; column Q is NULL\nwarning: 1 record: bad\n" +
+				"The records: SELECT * FROM KSQL_PROCESSING_LOG WHERE `QUERY` = 'id_1';\n1 row\n"
+		}
+		if messages != want {
+			t.Errorf("push %v:\n%s\nexpected\n%s", push, messages, want)
+		}
 	}
 }

@@ -134,6 +134,7 @@ func (r *Remote) post(ctx context.Context, path, accept string, body any, fail f
 		}
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Accept", accept)
+		req.Header.Set(server.WarningsHeader, server.WarningsInline)
 		resp, err := r.http.Do(req)
 		retry := errors.Is(err, syscall.ECONNREFUSED)
 		switch {
@@ -195,7 +196,7 @@ func (r *Remote) query(ctx context.Context, text string, fail func([]byte) error
 	if rows.Push && r.session.Property("auto.offset.reset") == "latest" {
 		rows.Hint = engine.LatestHint
 	}
-	return engine.NewRows(rows, s.next, s.close), nil
+	return engine.NewRows(rows, s.next, s.problems, s.close), nil
 }
 
 // print runs a PRINT.

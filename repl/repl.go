@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/sql"
 )
 
@@ -43,6 +44,8 @@ const maxScriptDepth = 16
 type repl struct {
 	Config
 	console *console
+	fs      vfs.FS
+	spool   *spool // nil while nothing is spooled
 	history *history
 	prompt  *prompt.Prompt
 	// statement is what was entered so far of a statement of several lines.
@@ -82,9 +85,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	r := &repl{Config: cfg, console: c, history: openHistory(cfg.HistoryFile), width: func() int { return terminalWidth(out) }}
+	r := &repl{Config: cfg, console: c, fs: vfs.Default, history: openHistory(cfg.HistoryFile), width: func() int { return terminalWidth(out) }}
 	c.history = r.history.step
 	r.Out.Interactive = true
+	defer r.endSpool()
 	r.refresh()
 	r.prompt = prompt.New(func(string) {}, r.complete,
 		prompt.OptionParser(c), prompt.OptionPrefix(firstPrompt), prompt.OptionLivePrefix(r.prefix),
@@ -125,6 +129,9 @@ func (r *repl) readLine() (line string, more bool) {
 	}
 	r.history.reset()
 	line = r.prompt.Input()
+	if p, _ := r.prefix(); line != "" {
+		r.spool.copy([]byte(p + line + "\n"))
+	}
 	switch {
 	case line == "" && r.console.last == keyCtrlC:
 		r.statement, r.console.last = "", 0
@@ -149,7 +156,7 @@ func (r *repl) enter(ctx context.Context, line string) (leave bool) {
 			r.history.add(trimmed)
 			return false
 		case "clear":
-			fmt.Fprint(r.Out.Out, "\x1b[H\x1b[2J")
+			fmt.Fprint(r.console.out, "\x1b[H\x1b[2J")
 			return false
 		case "history":
 			for i, h := range r.history.list() {
@@ -162,6 +169,13 @@ func (r *repl) enter(ctx context.Context, line string) (leave bool) {
 		}
 		if word, rest, _ := strings.Cut(trimmed, " "); strings.EqualFold(word, "output") {
 			r.setOutput(rest)
+			return false
+		} else if strings.EqualFold(strings.TrimSuffix(word, ";"), "spool") {
+			r.setSpool(rest)
+			return false
+		}
+		if rest, ok := cliOption(trimmed); ok {
+			r.setCLI(rest)
 			return false
 		}
 	}
@@ -251,5 +265,8 @@ const helpText = `Statements end with a semicolon and may span lines.
   SELECT * FROM KSQL_PROCESSING_LOG EMIT CHANGES;   the records that queries left out, and why
 
   output table|json|csv    how results are written     history    earlier statements
+  SPOOL 'file'             copies what is shown to a file, which is replaced; SPOOL OFF ends that
+  SET CLI WRAP ON|OFF      whether long values of a table go on in the next line or are cut
+  SET CLI COLUMN-WIDTH n   every column is n characters wide; 0 lets the values decide
   clear   version   help   \q (or exit, Ctrl-D) leaves
 `

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/executor/batch"
+	"github.com/millrace/millrace/server"
 	"github.com/millrace/millrace/sql/types"
 )
 
@@ -24,10 +27,12 @@ const streamBuffer = 1024
 // maxLineBytes bounds one line of PRINT.
 const maxLineBytes = 64 << 20
 
-// piece is one item of a stream, or its end: io.EOF or a failure.
+// piece is one item of a stream, its end (io.EOF or a failure), or a sign that
+// there is something beside the items.
 type piece[T any] struct {
 	item T
 	err  error
+	sign bool
 }
 
 // stream hands out what a goroutine reads ahead.
@@ -52,7 +57,7 @@ func (s *stream[T]) put(p piece[T]) bool {
 	}
 }
 
-// next returns the items that are there, at least one.
+// next returns the items that are there; none when a sign came before them.
 func (s *stream[T]) next(ctx context.Context) ([]T, error) {
 	if s.failed != nil {
 		return nil, s.failed
@@ -80,6 +85,9 @@ func (s *stream[T]) next(ctx context.Context) ([]T, error) {
 			}
 			return list, nil
 		}
+		if p.sign {
+			return list, nil
+		}
 		list = append(list, p.item)
 	}
 }
@@ -96,7 +104,10 @@ func (s *stream[T]) close() {
 // rowStream reads the rows of a query: one JSON array of header, rows and end.
 type rowStream struct {
 	*stream[executor.Row]
-	dec     *json.Decoder
+	dec *json.Decoder
+
+	mu      sync.Mutex // guards bad
+	bad     []executor.Problem
 	fail    func([]byte) error
 	columns []types.Column
 	key     []bool
@@ -119,6 +130,7 @@ type streamedRow struct {
 		Tombstone bool              `json:"tombstone"`
 	} `json:"row"`
 	Error   json.RawMessage `json:"errorMessage"`
+	Warning *server.Warning `json:"warning"`
 	Message string          `json:"finalMessage"`
 }
 
@@ -146,16 +158,46 @@ func (s *rowStream) header() (engine.Rows, error) {
 	return engine.Rows{QueryID: first.Header.QueryID, Push: s.push, Columns: s.columns, Key: s.key}, nil
 }
 
+// warn takes a problem that the server tells of, again when its count has grown.
+func (s *rowStream) warn(w *server.Warning) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, p := range s.bad {
+		if p.Cause == w.Cause && p.Effect == w.Effect {
+			s.bad[i].Records = w.Records
+			return
+		}
+	}
+	if len(s.bad) <= executor.MaxProblems {
+		s.bad = append(s.bad, executor.Problem(*w))
+	}
+}
+
+func (s *rowStream) problems() []executor.Problem {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.bad)
+}
+
 func (s *rowStream) read() {
 	for {
 		row, err := s.readRow()
-		if !s.put(piece[executor.Row]{row, err}) || err != nil {
+		if errors.Is(err, errWarned) {
+			if !s.put(piece[executor.Row]{sign: true}) {
+				return
+			}
+			continue
+		}
+		if !s.put(piece[executor.Row]{item: row, err: err}) || err != nil {
 			return
 		}
 	}
 }
 
-// readRow returns the next row, io.EOF at the end that the server announced.
+// errWarned stands for a row where there is a warning.
+var errWarned = errors.New("repl: a warning")
+
+// readRow returns the next row, errWarned for a warning, io.EOF at the end that the server announced.
 func (s *rowStream) readRow() (executor.Row, error) {
 	for s.dec.More() {
 		var e streamedRow
@@ -167,6 +209,9 @@ func (s *rowStream) readRow() (executor.Row, error) {
 			return executor.Row{}, s.fail(e.Error)
 		case e.Message == "Query Completed" && s.push: // another session ended it
 			return executor.Row{}, executor.ErrClosed
+		case e.Warning != nil:
+			s.warn(e.Warning)
+			return executor.Row{}, errWarned
 		case e.Row != nil:
 			return s.row(e.Row.Columns, e.Row.Tombstone)
 		}

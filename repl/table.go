@@ -26,12 +26,28 @@ type table struct {
 	headings []string
 	numeric  []bool // right-aligned columns
 	widths   []int
+	clip     bool // cells are cut, not wrapped
+	fixed    bool // the user chose the widths
+}
+
+// layout says how a table fits its terminal.
+type layout struct {
+	width  int // of the terminal
+	column int // of every column, 0 to choose
+	clip   bool
 }
 
 // newTable chooses the widths for the terminal from the headings and the first
 // rows.
-func newTable(headings []string, numeric []bool, sample [][]string, width int) *table {
-	t := &table{headings: headings, numeric: numeric, widths: make([]int, len(headings))}
+func newTable(headings []string, numeric []bool, sample [][]string, l layout) *table {
+	t := &table{headings: headings, numeric: numeric, widths: make([]int, len(headings)), clip: l.clip}
+	if l.column > 0 {
+		for i := range t.widths {
+			t.widths[i] = l.column
+		}
+		t.fixed = true
+		return t
+	}
 	for i, h := range headings {
 		t.widths[i] = max(textWidth(h), minColumn)
 	}
@@ -40,7 +56,7 @@ func newTable(headings []string, numeric []bool, sample [][]string, width int) *
 			t.widths[i] = max(t.widths[i], textWidth(cell))
 		}
 	}
-	t.shrink(width)
+	t.shrink(l.width)
 	return t
 }
 
@@ -89,7 +105,7 @@ const (
 // crowded reports whether long cells of a table of many columns would stand in
 // narrow ones.
 func (t *table) crowded(rows [][]string) bool {
-	if len(t.headings) < crowdedColumns {
+	if len(t.headings) < crowdedColumns || t.fixed || t.clip {
 		return false
 	}
 	for _, row := range rows {
@@ -132,6 +148,9 @@ func (t *table) row(cells []string) string {
 	height := 1
 	for i, c := range cells {
 		lines[i] = wrap(c, t.widths[i])
+		if t.clip && len(lines[i]) > 1 {
+			lines[i] = []string{clip(c, t.widths[i])}
+		}
 		height = max(height, len(lines[i]))
 	}
 	var b strings.Builder
@@ -152,6 +171,22 @@ func (t *table) row(cells []string) string {
 		b.WriteString("|\n")
 	}
 	return b.String()
+}
+
+// clipMark stands behind a value that was cut.
+const clipMark = "..."
+
+// clip cuts text to width columns, which must have room for clipMark.
+func clip(text string, width int) string {
+	text = strings.Join(wrap(text, math.MaxInt), "")
+	cut, w := 0, 0
+	for i, r := range text {
+		if w += runeWidth(r); w > width-len(clipMark) {
+			break
+		}
+		cut = i + utf8.RuneLen(r)
+	}
+	return text[:cut] + clipMark
 }
 
 // wrap cuts text into lines of at most width columns, behind a blank or a comma

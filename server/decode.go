@@ -31,6 +31,9 @@ type entityJSON struct {
 		Message string `json:"message"`
 		QueryID string `json:"queryId"`
 	} `json:"commandStatus"`
+	Warnings []struct {
+		Message string `json:"message"`
+	} `json:"warnings"`
 	Streams []sourceJSON `json:"streams"`
 	Tables  []sourceJSON `json:"tables"`
 	Topics  []struct {
@@ -233,7 +236,11 @@ func DecodeEntity(text []byte) (engine.Result, error) {
 	}
 	switch e.Type {
 	case "currentStatus":
-		return &engine.Done{Msg: e.Status.Message, Text: e.StatementText, Command: &engine.CommandStatus{ID: e.CommandID, Sequence: e.Sequence, QueryID: e.Status.QueryID}}, nil
+		done := &engine.Done{Msg: e.Status.Message, Text: e.StatementText, Command: &engine.CommandStatus{ID: e.CommandID, Sequence: e.Sequence, QueryID: e.Status.QueryID}}
+		for _, w := range e.Warnings {
+			done.Warnings = append(done.Warnings, w.Message)
+		}
+		return done, nil
 	case "terminate_query":
 		return &engine.Done{Msg: "Query terminated.", Terminated: e.QueryID}, nil
 	case "warning_entity":

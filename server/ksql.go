@@ -171,10 +171,16 @@ func doneEntity(r *engine.Done) object {
 	if r.Command.QueryID != "" {
 		queryID = r.Command.QueryID
 	}
-	return withType("currentStatus", object{
+	o := withType("currentStatus", object{
 		"statementText": r.Text, "commandId": r.Command.ID, "commandSequenceNumber": r.Command.Sequence,
 		"commandStatus": object{"status": "SUCCESS", "message": r.Msg, "queryId": queryID},
 	})
+	list := []any{}
+	for _, text := range r.Warnings {
+		list = append(list, object{"message": text})
+	}
+	o["warnings"] = list
+	return o
 }
 
 func assertionEntity(r *engine.Assertion) object {

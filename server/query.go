@@ -103,6 +103,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, script string, p
 		return
 	}
 	out := newRowWriter(w, media)
+	out.inline = out.objects() && r.Header.Get(WarningsHeader) == WarningsInline
 	queries := 0
 	err := session.Execute(ctx, script, func(result engine.Result) error {
 		switch res := result.(type) {
@@ -150,10 +151,8 @@ func (s *Server) streamRows(ctx context.Context, out *rowWriter, rows *engine.Ro
 	for {
 		list, err := rows.Next(ctx)
 		switch {
-		case errors.Is(err, io.EOF):
-			out.end()
-			return errStop
-		case errors.Is(err, executor.ErrClosed), s.stopping.Err() != nil:
+		case errors.Is(err, io.EOF), errors.Is(err, executor.ErrClosed), s.stopping.Err() != nil:
+			out.warn(rows.Problems(), true)
 			out.end()
 			return errStop
 		case err != nil:
@@ -164,6 +163,7 @@ func (s *Server) streamRows(ctx context.Context, out *rowWriter, rows *engine.Ro
 				return err
 			}
 		}
+		out.warn(rows.Problems(), false)
 		out.flush()
 	}
 }
@@ -205,6 +205,10 @@ type rowWriter struct {
 	limit   int64       // of rows, -1 for none
 	rows    int64       // taken so far
 	buf     []byte
+	// inline says that the client takes warnings as elements; warned is how many
+	// there were.
+	inline bool
+	warned int
 }
 
 func newRowWriter(w http.ResponseWriter, media string) *rowWriter {

@@ -95,7 +95,8 @@ func (p *parser) itemAlias() Ident {
 func (p *parser) atClause() bool {
 	switch next := p.ahead(1).Word; p.tok().Word {
 	case "EMIT":
-		return next == "CHANGES" || next == "FINAL"
+		// Behind an alias stands no other name: EMIT CHANGE is misspelt.
+		return next == "CHANGES" || next == "FINAL" || p.ahead(1).Kind == TokName && next == ""
 	case "PARTITION", "ORDER":
 		return next == "BY"
 	case "UNION", "INTERSECT", "EXCEPT":
@@ -271,6 +272,9 @@ func (p *parser) afterQuery() {
 	case "WINDOW", "WHERE", "GROUP", "PARTITION", "HAVING", "EMIT", "LIMIT":
 		p.fail(&Error{Code: CodeSyntax, Msg: "unexpected " + p.describe(t) + " here, it is repeated or out of order", Span: t.Span,
 			Hint: "the order is FROM, WINDOW, WHERE, GROUP BY, PARTITION BY, HAVING, EMIT, LIMIT"})
+	}
+	if p.pos < p.end {
+		p.refuseMisspelt("a clause or the end of the query", "WINDOW", "WHERE", "GROUP", "PARTITION", "HAVING", "EMIT", "LIMIT", "JOIN", "INNER", "LEFT", "RIGHT", "FULL")
 	}
 }
 

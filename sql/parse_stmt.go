@@ -106,6 +106,9 @@ func (p *parser) create() Statement {
 		return &CreateAs{Kind: kind, OrReplace: replace, IfNotExists: ifNotExists, Name: name, With: with, Query: p.query()}
 	}
 	p.ctx = "CREATE statement"
+	if p.pos < p.end {
+		p.refuseMisspelt("WITH or AS", "WITH", "AS")
+	}
 	return &CreateSource{Kind: kind, OrReplace: replace, ReadOnly: readOnly, IfNotExists: ifNotExists, Name: name, Columns: columns, With: with}
 }
 

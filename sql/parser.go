@@ -125,10 +125,20 @@ func (p *parser) unexpected(expected ...string) {
 	err := &Error{Code: CodeSyntax, Msg: msg, Span: t.Span}
 	if t.Kind == TokReserved && wantsName(expected, t.Word) {
 		err.Hint = fmt.Sprintf("%s is a reserved word; write `%s` to use it as a name", t.Word, t.Word)
-	} else if s := p.misspelt(expected); s != "" {
-		err.Hint = "did you mean " + s + "?"
+	} else if len(expected) > 0 {
+		p.refuseMisspelt(orList(expected), expected...)
 	}
 	p.fail(err)
+}
+
+// refuseMisspelt rejects a word that was meant as one of words, where what is
+// expected; else it does nothing.
+func (p *parser) refuseMisspelt(what string, words ...string) {
+	if at, s := p.misspelt(words); s != "" {
+		t := p.toks[at]
+		p.fail(&Error{Code: CodeSyntax, Msg: "unexpected " + p.describe(t) + " in " + p.ctx + ", expected " + what, Span: t.Span,
+			Hint: "did you mean " + s + "?"})
+	}
 }
 
 // wantsName reports whether a name would have fitted where a reserved word
@@ -140,16 +150,17 @@ func wantsName(expected []string, word string) bool {
 }
 
 // misspelt returns the expected word that the current token may have been meant
-// as, or the one before it, which was then taken for an alias.
-func (p *parser) misspelt(expected []string) string {
+// as, or the one before it, which was then taken for an alias; and which of the two
+// it is.
+func (p *parser) misspelt(expected []string) (at int, word string) {
 	for i := p.pos; i >= max(0, p.pos-1); i-- {
 		if t := p.toks[i]; t.Kind == TokName && t.Word == "" {
 			if s := Suggest(p.textOf(t), expected); s != "" {
-				return s
+				return i, s
 			}
 		}
 	}
-	return ""
+	return 0, ""
 }
 
 // clauseWords start or join clauses: where one of them stands, something was

@@ -134,8 +134,33 @@ func parseAvro(s registry.Schema, all registry.Resolver) (*avroType, error) {
 	if s.Type != registry.Avro && s.Type != "" {
 		return nil, fmt.Errorf("the schema is %s, not AVRO", s.Type)
 	}
-	p := &avroParser{all: all, named: map[string]*avroType{}, done: map[string]bool{}}
-	return p.parse(s)
+	return compiledAvro.get(s, func() (*avroType, error) {
+		p := &avroParser{all: all, named: map[string]*avroType{}, done: map[string]bool{}}
+		t, err := p.parse(s)
+		if err == nil {
+			t.measureAll(map[*avroType]bool{})
+		}
+		return t, err
+	})
+}
+
+var compiledAvro compiledSchemas[*avroType]
+
+// measureAll measures every type of a schema, which is not changed any more then
+// and may be shared.
+func (t *avroType) measureAll(seen map[*avroType]bool) {
+	if t == nil || seen[t] {
+		return
+	}
+	seen[t] = true
+	t.least()
+	t.items.measureAll(seen)
+	for _, b := range t.branches {
+		b.measureAll(seen)
+	}
+	for _, f := range t.fields {
+		f.typ.measureAll(seen)
+	}
 }
 
 func (p *avroParser) parse(s registry.Schema) (*avroType, error) {

@@ -80,6 +80,12 @@ message TimeOfDay {
 // compileProto compiles a schema with all that it imports: registered
 // references first, then the files that everyone has.
 func compileProto(s registry.Schema, all registry.Resolver) (protoreflect.FileDescriptor, error) {
+	return compiledProto.get(s, func() (protoreflect.FileDescriptor, error) { return compileProtoFiles(s, all) })
+}
+
+var compiledProto compiledSchemas[protoreflect.FileDescriptor]
+
+func compileProtoFiles(s registry.Schema, all registry.Resolver) (protoreflect.FileDescriptor, error) {
 	files := map[string]string{protoMain: s.Text}
 	if err := collectProto(files, s, all); err != nil {
 		return nil, err

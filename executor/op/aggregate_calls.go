@@ -109,17 +109,25 @@ func (a *aggregateCall) general(p plan.AggregateCall, table bool) error {
 func (c *calls) begin(ctx *Context, b *batch.Batch, sel []int32) {
 	for k := range c.list {
 		a := &c.list[k]
-		a.vecs = appendValues(ctx, c.id, a.vecs[:0], a.args, b, sel)
+		a.vecs = a.vecs[:0]
+		for _, e := range a.args {
+			v, failed := e.Eval(&ctx.Context, b, sel)
+			ctx.reportFailed(c.id, b, failed, effectOnArgument)
+			a.vecs = append(a.vecs, v)
+		}
 		if a.filter != nil {
 			kept, failed := a.filter.Filter(&ctx.Context, b, sel)
-			for _, x := range failed {
-				if !b.OpAt(x.Row).Retracts() {
-					ctx.report(c.id, KindExpression, b, x.Row, x.Err)
-				}
-			}
+			ctx.reportFailed(c.id, b, failed, EffectOnFilter)
 			a.keep = bitmapOf(a.keep, b.Rows, kept)
 		}
 	}
+}
+
+func effectOnArgument(x expr.Failure) string {
+	if x.Noted {
+		return "the call is NULL in an aggregate's argument"
+	}
+	return "an aggregate's argument is NULL"
 }
 
 // counts reports whether row i passes the call's filter.

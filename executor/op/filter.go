@@ -30,11 +30,7 @@ func NewFilter(id string, p *plan.Filter, in *types.Schema, table bool, next Por
 func (f *Filter) Process(c *Context, b *batch.Batch) error {
 	sel := withValue(c, b)
 	kept, failed := f.predicate.Filter(&c.Context, b, sel)
-	for _, x := range failed {
-		if !b.OpAt(x.Row).Retracts() {
-			c.report(f.id, KindExpression, b, x.Row, x.Err)
-		}
-	}
+	c.reportFailed(f.id, b, failed, EffectOnFilter)
 	d := c.Scratch.Derive(b)
 	if !f.table {
 		d.Sel = kept

@@ -46,7 +46,7 @@ func (f *Flatten) Process(c *Context, b *batch.Batch) error {
 		for k, call := range f.calls {
 			rows, err := call.Eval(&c.Context, b, i)
 			if err != nil {
-				c.report(f.id, KindExpression, b, i, err)
+				c.report(f.id, KindExpression, b, i, err, "the table function gives no rows")
 				rows = nil
 			}
 			f.rows[k] = rows
@@ -80,7 +80,7 @@ func (f *Flatten) element(c *Context, b *batch.Batch, i int32, n int) {
 		}
 		if col := f.out.b.Cols[f.width+k]; !col.Set(o, v) {
 			col.SetNull(o)
-			c.report(f.id, KindExpression, b, i, fmt.Errorf("element does not fit %s", f.calls[k].Elem))
+			c.report(f.id, KindExpression, b, i, fmt.Errorf("element does not fit %s", f.calls[k].Elem), "the element is NULL")
 		}
 	}
 }

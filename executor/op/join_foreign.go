@@ -52,11 +52,7 @@ func NewForeignKeyJoin(id string, p *plan.ForeignKeyJoin, leftIn, rightIn, out *
 func (j *ForeignKeyJoin) Left() Port {
 	return portFunc(func(c *Context, b *batch.Batch) error {
 		keys, failed := j.foreign.Eval(&c.Context, b, withValue(c, b))
-		for _, x := range failed {
-			if !b.OpAt(x.Row).Retracts() {
-				c.report(j.id, KindExpression, b, x.Row, x.Err)
-			}
-		}
+		c.reportFailed(j.id, b, failed, effectOnForeignKey)
 		j.out.begin(c, b.Topic)
 		for _, i := range b.Sel {
 			if b.OpAt(i) == batch.UpdateBefore || b.KeyNull.Get(i) {
@@ -247,4 +243,11 @@ func (j *ForeignKeyJoin) rightChange(b *batch.Batch, i int32) error {
 		}
 	}
 	return nil
+}
+
+func effectOnForeignKey(x expr.Failure) string {
+	if x.Noted {
+		return "the call is NULL in the foreign key"
+	}
+	return "the foreign key is NULL"
 }

@@ -49,13 +49,47 @@ type Entry struct {
 	Offset    int64
 	TimeMs    int64
 	Cause     error
+	// Effect says what became of the record: "column Q is NULL", "row left out".
+	Effect string
 	// Record are the original bytes, nil when there are none.
 	Record []byte
 }
 
-// report logs row i of b.
-func (c *Context) report(operator, kind string, b *batch.Batch, i int32, cause error) {
-	c.Report(Entry{Operator: operator, Kind: kind, Topic: b.Topic, Partition: b.Partition[i], Offset: b.Offset[i], TimeMs: b.Time[i], Cause: cause})
+// Effects of bad rows that more than one operator reports.
+const (
+	effectRecordOut = "record left out"
+	effectRowOut    = "row left out"
+)
+
+// report logs row i of b; effect says what becomes of it.
+func (c *Context) report(operator, kind string, b *batch.Batch, i int32, cause error, effect string) {
+	c.Report(Entry{Operator: operator, Kind: kind, Topic: b.Topic, Partition: b.Partition[i], Offset: b.Offset[i], TimeMs: b.Time[i], Cause: cause, Effect: effect})
+}
+
+// reportFailed logs the rows that an expression failed on. The rows that a change
+// takes back were logged when they came.
+func (c *Context) reportFailed(operator string, b *batch.Batch, failed []expr.Failure, effect func(expr.Failure) string) {
+	for _, x := range failed {
+		if !b.OpAt(x.Row).Retracts() {
+			c.report(operator, KindExpression, b, x.Row, x.Err, effect(x))
+		}
+	}
+}
+
+// EffectOnColumn says what a failed expression makes of its column.
+func EffectOnColumn(x expr.Failure, name string) string {
+	if x.Noted {
+		return "the call is NULL in column " + name
+	}
+	return "column " + name + " is NULL"
+}
+
+// EffectOnFilter says what a failed condition makes of its row.
+func EffectOnFilter(x expr.Failure) string {
+	if x.Noted {
+		return "the call is NULL in the condition"
+	}
+	return effectRowOut
 }
 
 // emit passes a batch on and takes back what the operators below borrowed.

@@ -14,6 +14,7 @@ type Project struct {
 	id    string
 	key   []int
 	value []*expr.Expr
+	names []types.Column // of value
 	next  Port
 }
 
@@ -31,7 +32,7 @@ func NewProject(id string, p *plan.Project, in, out *types.Schema, next Port) (*
 	if err != nil {
 		return nil, fatal(id, err)
 	}
-	return &Project{id: id, key: p.Key, value: value, next: next}, nil
+	return &Project{id: id, key: p.Key, value: value, names: out.Value, next: next}, nil
 }
 
 // Process replaces the columns. A failed expression makes its column NULL.
@@ -43,18 +44,17 @@ func (p *Project) Process(c *Context, b *batch.Batch) error {
 		d.Cols = append(d.Cols, b.Cols[k])
 	}
 	d.Keys = len(p.key)
-	d.Cols = appendValues(c, p.id, d.Cols, p.value, b, sel)
+	d.Cols = appendValues(c, p.id, d.Cols, p.value, p.names, b, sel)
 	return emit(c, p.next, d)
 }
 
-// appendValues evaluates expressions into columns, logging the failures.
-func appendValues(c *Context, id string, cols []*batch.Vector, es []*expr.Expr, b *batch.Batch, sel []int32) []*batch.Vector {
-	for _, e := range es {
+// appendValues evaluates expressions into the columns of names, logging the
+// failures.
+func appendValues(c *Context, id string, cols []*batch.Vector, es []*expr.Expr, names []types.Column, b *batch.Batch, sel []int32) []*batch.Vector {
+	for k, e := range es {
 		v, failed := e.Eval(&c.Context, b, sel)
-		for _, x := range failed {
-			if !b.OpAt(x.Row).Retracts() {
-				c.report(id, KindExpression, b, x.Row, x.Err)
-			}
+		if len(failed) > 0 {
+			c.reportFailed(id, b, failed, func(x expr.Failure) string { return EffectOnColumn(x, names[k].Name) })
 		}
 		cols = append(cols, v)
 	}

@@ -23,6 +23,7 @@ type Rekey struct {
 	dropNull   bool
 	table      bool
 	codec      *format.Sortable
+	names      *types.Schema // of key and value
 	next       Port
 	changes    changes
 	kept       batch.Bitmap
@@ -55,7 +56,7 @@ func NewRekey(id string, p *plan.Rekey, in, out *types.Schema, table bool, next 
 			return true
 		})
 	}
-	return &Rekey{id: id, key: key, value: value, ofKey: ofKey, dropNull: p.DropNull, table: table, codec: codec, next: next}, nil
+	return &Rekey{id: id, key: key, value: value, ofKey: ofKey, dropNull: p.DropNull, table: table, codec: codec, names: out, next: next}, nil
 }
 
 // Process evaluates the key, then the value of the rows that stay.
@@ -69,10 +70,10 @@ func (r *Rekey) Process(c *Context, b *batch.Batch) error {
 	r.kept = bitmapOf(r.kept, b.Rows, sel)
 	for k, e := range r.key {
 		v, failed := e.Eval(&c.Context, b, sel)
-		for _, x := range failed {
-			if !b.OpAt(x.Row).Retracts() {
-				c.report(r.id, KindExpression, b, x.Row, x.Err)
-			}
+		if r.dropNull {
+			c.reportFailed(r.id, b, failed, EffectOnFilter)
+		} else if len(failed) > 0 {
+			c.reportFailed(r.id, b, failed, func(x expr.Failure) string { return EffectOnColumn(x, r.names.Key[k].Name) })
 		}
 		if r.dropNull {
 			r.dropNulls(c, b, v, sel, failed)
@@ -87,7 +88,7 @@ func (r *Rekey) Process(c *Context, b *batch.Batch) error {
 			kept = append(kept, i)
 		}
 	}
-	d.Cols = appendValues(c, r.id, d.Cols, r.value, b, kept)
+	d.Cols = appendValues(c, r.id, d.Cols, r.value, r.names.Value, b, kept)
 	d.Sel = kept
 	d.WindowStart, d.WindowEnd = nil, nil
 	r.keyNull = bitmapOf(r.keyNull, b.Rows, nil)
@@ -139,7 +140,7 @@ func (r *Rekey) dropNulls(c *Context, b *batch.Batch, v *batch.Vector, sel []int
 		if len(failed) > 0 && failed[0].Row == i {
 			failed = failed[1:]
 		} else if !b.OpAt(i).Retracts() {
-			c.report(r.id, KindExpression, b, i, errNullKey)
+			c.report(r.id, KindExpression, b, i, errNullKey, effectRowOut)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (r *Repartition) Process(c *Context, b *batch.Batch) error {
 func (r *Repartition) write(c *Context, b *batch.Batch, i, before int32) error {
 	partition, err := r.partition(b, i)
 	if err != nil {
-		c.report(r.id, KindSerialization, b, i, err)
+		c.report(r.id, KindSerialization, b, i, err, effectRowOut)
 		return nil
 	}
 	w := c.Out.Builder(kafka.TopicPartition{Topic: r.topic, Partition: partition})

@@ -53,7 +53,7 @@ func (s *Sink) Process(c *Context, b *batch.Batch) error {
 			if errors.Is(err, registry.ErrUnavailable) {
 				return err // the row is good: the query tries again
 			}
-			c.report(s.id, kind, b, i, err)
+			c.report(s.id, kind, b, i, err, effectRowOut)
 		}
 	}
 	return nil

@@ -112,7 +112,7 @@ func (d *Decoder) Decode(c *expr.Context, b *batch.Batch, partition int32, r *ka
 	b.Unappend()
 	return &Entry{
 		Operator: d.id, Kind: kind, Topic: d.topic, Partition: partition, Offset: int64(r.Offset),
-		TimeMs: int64(r.Timestamp), Cause: err, Record: append([]byte(nil), record...),
+		TimeMs: int64(r.Timestamp), Cause: err, Effect: effectRecordOut, Record: append([]byte(nil), record...),
 	}
 }
 

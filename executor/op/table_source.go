@@ -36,7 +36,7 @@ func (s *TableSource) Process(c *Context, b *batch.Batch) error {
 	s.out.begin(c, b.Topic)
 	for _, i := range b.Sel {
 		if b.KeyNull.Get(i) {
-			c.report(s.id, KindTable, b, i, errNullTableKey)
+			c.report(s.id, KindTable, b, i, errNullTableKey, effectRecordOut)
 			continue
 		}
 		if err := s.change(b, i); err != nil {
@@ -56,7 +56,7 @@ func (s *TableSource) upserts(c *Context, b *batch.Batch) error {
 	ops := make([]batch.Op, b.Rows)
 	for _, i := range b.Sel {
 		if b.KeyNull.Get(i) {
-			c.report(s.id, KindTable, b, i, errNullTableKey)
+			c.report(s.id, KindTable, b, i, errNullTableKey, effectRecordOut)
 			continue
 		}
 		ops[i] = batch.UpdateAfter

@@ -44,6 +44,9 @@ type Param struct {
 	Unit bool
 	// Literal marks a parameter that must be a constant.
 	Literal bool
+	// Pattern says what the text of a parameter must be; a constant that is not is
+	// an error of the statement, other text an error of the row.
+	Pattern PatternKind
 }
 
 // Overload is one signature of a function with its body. Exactly one of Body,

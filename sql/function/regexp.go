@@ -15,14 +15,14 @@ func regexpFunctions() []*Function {
 	const category = "REGULAR EXPRESSION"
 	return []*Function{
 		fn("REGEXP_EXTRACT", category, "The first match of a pattern, or of one of its groups.",
-			over("pattern STRING, value STRING", "STRING", regexpExtract), over("pattern STRING, value STRING, group INTEGER", "STRING", regexpExtract)),
+			over("pattern STRING~regex, value STRING", "STRING", regexpExtract), over("pattern STRING~regex, value STRING, group INTEGER", "STRING", regexpExtract)),
 		fn("REGEXP_EXTRACT_ALL", category, "All matches of a pattern, or of one of its groups.",
-			over("pattern STRING, value STRING", "ARRAY<STRING>", regexpExtractAll),
-			over("pattern STRING, value STRING, group INTEGER", "ARRAY<STRING>", regexpExtractAll)),
+			over("pattern STRING~regex, value STRING", "ARRAY<STRING>", regexpExtractAll),
+			over("pattern STRING~regex, value STRING, group INTEGER", "ARRAY<STRING>", regexpExtractAll)),
 		fn("REGEXP_REPLACE", category, "Every match of a pattern replaced; $1 and ${name} stand for groups.",
-			over("value STRING, pattern STRING, new STRING", "STRING", regexpReplace)),
+			over("value STRING, pattern STRING~regex, new STRING", "STRING", regexpReplace)),
 		fn("REGEXP_SPLIT_TO_ARRAY", category, "The parts between the matches of a pattern.",
-			over("value STRING, pattern STRING", "ARRAY<STRING>", regexpSplit)),
+			over("value STRING, pattern STRING~regex", "ARRAY<STRING>", regexpSplit)),
 	}
 }
 

@@ -13,8 +13,9 @@ import (
 //
 // A parameter is a name and a type. A type may be a generic letter, or hold some
 // (T, ARRAY<T>, MAP<STRING, V>, LAMBDA<T, U>), DECIMAL without digits takes every
-// DECIMAL, and UNIT is an interval unit keyword. Marks follow the type: ! cannot
-// be NULL, # must be a constant, ... may repeat.
+// DECIMAL, and UNIT is an interval unit keyword. Marks follow the type: ~ and the
+// name of a PatternKind says what a STRING must hold, ! cannot be NULL, # must be
+// a constant, ... may repeat.
 
 type body func(args []types.Value) (types.Value, error)
 
@@ -116,6 +117,12 @@ func parseParam(text string) (p Param, repeats bool) {
 	t, repeats = strings.CutSuffix(t, "...")
 	t, p.NotNull = strings.CutSuffix(t, "!")
 	t, p.Literal = strings.CutSuffix(t, "#")
+	if typ, kind, ok := strings.Cut(t, "~"); ok {
+		t, p.Pattern = typ, patternKinds[kind]
+		if p.Pattern == NoPattern {
+			panic("function: no such pattern: " + text)
+		}
+	}
 	p.Name = name
 	switch {
 	case t == "UNIT":
@@ -249,6 +256,9 @@ func returnShape(o *Overload, ret string) func([]types.Type, []*types.Value) (ty
 		return s.apply(b), nil
 	}
 }
+
+// ParamOf returns the parameter of argument i of n.
+func (o *Overload) ParamOf(i, n int) Param { return o.param(i, n) }
 
 // param returns the parameter of argument i of n.
 func (o *Overload) param(i, n int) Param {

@@ -151,7 +151,7 @@ func DecimalArithmetic(op Op, a, b *apd.Decimal, t Type) (*apd.Decimal, error) {
 		return nil, ErrDecimalOverflow
 	}
 	if cond.Inexact() {
-		return nil, ErrInexact
+		return nil, errInexactQuotient
 	}
 	return FitDecimal(&out, t)
 }

@@ -14,6 +14,9 @@ var ErrDecimalOverflow = errors.New("numeric field overflow")
 // ErrInexact says that a result has no exact decimal form in its type, as 1/3.
 var ErrInexact = errors.New("rounding necessary")
 
+// errInexactQuotient says which operation it was.
+var errInexactQuotient = fmt.Errorf("DECIMAL division has no exact result: %w", ErrInexact)
+
 // ErrDivisionByZero says what it says.
 var ErrDivisionByZero = errors.New("division by zero")
 
