@@ -50,8 +50,8 @@ type Broker struct {
 }
 
 // stateVersion is the version of the checkpoint's body. Version 1 had no
-// sections.
-const stateVersion = 2
+// sections, version 2 no compacted segments.
+const stateVersion = 3
 
 // Open locks the data directory, recovers it and returns a broker that is
 // ready. The error wraps wal.ErrVersion when a newer program wrote the

@@ -89,7 +89,7 @@ func (b *Broker) decodeState(state []byte) (sequence uint64, err error) {
 		e.publishEarly(b)
 		for _, p := range e.t.partitions() {
 			p.producers.Decode(d)
-			p.Decode(d)
+			p.Decode(d, version >= 3)
 		}
 	}
 	b.txns.Decode(d, b.cfg.Clock.Now())

@@ -110,6 +110,7 @@ func (c *topicConfig) check(value string) error {
 type settings struct {
 	maxMessageBytes int
 	segmentBytes    int64
+	segmentMs       int64
 	retentionMs     int64
 	retentionBytes  int64
 	compact, del    bool
@@ -146,6 +147,7 @@ func parseSettings(configs map[string]string) (settings, error) {
 	s := settings{
 		maxMessageBytes: int(number("max.message.bytes")),
 		segmentBytes:    number("segment.bytes"),
+		segmentMs:       number("segment.ms"),
 		retentionMs:     number("retention.ms"),
 		retentionBytes:  number("retention.bytes"),
 		logAppendTime:   text("message.timestamp.type") == "LogAppendTime",

@@ -123,21 +123,26 @@ func (k *keeper) retire(number uint64) error {
 		return err
 	}
 	var parts []*log.Partition
-	segmentBytes := map[*log.Partition]int64{}
+	rolls := map[*log.Partition]log.Roll{}
 	k.b.topics.each(func(t *topic) {
 		_, set := t.config()
 		for _, p := range t.partitions() {
 			parts = append(parts, p.Partition)
-			segmentBytes[p.Partition] = min(set.segmentBytes, k.b.cfg.Limits.SegmentBytes)
+			rolls[p.Partition] = k.b.roll(set)
 		}
 	})
-	if err := k.b.store.Archive(number, parts, func(p *log.Partition) int64 { return segmentBytes[p] }); err != nil {
+	if err := k.b.store.Archive(number, parts, func(p *log.Partition) log.Roll { return rolls[p] }); err != nil {
 		return err
 	}
 	if err := k.b.checkpoint(number, false); err != nil {
 		return err
 	}
 	return k.b.wal.Retire(number)
+}
+
+// roll says when a topic's segments are full.
+func (b *Broker) roll(set settings) log.Roll {
+	return log.Roll{Bytes: min(set.segmentBytes, b.cfg.Limits.SegmentBytes), Age: set.segmentMs}
 }
 
 // removeFiles removes the files of deleted topics, and segments below the log

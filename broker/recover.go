@@ -88,7 +88,17 @@ func (b *Broker) finishRecovery(root wal.Root) (wal.Root, error) {
 	if err != nil {
 		return wal.Root{}, err
 	}
-	known := func(id TopicID) bool { return b.topics.staged(id) != nil }
+	known := func(id TopicID) ([]*log.Partition, bool) {
+		t := b.topics.staged(id)
+		if t == nil {
+			return nil, false
+		}
+		var parts []*log.Partition
+		for _, p := range t.partitions() {
+			parts = append(parts, p.Partition)
+		}
+		return parts, true
+	}
 	if err := b.store.RemoveOrphans(known); err != nil {
 		return wal.Root{}, err
 	}
