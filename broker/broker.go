@@ -30,6 +30,7 @@ type Broker struct {
 	groupStates groupStates
 	groups      *group.Coordinator
 	keeper      keeper
+	cleaner     cleaner
 	server      server
 	authorizer  authorizer // nil: everybody may do everything
 
@@ -84,6 +85,7 @@ func Open(cfg Config) (_ *Broker, err error) {
 	b.groups = group.New(b.groupConfig())
 	b.restoreGroups()
 	b.keeper.start(b)
+	b.cleaner.start(b)
 	return b, nil
 }
 
@@ -105,6 +107,7 @@ func (b *Broker) close(ctx context.Context) error {
 	b.closed.Store(true)
 	b.server.close(ctx)
 	b.groups.Close()
+	b.cleaner.stop()
 	b.keeper.stop()
 	var errs []error
 	if b.wal.Err() == nil {

@@ -95,8 +95,16 @@ type Limits struct {
 	// ProducerExpiration (producer.id.expiration.ms): a producer's window on a
 	// partition is forgotten after it. Default 24 hours.
 	ProducerExpiration time.Duration
-	// HousekeepingInterval is the pause between retention and expiry passes.
-	// Default 30 s.
+	// CleanerKeyMapBytes (log.cleaner.dedupe.buffer.size) bounds the memory that
+	// compaction takes for keys, 24 bytes each; what does not fit is compacted in
+	// another round. Default 32 MiB (a million keys).
+	CleanerKeyMapBytes int
+	// CleanerMinBytes (log.cleaner.min.bytes): a partition, or a segment when
+	// segment.bytes is less, is not compacted for less, unless a record is older
+	// than segment.ms or max.compaction.lag.ms. Default 1 MiB.
+	CleanerMinBytes int64
+	// HousekeepingInterval is the pause between retention, compaction and expiry
+	// passes. Default 30 s.
 	HousekeepingInterval time.Duration
 }
 
@@ -137,6 +145,8 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.TransactionMaxTimeout, 15*time.Minute)
 	orDefault(&l.MaxTransactionalIDs, 100_000)
 	orDefault(&l.ProducerExpiration, 24*time.Hour)
+	orDefault(&l.CleanerKeyMapBytes, 32*mib)
+	orDefault(&l.CleanerMinBytes, 1*mib)
 	orDefault(&l.HousekeepingInterval, 30*time.Second)
 	return l
 }

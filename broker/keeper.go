@@ -10,15 +10,38 @@ import (
 
 // keeper is the one goroutine that works behind the log: it archives and retires
 // log files, applies retention, removes files of deleted topics, and expires
-// producers and transactions.
+// producers and transactions. All segments change in it: the cleaner, which
+// writes compacted ones in a goroutine of its own, has them swapped in as a job.
 type keeper struct {
 	b    *Broker
 	wake chan struct{}
+	jobs chan job
 	quit chan struct{}
 	done sync.WaitGroup
 
+	// replaced are segments that a checkpoint may still name, by path without
+	// suffix. Only the goroutine touches it.
+	replaced []string
+
 	mu      sync.Mutex // a leaf lock, guards removed
 	removed []*topic
+}
+
+// job is work for the keeper's goroutine.
+type job struct {
+	f    func() error
+	done chan error
+}
+
+// do runs f in the keeper's goroutine.
+func (k *keeper) do(f func() error) error {
+	j := job{f, make(chan error, 1)}
+	select {
+	case k.jobs <- j:
+		return <-j.done
+	case <-k.quit:
+		return ErrClosed
+	}
 }
 
 // walFilesMax is how many sealed log files are kept before the oldest retires,
@@ -27,7 +50,7 @@ const walFilesMax = 16
 
 func (k *keeper) start(b *Broker) {
 	k.b = b
-	k.quit = make(chan struct{})
+	k.quit, k.jobs = make(chan struct{}), make(chan job)
 	k.mu.Lock()
 	k.wake = make(chan struct{}, 1)
 	k.wake <- struct{}{} // recovery may have left work
@@ -76,6 +99,9 @@ func (k *keeper) run() {
 		select {
 		case <-k.quit:
 			return
+		case j := <-k.jobs:
+			j.done <- j.f()
+			continue
 		case <-k.wake:
 		case <-timer.C:
 			timer.Reset(k.b.cfg.Limits.HousekeepingInterval)
@@ -134,10 +160,23 @@ func (k *keeper) retire(number uint64) error {
 	if err := k.b.store.Archive(number, parts, func(p *log.Partition) log.Roll { return rolls[p] }); err != nil {
 		return err
 	}
-	if err := k.b.checkpoint(number, false); err != nil {
+	if err := k.checkpoint(number); err != nil {
 		return err
 	}
 	return k.b.wal.Retire(number)
+}
+
+// checkpoint writes a checkpoint without log files up to number, and removes
+// segments that the one before needed.
+func (k *keeper) checkpoint(number uint64) error {
+	if err := k.b.checkpoint(number, false); err != nil {
+		return err
+	}
+	if err := k.b.store.RemoveReplaced(k.replaced); err != nil {
+		return err
+	}
+	k.replaced = nil
+	return nil
 }
 
 // roll says when a topic's segments are full.

@@ -230,7 +230,7 @@ func (a *archiver) seal() error {
 	}
 	err := a.flush()
 	if err == nil {
-		err = a.log.Sync()
+		err = vfs.Sync(a.log)
 	}
 	err = errors.Join(err, a.log.Close())
 	a.log = nil
@@ -248,7 +248,7 @@ func (a *archiver) seal() error {
 	}
 	_, err = f.WriteAt(encodeIndex(a.index.entries), int64(a.indexed*indexEntryBytes))
 	if err == nil {
-		err = f.Sync()
+		err = vfs.Sync(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err

@@ -134,6 +134,19 @@ func (p *Producers) Epoch(pid kafka.ProducerID) (kafka.Epoch, bool) {
 	return w.epoch, true
 }
 
+// Active calls f for every producer that is remembered: last is the offset of
+// the last record of its last batch, -1 when only a marker tells its epoch.
+func (p *Producers) Active(f func(pid kafka.ProducerID, epoch kafka.Epoch, last kafka.Offset)) {
+	for pid, w := range p.byID {
+		last := kafka.Offset(-1)
+		if n := len(w.batches); n > 0 {
+			d := w.batches[n-1]
+			last = d.base + kafka.Offset((int64(d.lastSeq)-int64(d.firstSeq))&math.MaxInt32)
+		}
+		f(pid, w.epoch, last)
+	}
+}
+
 // Expire forgets producers whose last batch or marker is older than before,
 // unless they have an open transaction.
 func (p *Producers) Expire(before kafka.Timestamp) {
