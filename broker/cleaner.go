@@ -159,8 +159,8 @@ func (c *cleaner) count(p *partition, s log.CompactStats) {
 // partition, or a storage error, after which nothing is written any more.
 func (c *cleaner) fail(p *partition, err error) {
 	switch {
-	case errors.Is(err, ErrClosed) || errors.Is(err, wal.ErrClosed) || errors.Is(err, log.ErrStale):
-		return
+	case errors.Is(err, ErrClosed) || errors.Is(err, wal.ErrClosed) || errors.Is(err, log.ErrStale) || vfs.IsNotExist(err):
+		return // closing, or retention or a deletion was faster
 	case errors.Is(err, log.ErrCorrupt) || errors.Is(err, kafka.ErrCorruptBatch) || errors.Is(err, log.ErrTooLarge):
 		c.uncleanable[p] = true
 		c.b.cfg.Logger.Error("partition cannot be compacted until the next start", "partition", p.tp, "err", err)

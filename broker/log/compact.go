@@ -249,7 +249,10 @@ func (c *compaction) replace(group []*segment, last bool) error {
 			break
 		}
 		_, err = c.each(s, s.base, func(b kafka.Batch) (bool, error) {
-			kept, err := r.rewrite(b, last && b.LastOffset()+1 == end)
+			// The last batch stays, of the files and of what was looked at: a
+			// reader that stops at the last stable offset must get there.
+			next := b.LastOffset() + 1
+			kept, err := r.rewrite(b, next == r.end || last && next == end)
 			if err == nil && kept != nil {
 				err = w.add(kept)
 			}

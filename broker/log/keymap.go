@@ -31,7 +31,7 @@ const (
 	keySlotBytes = 24
 	// keyMapLoadNum / keyMapLoadDen is how full the table gets.
 	keyMapLoadNum, keyMapLoadDen = 3, 4
-	keyMapMinSlots               = 1 << 10
+	keyMapMinSlots               = 64
 )
 
 // newKeyMap returns an empty map that takes at most maxBytes; one that holds

@@ -125,8 +125,8 @@ func (s *stored) batches(p place, from, upTo kafka.Offset, maxBytes int) ([]byte
 			}
 			break
 		}
-		n += copy(buf[n:], b)
 		p = place{p.at + int64(total), b.LastOffset() + 1}
+		n += copy(buf[n:], b) // over guards, b itself included
 		rest, first = rest[total:], false
 	}
 	return buf[:n:n], nil
