@@ -31,6 +31,7 @@ type Broker struct {
 	groups      *group.Coordinator
 	keeper      keeper
 	cleaner     cleaner
+	refused     refused
 	server      server
 	authorizer  authorizer // nil: everybody may do everything
 
@@ -109,6 +110,7 @@ func (b *Broker) close(ctx context.Context) error {
 	b.groups.Close()
 	b.cleaner.stop()
 	b.keeper.stop()
+	b.refused.done.Wait()
 	var errs []error
 	if b.wal.Err() == nil {
 		errs = append(errs, b.checkpoint(0, true))

@@ -43,6 +43,9 @@ type Limits struct {
 	// WALMaxEntries (wal.max.entries) bounds the positions of log entries kept
 	// in memory; log files retire earlier when it is passed. Default 1,000,000.
 	WALMaxEntries int
+	// WALSpareBytes (wal.spare.bytes) are kept on the disk, so that topics and
+	// records can be deleted when it is full; at most wal.file.bytes. Default 1 MiB.
+	WALSpareBytes int64
 	// QueueMaxBytes (wal.queue.max.bytes) bounds what waits for the committer.
 	// Default 64 MiB.
 	QueueMaxBytes int64
@@ -124,6 +127,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.WALMaxBytes, 512*mib)
 	orDefault(&l.WALFileBytes, 64*mib)
 	orDefault(&l.WALMaxEntries, 1_000_000)
+	orDefault(&l.WALSpareBytes, 1*mib)
 	orDefault(&l.QueueMaxBytes, 64*mib)
 	orDefault(&l.TailMaxBytes, 64*mib)
 	orDefault(&l.FrameMaxBytes, 128*mib)

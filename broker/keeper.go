@@ -1,11 +1,14 @@
 package broker
 
 import (
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/millrace/millrace/broker/log"
+	"github.com/millrace/millrace/broker/wal"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/vfs"
 )
 
 // keeper is the one goroutine that works behind the log: it archives and retires
@@ -110,9 +113,20 @@ func (k *keeper) run() {
 		if k.b.wal.Err() != nil {
 			continue // nothing may be written any more
 		}
-		if err := k.work(); err != nil {
-			k.b.wal.Fence("work behind the log", err)
-		}
+		k.judge(k.work())
+	}
+}
+
+// judge decides what an error of work means: a full disk makes it wait, and with
+// it those for whom it makes room; anything else fences the directory.
+func (k *keeper) judge(err error) {
+	full := vfs.IsFull(err) || errors.Is(err, wal.ErrDiskFull)
+	k.b.wal.SetBehindFull(full)
+	switch {
+	case full:
+		k.b.cfg.Logger.Warn("the work behind the log waits for room on the disk", "err", err)
+	case err != nil:
+		k.b.wal.Fence("work behind the log", err)
 	}
 }
 
@@ -247,14 +261,17 @@ func (b *Broker) expire(now time.Time) {
 	b.expireTransactions(now)
 }
 
-// raiseLogStart makes a higher log start offset durable.
+// raiseLogStart makes a higher log start offset durable, on a full disk too.
 func (b *Broker) raiseLogStart(p *partition, start kafka.Offset) error {
-	c := newChange(64)
-	return b.submitWait(c, func() error {
-		if p.deleted {
-			return ErrUnknownTopic
-		}
-		b.stage(c, &logStartSet{p.Topic, p.Partition.Partition, start})
-		return nil
+	return b.urgently(func() error {
+		c := newChange(64)
+		c.frame.Urgent = true
+		return b.submitWait(c, func() error {
+			if p.deleted {
+				return ErrUnknownTopic
+			}
+			b.stage(c, &logStartSet{p.Topic, p.Partition.Partition, start})
+			return nil
+		})
 	})
 }

@@ -103,12 +103,16 @@ func (b *Broker) finishRecovery(root wal.Root) (wal.Root, error) {
 		return wal.Root{}, err
 	}
 	b.keeper.dropRemoved()
+	// On a full disk the spare makes room for the checkpoint.
+	if err := b.wal.DropSpare(); err != nil {
+		return wal.Root{}, err
+	}
 	next := b.wal.Root()
 	next.Epoch = root.Epoch + 1
 	if err := wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, b.encodeStaged()(next.Synced)); err != nil {
 		return wal.Root{}, err
 	}
-	return next, nil
+	return next, b.wal.MakeSpare()
 }
 
 // initDir prepares a new data directory. Log files without a checkpoint are not
@@ -150,7 +154,7 @@ func (b *Broker) walOptions() wal.Options {
 	return wal.Options{
 		FS: b.cfg.FS, Dir: b.cfg.FS.PathJoin(b.cfg.Dir, "wal"), Logger: b.cfg.Logger,
 		FileBytes: l.WALFileBytes, MaxBytes: l.WALMaxBytes, QueueBytes: l.QueueMaxBytes,
-		FrameMaxBytes: l.FrameMaxBytes, OnFull: b.keeper.poke,
+		FrameMaxBytes: l.FrameMaxBytes, SpareBytes: l.WALSpareBytes, OnFull: b.keeper.poke,
 	}
 }
 

@@ -9,23 +9,33 @@ import (
 )
 
 // Archive copies what the partitions have in log files up to number into their
-// segments, durably, and lets them read it from there. It runs in one goroutine
-// at a time. roll says when a partition's segments are full.
+// segments, durably but for the names of new files, and lets them read it from
+// there. It runs in one goroutine at a time. roll says when a partition's
+// segments are full.
 func (s *Store) Archive(number uint64, partitions []*Partition, roll func(*Partition) Roll) error {
-	var dirs []string
 	for _, p := range partitions {
 		created, err := p.archive(number, roll(p))
+		if created {
+			s.unsynced = append(s.unsynced, p.dir, s.topicDir(p.Topic))
+		}
 		if err != nil {
 			return fmt.Errorf("archive partition %x-%d: %w", p.Topic, p.Partition, err)
 		}
-		if created {
-			dirs = append(dirs, p.dir, s.topicDir(p.Topic))
-		}
 	}
-	if len(dirs) == 0 {
+	return nil
+}
+
+// SyncNames makes the names of new segments durable: before a checkpoint has
+// them, also when Archive failed half-way. It runs in the archiver's goroutine.
+func (s *Store) SyncNames() error {
+	if len(s.unsynced) == 0 {
 		return nil
 	}
-	return s.syncDirs(append(dirs, s.topicsDir(), s.opts.Dir))
+	if err := s.syncDirs(append(s.unsynced, s.topicsDir(), s.opts.Dir)); err != nil {
+		return err
+	}
+	s.unsynced = nil
+	return nil
 }
 
 func (s *Store) syncDirs(dirs []string) error {

@@ -32,6 +32,9 @@ type Store struct {
 	cache   *fileCache
 	entries atomic.Int64
 	tail    tail
+	// unsynced are directories with new names that are not durable yet; only the
+	// archiver's goroutine touches it.
+	unsynced []string
 }
 
 // NewStore returns a store. SetLog must be called before anything is read.

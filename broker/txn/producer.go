@@ -119,10 +119,36 @@ func (p *Producers) Append(b kafka.Batch, commit bool, now kafka.Timestamp) {
 	if b.Attributes()&kafka.AttrLogAppendTime != 0 {
 		d.timestamp = b.MaxTimestamp()
 	}
-	if len(w.batches) == windowBatches {
-		w.batches = slices.Delete(w.batches, 0, 1)
+	// A new slice: what Save returned keeps the old one.
+	old := w.batches[max(0, len(w.batches)-windowBatches+1):]
+	w.batches = append(append(make([]produced, 0, len(old)+1), old...), d)
+}
+
+// SavedProducer is one producer's state, to be put back when an append is refused.
+type SavedProducer struct {
+	pid    kafka.ProducerID
+	window window
+	known  bool
+}
+
+// Save returns a producer's state as it is now.
+func (p *Producers) Save(pid kafka.ProducerID) SavedProducer {
+	if w := p.byID[pid]; w != nil {
+		return SavedProducer{pid, *w, true}
 	}
-	w.batches = append(w.batches, d)
+	return SavedProducer{pid: pid}
+}
+
+// Restore puts a producer's state back.
+func (p *Producers) Restore(s SavedProducer) {
+	if !s.known {
+		delete(p.byID, s.pid)
+		return
+	}
+	if p.byID == nil {
+		p.byID = map[kafka.ProducerID]*window{}
+	}
+	p.byID[s.pid] = &s.window
 }
 
 // Epoch returns the newest epoch of a producer.
