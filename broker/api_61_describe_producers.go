@@ -26,7 +26,7 @@ func init() {
 				case p == nil:
 					sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
 				default:
-					sp.ActiveProducers = append(sp.ActiveProducers, b.activeProducers(p)...)
+					sp.ActiveProducers = append(sp.ActiveProducers, b.describeProducers(p)...)
 				}
 				st.Partitions = append(st.Partitions, sp)
 			}
@@ -37,9 +37,9 @@ func init() {
 	})
 }
 
-func (b *Broker) activeProducers(p *partition) []kmsg.DescribeProducersResponseTopicPartitionActiveProducer {
+func (b *Broker) describeProducers(p *partition) []kmsg.DescribeProducersResponseTopicPartitionActiveProducer {
 	b.mu.Lock()
-	active := p.producers.Active()
+	active := p.producers.List()
 	b.mu.Unlock()
 	open := p.OpenTransactions()
 	all := make([]kmsg.DescribeProducersResponseTopicPartitionActiveProducer, 0, len(active))

@@ -30,6 +30,8 @@ type Broker struct {
 	groupStates   groupStates
 	groups        *group.Coordinator
 	keeper        keeper
+	cleaner       cleaner
+	refused       refused
 	server        server
 	fetchSessions fetchSessions
 	authorizer    *authorizer // nil: everybody may do everything
@@ -53,8 +55,8 @@ type Broker struct {
 }
 
 // stateVersion is the version of the checkpoint's body. Version 1 had no
-// sections.
-const stateVersion = 2
+// sections, version 2 no compacted segments.
+const stateVersion = 3
 
 // Open locks the data directory, recovers it and returns a broker that is
 // ready. The error wraps wal.ErrVersion when a newer program wrote the
@@ -93,6 +95,7 @@ func Open(cfg Config) (_ *Broker, err error) {
 	b.groups = group.New(b.groupConfig())
 	b.restoreGroups()
 	b.keeper.start(b)
+	b.cleaner.start(b)
 	return b, nil
 }
 
@@ -114,7 +117,9 @@ func (b *Broker) close(ctx context.Context) error {
 	b.closed.Store(true)
 	b.server.close(ctx)
 	b.groups.Close()
+	b.cleaner.stop()
 	b.keeper.stop()
+	b.refused.done.Wait()
 	var errs []error
 	if b.wal.Err() == nil {
 		errs = append(errs, b.checkpoint(0, true))

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/broker/wal"
+	"github.com/millrace/millrace/internal/vfs"
 )
 
 // The checkpoint's body, behind the root:
@@ -89,7 +90,7 @@ func (b *Broker) decodeState(state []byte) (sequence uint64, err error) {
 		e.publishEarly(b)
 		for _, p := range e.t.partitions() {
 			p.producers.Decode(d)
-			p.Decode(d)
+			p.Decode(d, version >= 3)
 		}
 	}
 	b.txns.Decode(d, b.cfg.Clock.Now())
@@ -114,6 +115,9 @@ func (b *Broker) checkpoint(number uint64, clean bool) error {
 		root  wal.Root
 		err   error
 	}
+	if err := b.store.SyncNames(); err != nil {
+		return b.wal.Fence("sync the names of segments", err)
+	}
 	done := make(chan snapshot, 1)
 	b.mu.Lock()
 	finish := b.encodeStaged()
@@ -134,6 +138,9 @@ func (b *Broker) checkpoint(number uint64, clean bool) error {
 		s.root.Synced = b.wal.Root().Synced
 	}
 	if err := wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, s.root, s.state); err != nil {
+		if vfs.IsFull(err) {
+			return err // the old one stands
+		}
 		return b.wal.Fence("write the checkpoint", err)
 	}
 	return nil

@@ -144,7 +144,7 @@ func (b *Broker) finishCommit(c Commit, ch *change, done func(CommitResult)) {
 			done(CommitResult{Outcome: Committed, BaseOffsets: ch.baseOffsets(c.Appends)})
 		case errors.Is(err, ErrFenced):
 			done(CommitResult{Outcome: Fenced, Err: err})
-		case !queued || errors.Is(err, wal.ErrClosed):
+		case !queued || errors.Is(err, wal.ErrClosed) || errors.Is(err, wal.ErrDiskFull):
 			done(CommitResult{Outcome: Aborted, Err: err})
 		default:
 			done(CommitResult{Outcome: Unknown, Err: err})
@@ -227,13 +227,25 @@ func (b *Broker) Apply(m Metadata) error {
 	for _, a := range m.Appends {
 		size += len(a.Batches) + wal.BatchesEntryBytes
 	}
-	c := newChange(size)
-	if err := b.reserve(c, int64(size)); err != nil {
-		return err
+	apply := func() error {
+		c := newChange(size)
+		c.frame.Urgent = m.onlyDeletes()
+		if err := b.reserve(c, int64(size)); err != nil {
+			return err
+		}
+		errs := make(chan error, 1)
+		b.submit(c, func() error { return b.stageMetadata(c, m) }, func(err error) { errs <- err })
+		return <-errs
 	}
-	errs := make(chan error, 1)
-	b.submit(c, func() error { return b.stageMetadata(c, m) }, func(err error) { errs <- err })
-	return <-errs
+	if m.onlyDeletes() {
+		return b.urgently(apply)
+	}
+	return apply()
+}
+
+// onlyDeletes reports whether m only frees space.
+func (m *Metadata) onlyDeletes() bool {
+	return len(m.DeleteTopics) > 0 && len(m.CreateTopics)+len(m.Appends)+len(m.Offsets) == 0
 }
 
 // stageMetadata validates m as a whole and stages it. The caller holds Broker.mu.

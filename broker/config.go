@@ -61,6 +61,9 @@ type Limits struct {
 	// WALMaxEntries (wal.max.entries) bounds the positions of log entries kept
 	// in memory; log files retire earlier when it is passed. Default 1,000,000.
 	WALMaxEntries int
+	// WALSpareBytes (wal.spare.bytes) are kept on the disk, so that topics and
+	// records can be deleted when it is full; at most wal.file.bytes. Default 1 MiB.
+	WALSpareBytes int64
 	// QueueMaxBytes (wal.queue.max.bytes) bounds what waits for the committer.
 	// Default 64 MiB.
 	QueueMaxBytes int64
@@ -145,8 +148,16 @@ type Limits struct {
 	// ProducerExpiration (producer.id.expiration.ms): a producer's window on a
 	// partition is forgotten after it. Default 24 hours.
 	ProducerExpiration time.Duration
-	// HousekeepingInterval is the pause between retention and expiry passes.
-	// Default 30 s.
+	// CleanerKeyMapBytes (log.cleaner.dedupe.buffer.size) bounds the memory that
+	// compaction takes for keys, 24 bytes each; what does not fit is compacted in
+	// another round. Default 32 MiB (a million keys).
+	CleanerKeyMapBytes int
+	// CleanerMinBytes (log.cleaner.min.bytes): a partition, or a segment when
+	// segment.bytes is less, is not compacted for less, unless a record is older
+	// than segment.ms or max.compaction.lag.ms. Default 1 MiB.
+	CleanerMinBytes int64
+	// HousekeepingInterval is the pause between retention, compaction and expiry
+	// passes. Default 30 s.
 	HousekeepingInterval time.Duration
 }
 
@@ -166,6 +177,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.WALMaxBytes, 512*mib)
 	orDefault(&l.WALFileBytes, 64*mib)
 	orDefault(&l.WALMaxEntries, 1_000_000)
+	orDefault(&l.WALSpareBytes, 1*mib)
 	orDefault(&l.QueueMaxBytes, 64*mib)
 	orDefault(&l.TailMaxBytes, 64*mib)
 	orDefault(&l.FrameMaxBytes, 128*mib)
@@ -197,6 +209,8 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.TransactionMaxTimeout, 15*time.Minute)
 	orDefault(&l.MaxTransactionalIDs, 100_000)
 	orDefault(&l.ProducerExpiration, 24*time.Hour)
+	orDefault(&l.CleanerKeyMapBytes, 32*mib)
+	orDefault(&l.CleanerMinBytes, 1*mib)
 	orDefault(&l.HousekeepingInterval, 30*time.Second)
 	return l
 }

@@ -36,28 +36,28 @@ type topicConfig struct {
 
 // topicConfigs is every configuration that a topic knows, in name order.
 var topicConfigs = []topicConfig{
-	{"cleanup.policy", "delete", configList, 0, 0, []string{"delete", "compact"}, "compact keeps every record for now; delete applies retention"},
+	{"cleanup.policy", "delete", configList, 0, 0, []string{"delete", "compact"}, "compact keeps the newest record of every key; delete applies retention"},
 	{"compression.type", "producer", configString, 0, 0, []string{"producer"}, "batches are stored as sent"},
-	{"delete.retention.ms", "86400000", configLong, 0, math.MaxInt64, nil, "used by compaction"},
+	{"delete.retention.ms", "86400000", configLong, 0, math.MaxInt64, nil, "how long compaction keeps tombstones and transaction markers"},
 	{"file.delete.delay.ms", "60000", configLong, 0, math.MaxInt64, nil, "no effect: files are removed in the background"},
 	{"flush.messages", "9223372036854775807", configLong, 1, math.MaxInt64, nil, "no effect: every acknowledged record is synced"},
 	{"flush.ms", "9223372036854775807", configLong, 0, math.MaxInt64, nil, "no effect: every acknowledged record is synced"},
 	{"index.interval.bytes", "4096", configInt, 0, math.MaxInt32, nil, "no effect: fixed at 16 KiB"},
-	{"max.compaction.lag.ms", "9223372036854775807", configLong, 1, math.MaxInt64, nil, "used by compaction"},
+	{"max.compaction.lag.ms", "9223372036854775807", configLong, 1, math.MaxInt64, nil, "age of a record at which it is compacted whatever the dirty ratio"},
 	{"max.message.bytes", "1048588", configInt, 0, 64 << 20, nil, "largest record batch"},
 	{"message.timestamp.after.max.ms", "9223372036854775807", configLong, 0, math.MaxInt64, nil, "how far a timestamp may be ahead of the clock"},
 	{"message.timestamp.before.max.ms", "9223372036854775807", configLong, 0, math.MaxInt64, nil, "how far a timestamp may be behind the clock"},
 	{"message.timestamp.type", "CreateTime", configString, 0, 0, []string{"CreateTime", "LogAppendTime"}, "whose timestamp counts"},
-	{"min.cleanable.dirty.ratio", "0.5", configDouble, 0, 1, nil, "used by compaction"},
-	{"min.compaction.lag.ms", "0", configLong, 0, math.MaxInt64, nil, "used by compaction"},
+	{"min.cleanable.dirty.ratio", "0.5", configDouble, 0, 1, nil, "share of bytes not compacted yet at which compaction starts"},
+	{"min.compaction.lag.ms", "0", configLong, 0, math.MaxInt64, nil, "age below which a record is not compacted"},
 	{"min.insync.replicas", "1", configInt, 1, math.MaxInt32, nil, "no effect: one replica"},
 	{"preallocate", "false", configBool, 0, 0, nil, "no effect"},
 	{"retention.bytes", "-1", configLong, -1, math.MaxInt64, nil, "per partition; -1 keeps everything"},
 	{"retention.ms", "-1", configLong, -1, math.MaxInt64, nil, "-1 keeps everything"},
 	{"segment.bytes", "1073741824", configInt, 1 << 10, math.MaxInt32, nil, "size of a segment file"},
 	{"segment.index.bytes", "10485760", configInt, 4, math.MaxInt32, nil, "no effect: indexes grow as needed"},
-	{"segment.jitter.ms", "0", configLong, 0, math.MaxInt64, nil, "no effect: segments roll by size"},
-	{"segment.ms", "604800000", configLong, 1, math.MaxInt64, nil, "no effect: segments roll by size"},
+	{"segment.jitter.ms", "0", configLong, 0, math.MaxInt64, nil, "no effect: segments roll by record timestamps"},
+	{"segment.ms", "604800000", configLong, 1, math.MaxInt64, nil, "how far the record timestamps of one segment may be apart"},
 	{"unclean.leader.election.enable", "false", configBool, 0, 0, nil, "no effect: one replica"},
 }
 
@@ -110,12 +110,16 @@ func (c *topicConfig) check(value string) error {
 type settings struct {
 	maxMessageBytes int
 	segmentBytes    int64
+	segmentMs       int64
 	retentionMs     int64
 	retentionBytes  int64
 	compact, del    bool
 	logAppendTime   bool
 	beforeMaxMs     int64
 	afterMaxMs      int64
+
+	deleteRetentionMs, minLagMs, maxLagMs int64
+	dirtyRatio                            float64
 }
 
 // parseSettings checks a topic's configuration and returns its meaning.
@@ -146,11 +150,24 @@ func parseSettings(configs map[string]string) (settings, error) {
 	s := settings{
 		maxMessageBytes: int(number("max.message.bytes")),
 		segmentBytes:    number("segment.bytes"),
+		segmentMs:       number("segment.ms"),
 		retentionMs:     number("retention.ms"),
 		retentionBytes:  number("retention.bytes"),
 		logAppendTime:   text("message.timestamp.type") == "LogAppendTime",
 		beforeMaxMs:     number("message.timestamp.before.max.ms"),
 		afterMaxMs:      number("message.timestamp.after.max.ms"),
+
+		deleteRetentionMs: number("delete.retention.ms"),
+		minLagMs:          number("min.compaction.lag.ms"),
+		maxLagMs:          number("max.compaction.lag.ms"),
+	}
+	ratio, err := strconv.ParseFloat(text("min.cleanable.dirty.ratio"), 64)
+	if err != nil {
+		panic("broker: default of min.cleanable.dirty.ratio")
+	}
+	s.dirtyRatio = ratio
+	if s.minLagMs > s.maxLagMs {
+		return settings{}, fmt.Errorf("%w: min.compaction.lag.ms is above max.compaction.lag.ms", errConfig)
 	}
 	for _, v := range strings.Split(text("cleanup.policy"), ",") {
 		s.compact = s.compact || strings.TrimSpace(v) == "compact"

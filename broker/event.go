@@ -22,6 +22,13 @@ type event interface {
 	publish(*Broker)
 }
 
+// An undoer is an event whose staged change can be taken back when its frame is
+// refused because the disk is full. undo runs right before stage and returns what
+// takes the change back, nil for nothing. It will run under Broker.mu, when
+// everything that was staged later is taken back already. A refused frame with an
+// event of another type fences the directory.
+type undoer interface{ undo(*Broker) func() }
+
 // earlyPublisher is an event that must be visible before the frame's records.
 type earlyPublisher interface{ publishEarly(*Broker) }
 
@@ -122,6 +129,15 @@ func (e *topicCreated) stage(b *Broker) {
 	defer b.topics.mu.Unlock()
 	b.topics.byName[e.name], b.topics.byID[e.id] = e.t, e.t
 }
+func (e *topicCreated) undo(b *Broker) func() {
+	return func() {
+		b.topics.mu.Lock()
+		defer b.topics.mu.Unlock()
+		delete(b.topics.byName, e.name)
+		delete(b.topics.byID, e.id)
+		b.topics.count -= len(e.t.parts)
+	}
+}
 func (e *topicCreated) publishEarly(b *Broker) {
 	b.topics.mu.Lock()
 	defer b.topics.mu.Unlock()
@@ -170,6 +186,24 @@ func (e *topicDeleted) stage(b *Broker) {
 	b.topics.mu.Unlock()
 	b.txns.DropTopic(e.id)
 }
+func (e *topicDeleted) undo(b *Broker) func() {
+	txns := b.txns.SaveTopic(e.id)
+	return func() {
+		for _, s := range txns {
+			b.txns.Restore(s)
+		}
+		if e.t == nil {
+			return
+		}
+		b.topics.mu.Lock()
+		defer b.topics.mu.Unlock()
+		b.topics.byID[e.id], b.topics.byName[e.t.name] = e.t, e.t
+		b.topics.count += len(e.t.parts)
+		for _, p := range e.t.parts {
+			p.deleted = false
+		}
+	}
+}
 func (e *topicDeleted) publish(b *Broker) {
 	if e.t == nil {
 		return
@@ -195,6 +229,19 @@ func (e *partitionsAdded) stage(b *Broker) {
 		b.addPartitions(t, e.count)
 	}
 }
+func (e *partitionsAdded) undo(b *Broker) func() {
+	t := b.topics.staged(e.id)
+	if t == nil {
+		return nil
+	}
+	n := len(t.partitions())
+	return func() {
+		b.topics.mu.Lock()
+		defer b.topics.mu.Unlock()
+		b.topics.count -= len(t.parts) - n
+		t.parts = t.parts[:n:n]
+	}
+}
 func (*partitionsAdded) publish(*Broker) {}
 
 // configsSet: topic id, all configs that are set from now on.
@@ -216,6 +263,18 @@ func (e *configsSet) stage(b *Broker) {
 	defer b.topics.mu.Unlock()
 	t.configs, t.settings = e.configs, set
 }
+func (e *configsSet) undo(b *Broker) func() {
+	t := b.topics.staged(e.id)
+	if t == nil {
+		return nil
+	}
+	configs, set := t.config()
+	return func() {
+		b.topics.mu.Lock()
+		defer b.topics.mu.Unlock()
+		t.configs, t.settings = configs, set
+	}
+}
 func (*configsSet) publish(*Broker) {}
 
 // logStartSet: topic id, partition, offset.
@@ -234,7 +293,8 @@ func (e *logStartSet) encode(w *wal.Encoder) {
 func (e *logStartSet) decode(d *wal.Decoder) {
 	e.id, e.partition, e.offset = d.ID(), int32(d.Int()), kafka.Offset(d.Int())
 }
-func (*logStartSet) stage(*Broker) {}
+func (*logStartSet) stage(*Broker)       {}
+func (*logStartSet) undo(*Broker) func() { return nil }
 func (e *logStartSet) publish(b *Broker) {
 	if t := b.topics.staged(e.id); t != nil {
 		if parts := t.partitions(); int(e.partition) < len(parts) {
@@ -251,7 +311,11 @@ func (*txnChanged) kind() byte              { return kindTxnChanged }
 func (e *txnChanged) encode(w *wal.Encoder) { e.Change.Encode(w) }
 func (e *txnChanged) decode(d *wal.Decoder) { e.Change.Decode(d) }
 func (e *txnChanged) stage(b *Broker)       { b.txns.Apply(&e.Change, b.cfg.Clock.Now()) }
-func (*txnChanged) publish(*Broker)         {}
+func (e *txnChanged) undo(b *Broker) func() {
+	before := b.txns.Save(e.ID)
+	return func() { b.txns.Restore(before) }
+}
+func (*txnChanged) publish(*Broker) {}
 
 // producerIDUsed: a producer id that was given out without a transactional id.
 type producerIDUsed struct{ pid kafka.ProducerID }
@@ -260,4 +324,5 @@ func (*producerIDUsed) kind() byte              { return kindProducerID }
 func (e *producerIDUsed) encode(w *wal.Encoder) { w.Int(int64(e.pid)) }
 func (e *producerIDUsed) decode(d *wal.Decoder) { e.pid = kafka.ProducerID(d.Int()) }
 func (e *producerIDUsed) stage(b *Broker)       { b.txns.UseProducerID(e.pid) }
+func (*producerIDUsed) undo(*Broker) func()     { return nil } // an id may go unused
 func (*producerIDUsed) publish(*Broker)         {}

@@ -46,7 +46,8 @@ func (e *groupState) encode(w *wal.Encoder) { w.String(e.group); w.Bytes(e.state
 func (e *groupState) decode(d *wal.Decoder) {
 	e.group, e.state = d.String(), slices.Clone(d.Bytes())
 }
-func (*groupState) stage(*Broker) {}
+func (*groupState) stage(*Broker)       {}
+func (*groupState) undo(*Broker) func() { return nil }
 func (e *groupState) publish(b *Broker) {
 	b.groupStates.mu.Lock()
 	defer b.groupStates.mu.Unlock()
@@ -60,6 +61,7 @@ func (*groupDeleted) kind() byte              { return kindGroupDeleted }
 func (e *groupDeleted) encode(w *wal.Encoder) { w.String(e.group) }
 func (e *groupDeleted) decode(d *wal.Decoder) { e.group = d.String() }
 func (*groupDeleted) stage(*Broker)           {}
+func (*groupDeleted) undo(*Broker) func()     { return nil }
 func (e *groupDeleted) publish(b *Broker) {
 	b.groupStates.mu.Lock()
 	delete(b.groupStates.byName, e.group)

@@ -23,7 +23,8 @@ var (
 	ErrClosed = errors.New("broker: closed")
 	// ErrStorage: the data directory is fenced after a failed write or sync.
 	ErrStorage = wal.ErrFenced
-	// ErrDiskFull: ErrStorage, because the disk is full.
+	// ErrDiskFull: nothing happened, because the disk is full; it works again when
+	// there is room.
 	ErrDiskFull = wal.ErrDiskFull
 )
 
@@ -78,7 +79,7 @@ const (
 	Aborted
 	// Fenced: another handle of the same id was opened.
 	Fenced
-	// Unknown: a write or sync failed; only a restart tells what is on disk.
+	// Unknown: a write or sync failed for another reason than a full disk; only a restart tells what is on disk.
 	Unknown
 )
 

@@ -1,24 +1,50 @@
 package broker
 
 import (
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/millrace/millrace/broker/log"
+	"github.com/millrace/millrace/broker/wal"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/vfs"
 )
 
 // keeper is the one goroutine that works behind the log: it archives and retires
 // log files, applies retention, removes files of deleted topics, and expires
-// producers and transactions.
+// producers and transactions. All segments change in it: the cleaner, which
+// writes compacted ones in a goroutine of its own, has them swapped in as a job.
 type keeper struct {
 	b    *Broker
 	wake chan struct{}
+	jobs chan job
 	quit chan struct{}
 	done sync.WaitGroup
 
+	// replaced are segments that a checkpoint may still name, by path without
+	// suffix. Only the goroutine touches it.
+	replaced []string
+
 	mu      sync.Mutex // a leaf lock, guards removed
 	removed []*topic
+}
+
+// job is work for the keeper's goroutine.
+type job struct {
+	f    func() error
+	done chan error
+}
+
+// do runs f in the keeper's goroutine.
+func (k *keeper) do(f func() error) error {
+	j := job{f, make(chan error, 1)}
+	select {
+	case k.jobs <- j:
+		return <-j.done
+	case <-k.quit:
+		return ErrClosed
+	}
 }
 
 // walFilesMax is how many sealed log files are kept before the oldest retires,
@@ -27,7 +53,7 @@ const walFilesMax = 16
 
 func (k *keeper) start(b *Broker) {
 	k.b = b
-	k.quit = make(chan struct{})
+	k.quit, k.jobs = make(chan struct{}), make(chan job)
 	k.mu.Lock()
 	k.wake = make(chan struct{}, 1)
 	k.wake <- struct{}{} // recovery may have left work
@@ -76,6 +102,9 @@ func (k *keeper) run() {
 		select {
 		case <-k.quit:
 			return
+		case j := <-k.jobs:
+			j.done <- j.f()
+			continue
 		case <-k.wake:
 		case <-timer.C:
 			timer.Reset(k.b.cfg.Limits.HousekeepingInterval)
@@ -84,9 +113,20 @@ func (k *keeper) run() {
 		if k.b.wal.Err() != nil {
 			continue // nothing may be written any more
 		}
-		if err := k.work(); err != nil {
-			k.b.wal.Fence("work behind the log", err)
-		}
+		k.judge(k.work())
+	}
+}
+
+// judge decides what an error of work means: a full disk makes it wait, and with
+// it those for whom it makes room; anything else fences the directory.
+func (k *keeper) judge(err error) {
+	full := vfs.IsFull(err) || errors.Is(err, wal.ErrDiskFull)
+	k.b.wal.SetBehindFull(full)
+	switch {
+	case full:
+		k.b.cfg.Logger.Warn("the work behind the log waits for room on the disk", "err", err)
+	case err != nil:
+		k.b.wal.Fence("work behind the log", err)
 	}
 }
 
@@ -123,21 +163,39 @@ func (k *keeper) retire(number uint64) error {
 		return err
 	}
 	var parts []*log.Partition
-	segmentBytes := map[*log.Partition]int64{}
+	rolls := map[*log.Partition]log.Roll{}
 	k.b.topics.each(func(t *topic) {
 		_, set := t.config()
 		for _, p := range t.partitions() {
 			parts = append(parts, p.Partition)
-			segmentBytes[p.Partition] = min(set.segmentBytes, k.b.cfg.Limits.SegmentBytes)
+			rolls[p.Partition] = k.b.roll(set)
 		}
 	})
-	if err := k.b.store.Archive(number, parts, func(p *log.Partition) int64 { return segmentBytes[p] }); err != nil {
+	if err := k.b.store.Archive(number, parts, func(p *log.Partition) log.Roll { return rolls[p] }); err != nil {
 		return err
 	}
-	if err := k.b.checkpoint(number, false); err != nil {
+	if err := k.checkpoint(number); err != nil {
 		return err
 	}
 	return k.b.wal.Retire(number)
+}
+
+// checkpoint writes a checkpoint without log files up to number, and removes
+// segments that the one before needed.
+func (k *keeper) checkpoint(number uint64) error {
+	if err := k.b.checkpoint(number, false); err != nil {
+		return err
+	}
+	if err := k.b.store.RemoveReplaced(k.replaced); err != nil {
+		return err
+	}
+	k.replaced = nil
+	return nil
+}
+
+// roll says when a topic's segments are full.
+func (b *Broker) roll(set settings) log.Roll {
+	return log.Roll{Bytes: min(set.segmentBytes, b.cfg.Limits.SegmentBytes), Age: set.segmentMs}
 }
 
 // removeFiles removes the files of deleted topics, and segments below the log
@@ -204,14 +262,17 @@ func (b *Broker) expire(now time.Time) {
 	b.expireOffsets(now)
 }
 
-// raiseLogStart makes a higher log start offset durable.
+// raiseLogStart makes a higher log start offset durable, on a full disk too.
 func (b *Broker) raiseLogStart(p *partition, start kafka.Offset) error {
-	c := newChange(64)
-	return b.submitWait(c, func() error {
-		if p.deleted {
-			return ErrUnknownTopic
-		}
-		b.stage(c, &logStartSet{p.Topic, p.Partition.Partition, start})
-		return nil
+	return b.urgently(func() error {
+		c := newChange(64)
+		c.frame.Urgent = true
+		return b.submitWait(c, func() error {
+			if p.deleted {
+				return ErrUnknownTopic
+			}
+			b.stage(c, &logStartSet{p.Topic, p.Partition.Partition, start})
+			return nil
+		})
 	})
 }

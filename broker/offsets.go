@@ -220,6 +220,7 @@ func (*offsetsCommitted) kind() byte              { return kindOffsetsCommitted 
 func (e *offsetsCommitted) encode(w *wal.Encoder) { w.String(e.group); encodeOffsets(w, e.offsets) }
 func (e *offsetsCommitted) decode(d *wal.Decoder) { e.group, e.offsets = d.String(), decodeOffsets(d) }
 func (*offsetsCommitted) stage(*Broker)           {}
+func (*offsetsCommitted) undo(*Broker) func()     { return nil }
 func (e *offsetsCommitted) publish(b *Broker) {
 	b.offsets.mu.Lock()
 	defer b.offsets.mu.Unlock()
@@ -236,6 +237,7 @@ func (*offsetsDeleted) kind() byte              { return kindOffsetsDeleted }
 func (e *offsetsDeleted) encode(w *wal.Encoder) { w.String(e.group); encodeOffsets(w, e.offsets) }
 func (e *offsetsDeleted) decode(d *wal.Decoder) { e.group, e.offsets = d.String(), decodeOffsets(d) }
 func (*offsetsDeleted) stage(*Broker)           {}
+func (*offsetsDeleted) undo(*Broker) func()     { return nil }
 func (e *offsetsDeleted) publish(b *Broker) {
 	b.offsets.mu.Lock()
 	defer b.offsets.mu.Unlock()
@@ -267,6 +269,15 @@ func (e *txnOffsets) stage(b *Broker) {
 		b.offsets.count(e.group, tp, 1)
 	}
 }
+func (e *txnOffsets) undo(b *Broker) func() {
+	return func() {
+		b.offsets.mu.Lock()
+		defer b.offsets.mu.Unlock()
+		for tp := range e.offsets {
+			b.offsets.count(e.group, tp, -1)
+		}
+	}
+}
 func (e *txnOffsets) publish(b *Broker) {
 	b.offsets.mu.Lock()
 	defer b.offsets.mu.Unlock()
@@ -286,7 +297,8 @@ func (e *txnOffsetsEnded) encode(w *wal.Encoder) { w.Int(int64(e.pid)); w.Bool(e
 func (e *txnOffsetsEnded) decode(d *wal.Decoder) {
 	e.pid, e.commit = kafka.ProducerID(d.Int()), d.Bool()
 }
-func (*txnOffsetsEnded) stage(*Broker) {}
+func (*txnOffsetsEnded) stage(*Broker)       {}
+func (*txnOffsetsEnded) undo(*Broker) func() { return nil }
 func (e *txnOffsetsEnded) publish(b *Broker) {
 	b.offsets.mu.Lock()
 	defer b.offsets.mu.Unlock()

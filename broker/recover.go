@@ -88,17 +88,31 @@ func (b *Broker) finishRecovery(root wal.Root) (wal.Root, error) {
 	if err != nil {
 		return wal.Root{}, err
 	}
-	known := func(id TopicID) bool { return b.topics.staged(id) != nil }
+	known := func(id TopicID) ([]*log.Partition, bool) {
+		t := b.topics.staged(id)
+		if t == nil {
+			return nil, false
+		}
+		var parts []*log.Partition
+		for _, p := range t.partitions() {
+			parts = append(parts, p.Partition)
+		}
+		return parts, true
+	}
 	if err := b.store.RemoveOrphans(known); err != nil {
 		return wal.Root{}, err
 	}
 	b.keeper.dropRemoved()
+	// On a full disk the spare makes room for the checkpoint.
+	if err := b.wal.DropSpare(); err != nil {
+		return wal.Root{}, err
+	}
 	next := b.wal.Root()
 	next.Epoch = root.Epoch + 1
 	if err := wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, b.encodeStaged()(next.Synced)); err != nil {
 		return wal.Root{}, err
 	}
-	return next, nil
+	return next, b.wal.MakeSpare()
 }
 
 // initDir prepares a new data directory. Log files without a checkpoint are not
@@ -140,7 +154,7 @@ func (b *Broker) walOptions() wal.Options {
 	return wal.Options{
 		FS: b.cfg.FS, Dir: b.cfg.FS.PathJoin(b.cfg.Dir, "wal"), Logger: b.cfg.Logger,
 		FileBytes: l.WALFileBytes, MaxBytes: l.WALMaxBytes, QueueBytes: l.QueueMaxBytes,
-		FrameMaxBytes: l.FrameMaxBytes, OnFull: b.keeper.poke,
+		FrameMaxBytes: l.FrameMaxBytes, SpareBytes: l.WALSpareBytes, OnFull: b.keeper.poke,
 	}
 }
 

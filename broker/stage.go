@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/broker/log"
+	"github.com/millrace/millrace/broker/txn"
 	"github.com/millrace/millrace/broker/wal"
 	"github.com/millrace/millrace/internal/kafka"
 )
@@ -15,6 +17,8 @@ type change struct {
 	frame    *wal.Frame
 	appends  []staged
 	events   []event
+	undo     []func() // takes the events' staged changes back
+	stuck    error    // why that is not possible
 	reserved int64
 }
 
@@ -24,6 +28,8 @@ type staged struct {
 	info  log.Info
 	entry int // in the frame
 	base  kafka.Offset
+	// producers are the idempotent producers of the batches as they were before.
+	producers []txn.SavedProducer
 }
 
 // newChange returns an empty change with room for payloadBytes.
@@ -40,6 +46,11 @@ func (c *change) append(p *partition, batches []byte, info log.Info) *staged {
 // stage makes an event's staged change and adds it. The caller holds Broker.mu
 // and has validated it.
 func (b *Broker) stage(c *change, e event) {
+	if u, ok := e.(undoer); !ok {
+		c.stuck = fmt.Errorf("an event of kind %d cannot be taken back", e.kind())
+	} else if undo := u.undo(b); undo != nil {
+		c.undo = append(c.undo, undo)
+	}
 	e.stage(b)
 	var enc wal.Encoder
 	e.encode(&enc)
@@ -77,7 +88,7 @@ func (b *Broker) submit(c *change, validate func() error, done func(error)) erro
 		log.Assign(batches, a.base, b.epoch)
 		a.p.next += kafka.Offset(a.info.Offsets)
 		if !a.info.Plain || kafka.Batch(batches).ProducerID() != kafka.NoProducerID {
-			a.p.noteProducers(batches, now)
+			a.producers = a.p.noteProducers(batches, now)
 		}
 	}
 	b.wal.Append(c.frame, c.reserved, func(at wal.Position, err error) { done(b.publish(c, at, err)) })
@@ -85,13 +96,16 @@ func (b *Broker) submit(c *change, validate func() error, done func(error)) erro
 	return nil
 }
 
-// noteProducers updates the windows of idempotent producers. The caller holds
-// Broker.mu.
-func (p *partition) noteProducers(batches []byte, now kafka.Timestamp) {
+// noteProducers updates the windows of idempotent producers and returns them as
+// they were before each batch. The caller holds Broker.mu.
+func (p *partition) noteProducers(batches []byte, now kafka.Timestamp) (before []txn.SavedProducer) {
 	for len(batches) > 0 {
 		b, rest, err := kafka.NextBatch(batches)
 		if err != nil {
-			return // checked before
+			break // checked before
+		}
+		if b.ProducerID() != kafka.NoProducerID {
+			before = append(before, p.producers.Save(b.ProducerID()))
 		}
 		commit := false
 		if b.Control() {
@@ -100,12 +114,16 @@ func (p *partition) noteProducers(batches []byte, now kafka.Timestamp) {
 		p.producers.Append(b, commit, now)
 		batches = rest
 	}
+	return before
 }
 
 // publish makes a synced frame visible: records first, offsets and other events
 // after them.
 func (b *Broker) publish(c *change, at wal.Position, err error) error {
 	if err != nil {
+		if errors.Is(err, wal.ErrDiskFull) {
+			b.refused.add(b, c)
+		}
 		return err
 	}
 	parts := make([]*log.Partition, 0, len(c.appends))
@@ -151,7 +169,11 @@ func (b *Broker) reserve(c *change, n int64) error {
 	if n > int64(b.cfg.Limits.FrameMaxBytes) {
 		return fmt.Errorf("%w: a commit of %d bytes passes wal.frame.max.bytes = %d", ErrInvalid, n, b.cfg.Limits.FrameMaxBytes)
 	}
-	if err := b.wal.Reserve(n); err != nil {
+	wait := b.wal.Reserve
+	if c.frame.Urgent {
+		wait = b.wal.ReserveUrgent
+	}
+	if err := wait(n); err != nil {
 		return err
 	}
 	c.reserved = n

@@ -41,7 +41,7 @@ func newFileCache(fs vfs.FS, max int) *fileCache {
 
 // acquire opens a segment or takes it from the cache. release gives it back.
 func (c *fileCache) acquire(dir string, s *segment) (*handle, error) {
-	name := c.fs.PathJoin(dir, segmentName(s.base))
+	name := c.fs.PathJoin(dir, s.name())
 	c.mu.Lock()
 	h := c.handles[name]
 	if h == nil {

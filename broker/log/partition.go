@@ -61,11 +61,13 @@ type Partition struct {
 	next     kafka.Offset // high watermark
 	entries  []entry
 	segments []*segment
-	epochs   []EpochStart
-	open     map[kafka.ProducerID]kafka.Offset // first offset of open transactions
-	aborted  []AbortedTxn
-	watchers map[int]func()
-	watchID  int
+	// cleanedTo: below it a newer record of the same key was looked for.
+	cleanedTo kafka.Offset
+	epochs    []EpochStart
+	open      map[kafka.ProducerID]kafka.Offset // first offset of open transactions
+	aborted   []AbortedTxn
+	watchers  map[int]func()
+	watchID   int
 }
 
 // Bounds are the offsets that describe a partition.
@@ -168,6 +170,13 @@ func (p *Partition) noteEpoch(epoch int32, base kafka.Offset) {
 	if n := len(p.epochs); n == 0 || p.epochs[n-1].Epoch < epoch {
 		p.epochs = append(p.epochs, EpochStart{epoch, base})
 	}
+}
+
+// epochStarts returns the leader epochs so far; the slice only grows behind.
+func (p *Partition) epochStarts() []EpochStart {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.epochs
 }
 
 // noteTransactions follows which transactions are open, and which were aborted.

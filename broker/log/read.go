@@ -59,12 +59,12 @@ func (p *Partition) read(from, upTo kafka.Offset, maxBytes int) (Run, error) {
 		return Run{Next: from, Plain: true}, nil
 	}
 	if from < p.archived {
-		s := p.segmentFor(from)
+		s, epochs := p.segmentFor(from), p.epochs
 		p.mu.RUnlock()
 		if s == nil {
 			return Run{}, fmt.Errorf("%w: no segment holds offset %d", ErrCorrupt, from)
 		}
-		return s.read(p.store, p.dir, from, upTo, maxBytes)
+		return s.read(p.store, p.dir, epochs, from, upTo, maxBytes)
 	}
 	i := sort.Search(len(p.entries), func(i int) bool { return p.entries[i].next > from })
 	last, total := i+1, p.entries[i].size
@@ -113,7 +113,8 @@ func (p *Partition) entryBytes(e entry, from kafka.Offset, maxBytes int) ([]byte
 	read := func(b []byte, at int64) error {
 		return p.store.wal.ReadAt(b, wal.Position{File: e.at.File, Offset: at})
 	}
-	b, err := readBatches(read, place{e.at.Offset, e.base}, e.at.Offset+int64(e.size), from, e.next, maxBytes)
+	stored := stored{read: read, end: e.at.Offset + int64(e.size), epochs: p.epochStarts()}
+	b, err := stored.batches(place{e.at.Offset, e.base}, from, e.next, maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("partition %x-%d: %w", p.Topic, p.Partition, err)
 	}
@@ -166,100 +167,6 @@ func nextOffset(batches []byte) kafka.Offset {
 		batches = rest
 	}
 	return next
-}
-
-type readAt func(b []byte, at int64) error
-
-// seekWindowBytes is read at a time while headers are hopped over.
-const seekWindowBytes = 16 << 10
-
-// place is where a batch starts: its position on disk and its base offset, which
-// a batch's checksum does not cover.
-type place struct {
-	at   int64
-	base kafka.Offset
-}
-
-// readBatches reads batches from disk, from a place where one starts to position
-// end: from the one that holds offset from on, below upTo, about maxBytes, at
-// least one. Everything that it returns was checked: length, magic, checksum, and
-// that each batch goes on where the one before ended.
-func readBatches(read readAt, start place, end int64, from, upTo kafka.Offset, maxBytes int) ([]byte, error) {
-	first, size, err := seek(read, start, end, from)
-	if err != nil {
-		return nil, err
-	}
-	buf := make([]byte, min(end-first.at, max(int64(size), int64(maxBytes))))
-	if err := read(buf, first.at); err != nil {
-		return nil, err
-	}
-	n := 0
-	next := first.base
-	for rest := buf; len(rest) >= kafka.BatchHeaderBytes; {
-		b, after, err := kafka.NextBatch(rest)
-		if err != nil {
-			if n > 0 && fits(rest) && first.at+int64(len(buf)) < end {
-				break // cut by maxBytes
-			}
-			return nil, fmt.Errorf("%w: at position %d: %w", ErrCorrupt, first.at+int64(n), err)
-		}
-		if !b.CRCValid() || b.BaseOffset() != next || b.LastOffsetDelta() < 0 {
-			return nil, fmt.Errorf("%w: batch at position %d, offset %d: checksum or offset mismatch, expected offset %d", ErrCorrupt, first.at+int64(n), b.BaseOffset(), next)
-		}
-		if b.BaseOffset() >= upTo {
-			break
-		}
-		next = b.LastOffset() + 1
-		n += len(b)
-		rest = after
-	}
-	if n == 0 {
-		return nil, fmt.Errorf("%w: no batch at position %d", ErrCorrupt, first.at)
-	}
-	return buf[:n:n], nil
-}
-
-// fits reports whether b starts with a batch that is only longer than b.
-func fits(b []byte) bool {
-	size, err := headerSize(b)
-	return err == nil && size > len(b)
-}
-
-// headerSize returns the size of the batch whose header b starts with.
-func headerSize(b []byte) (int, error) {
-	n := int64(int32(uint32(b[8])<<24|uint32(b[9])<<16|uint32(b[10])<<8|uint32(b[11]))) + 12
-	if n < kafka.BatchHeaderBytes || b[16] != 2 {
-		return 0, fmt.Errorf("%w: batch length %d, magic %d", ErrCorrupt, n, b[16])
-	}
-	return int(n), nil
-}
-
-// seek hops over batch headers to the batch that holds offset from, and returns
-// its place and size.
-func seek(read readAt, p place, end int64, from kafka.Offset) (place, int, error) {
-	var window []byte
-	windowAt := p.at
-	for {
-		if end-p.at < kafka.BatchHeaderBytes {
-			return p, 0, fmt.Errorf("%w: offset %d is not before position %d", ErrCorrupt, from, end)
-		}
-		if p.at+kafka.BatchHeaderBytes > windowAt+int64(len(window)) {
-			windowAt = p.at
-			window = make([]byte, min(seekWindowBytes, end-p.at))
-			if err := read(window, p.at); err != nil {
-				return p, 0, err
-			}
-		}
-		b := kafka.Batch(window[p.at-windowAt:])
-		size, err := headerSize(b)
-		if err != nil || int64(size) > end-p.at || b.BaseOffset() != p.base || b.LastOffsetDelta() < 0 {
-			return p, 0, fmt.Errorf("%w: batch of %d bytes at position %d has offset %d, expected %d", ErrCorrupt, size, p.at, b.BaseOffset(), p.base)
-		}
-		if b.LastOffset() >= from {
-			return p, size, nil
-		}
-		p = place{p.at + int64(size), b.LastOffset() + 1}
-	}
 }
 
 // ReadMany is Read that goes on, with copies, until about maxBytes are together

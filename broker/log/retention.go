@@ -56,12 +56,20 @@ func (p *Partition) RemoveExpired() error {
 	p.mu.Unlock()
 	fs := p.store.opts.FS
 	for _, s := range gone {
-		name := fs.PathJoin(p.dir, segmentName(s.base))
-		p.store.cache.drop(name)
-		for _, name := range []string{name, fs.PathJoin(p.dir, indexName(s.base))} {
-			if err := fs.Remove(name); err != nil && !vfs.IsNotExist(err) {
-				return fmt.Errorf("remove segment: %w", err)
-			}
+		if err := p.store.removeSegment(fs.PathJoin(p.dir, s.stem())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeSegment removes a segment's file and its index; stem is their path
+// without suffix.
+func (s *Store) removeSegment(stem string) error {
+	s.cache.drop(stem + segmentSuffix)
+	for _, suffix := range []string{segmentSuffix, indexSuffix} {
+		if err := s.opts.FS.Remove(stem + suffix); err != nil && !vfs.IsNotExist(err) {
+			return fmt.Errorf("remove segment: %w", err)
 		}
 	}
 	return nil

@@ -21,8 +21,18 @@ type segment struct {
 	base, next   kafka.Offset
 	size         int64
 	maxTimestamp kafka.Timestamp
-	indexEntries int
+	// firstTimestamp is the largest timestamp of the first batch: segment.ms
+	// counts from it.
+	firstTimestamp kafka.Timestamp
+	indexEntries   int
+	// generation is 0 as archived. A higher one was written by compaction: its
+	// offsets have gaps and its batches have guards.
+	generation uint64
+	// sealed: nothing is added any more.
+	sealed bool
 }
+
+func (s *segment) guarded() bool { return s.generation > 0 }
 
 // indexEntry is one entry of a segment's sparse index.
 type indexEntry struct {
@@ -39,8 +49,21 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func segmentName(base kafka.Offset) string { return fmt.Sprintf("%020d.log", base) }
-func indexName(base kafka.Offset) string   { return fmt.Sprintf("%020d.index", base) }
+const (
+	segmentSuffix = ".log"
+	indexSuffix   = ".index"
+)
+
+// stem is the segment's file name without suffix.
+func (s *segment) stem() string {
+	if s.generation == 0 {
+		return fmt.Sprintf("%020d", s.base)
+	}
+	return fmt.Sprintf("%020d-%d", s.base, s.generation)
+}
+
+func (s *segment) name() string      { return s.stem() + segmentSuffix }
+func (s *segment) indexName() string { return s.stem() + indexSuffix }
 
 // segmentFor returns the segment that holds offset, or the next one when the
 // offset was removed by compaction.
@@ -53,15 +76,19 @@ func (p *Partition) segmentFor(offset kafka.Offset) *segment {
 }
 
 // read is Partition.Read within one segment.
-func (s *segment) read(store *Store, dir string, from, upTo kafka.Offset, maxBytes int) (Run, error) {
+func (s *segment) read(store *Store, dir string, epochs []EpochStart, from, upTo kafka.Offset, maxBytes int) (Run, error) {
 	h, err := store.cache.acquire(dir, s)
 	if err != nil {
 		return Run{}, err
 	}
 	defer h.release()
-	b, err := readBatches(h.readAt, h.floor(s, from), s.size, from, upTo, maxBytes)
+	stored := stored{read: h.readAt, end: s.size, guarded: s.guarded(), epochs: epochs}
+	b, err := stored.batches(h.floor(s, from), from, upTo, maxBytes)
 	if err != nil {
 		return Run{}, fmt.Errorf("segment %s: %w", h.name, err)
+	}
+	if len(b) == 0 {
+		return Run{Next: upTo, Plain: true}, nil // a gap up to there
 	}
 	info, err := Inspect(b)
 	if err != nil {
@@ -87,24 +114,18 @@ func readFull(f vfs.File) readAt {
 // loadIndex reads a segment's index, or rebuilds it from the batches when it is
 // missing, short or damaged.
 func loadIndex(fs vfs.FS, dir string, s *segment, read readAt) ([]indexEntry, error) {
-	if index, ok := readIndex(fs, fs.PathJoin(dir, indexName(s.base)), s); ok {
+	if index, ok := readIndex(fs, fs.PathJoin(dir, s.indexName()), s); ok {
 		return index, nil
 	}
 	var w indexWriter
-	next := s.base
-	for at := int64(0); at < s.size; {
-		var header [kafka.BatchHeaderBytes]byte
-		if err := read(header[:], at); err != nil {
-			return nil, err
+	stored := stored{read: read, end: s.size, guarded: s.guarded()}
+	for p := (place{0, s.base}); p.at < s.size; {
+		b, size, err := stored.header(p)
+		if err != nil {
+			return nil, fmt.Errorf("segment %s: %w", s.name(), err)
 		}
-		size, err := headerSize(header[:])
-		b := kafka.Batch(header[:])
-		if err != nil || int64(size) > s.size-at || b.BaseOffset() != next || b.LastOffsetDelta() < 0 {
-			return nil, fmt.Errorf("%w: batch of %d bytes at position %d of %s, offset %d, expected %d", ErrCorrupt, size, at, segmentName(s.base), b.BaseOffset(), next)
-		}
-		next = b.LastOffset() + 1
-		w.add(b.BaseOffset(), b.MaxTimestamp(), at, size)
-		at += int64(size)
+		w.add(b.BaseOffset(), b.MaxTimestamp(), p.at, size)
+		p = place{p.at + int64(size), b.LastOffset() + 1}
 	}
 	return w.entries, nil
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // Encode writes what the checkpoint holds of a partition: offsets, epochs, open
-// and aborted transactions, segments. It must run where nothing is published,
-// in a callback of the committer.
+// and aborted transactions, segments, how far it is compacted. It must run where
+// nothing is published, in a callback of the committer.
 func (p *Partition) Encode(e *wal.Encoder) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -40,11 +40,16 @@ func (p *Partition) Encode(e *wal.Encoder) {
 		e.Int(s.size)
 		e.Int(int64(s.maxTimestamp))
 		e.Uint(uint64(s.indexEntries))
+		e.Int(int64(s.firstTimestamp))
+		e.Uint(s.generation)
+		e.Bool(s.sealed)
 	}
+	e.Int(int64(p.cleanedTo))
 }
 
-// Decode fills an empty partition from what Encode wrote.
-func (p *Partition) Decode(d *wal.Decoder) {
+// Decode fills an empty partition from what Encode wrote. compacts is false for
+// a checkpoint of before compaction.
+func (p *Partition) Decode(d *wal.Decoder, compacts bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.logStart = kafka.Offset(d.Int())
@@ -61,9 +66,16 @@ func (p *Partition) Decode(d *wal.Decoder) {
 		p.aborted = append(p.aborted, AbortedTxn{kafka.ProducerID(d.Int()), kafka.Offset(d.Int()), kafka.Offset(d.Int())})
 	}
 	for range d.Count() {
-		p.segments = append(p.segments, &segment{
+		s := &segment{
 			base: kafka.Offset(d.Int()), next: kafka.Offset(d.Int()), size: d.Int(),
-			maxTimestamp: kafka.Timestamp(d.Int()), indexEntries: int(d.Uint()),
-		})
+			maxTimestamp: kafka.Timestamp(d.Int()), indexEntries: int(d.Uint()), firstTimestamp: kafka.NoTimestamp,
+		}
+		if compacts {
+			s.firstTimestamp, s.generation, s.sealed = kafka.Timestamp(d.Int()), d.Uint(), d.Bool()
+		}
+		p.segments = append(p.segments, s)
+	}
+	if compacts {
+		p.cleanedTo = kafka.Offset(d.Int())
 	}
 }

@@ -3,6 +3,7 @@ package txn
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"time"
 
@@ -329,6 +330,48 @@ func (c *Coordinator) Apply(ch *Change, now time.Time) {
 
 // UseProducerID records that an id was given out without a transactional id.
 func (c *Coordinator) UseProducerID(pid kafka.ProducerID) { c.nextID = max(c.nextID, pid+1) }
+
+// Saved is one transactional id's state, to be put back when a change is refused.
+type Saved struct {
+	id string
+	t  *Transaction // nil: it was not known
+}
+
+// Save returns a transactional id's state as it is now.
+func (c *Coordinator) Save(id string) Saved {
+	t := c.byID[id]
+	if t == nil {
+		return Saved{id: id}
+	}
+	old := *t
+	old.Partitions, old.Groups = maps.Clone(t.Partitions), maps.Clone(t.Groups)
+	return Saved{id, &old}
+}
+
+// Restore puts a transactional id's state back. Producer ids that were given out
+// meanwhile stay used.
+func (c *Coordinator) Restore(s Saved) {
+	if s.t == nil {
+		delete(c.byID, s.id)
+		return
+	}
+	c.byID[s.id] = s.t
+}
+
+// SaveTopic returns the state of every transactional id with a partition of a
+// topic.
+func (c *Coordinator) SaveTopic(id wal.TopicID) []Saved {
+	var saved []Saved
+	for _, t := range c.byID {
+		for p := range t.Partitions {
+			if p.Topic == id {
+				saved = append(saved, c.Save(t.ID))
+				break
+			}
+		}
+	}
+	return saved
+}
 
 // DropTopic takes a deleted topic's partitions out of all transactions.
 func (c *Coordinator) DropTopic(id wal.TopicID) {

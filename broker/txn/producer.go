@@ -119,10 +119,36 @@ func (p *Producers) Append(b kafka.Batch, commit bool, now kafka.Timestamp) {
 	if b.Attributes()&kafka.AttrLogAppendTime != 0 {
 		d.timestamp = b.MaxTimestamp()
 	}
-	if len(w.batches) == windowBatches {
-		w.batches = slices.Delete(w.batches, 0, 1)
+	// A new slice: what Save returned keeps the old one.
+	old := w.batches[max(0, len(w.batches)-windowBatches+1):]
+	w.batches = append(append(make([]produced, 0, len(old)+1), old...), d)
+}
+
+// SavedProducer is one producer's state, to be put back when an append is refused.
+type SavedProducer struct {
+	pid    kafka.ProducerID
+	window window
+	known  bool
+}
+
+// Save returns a producer's state as it is now.
+func (p *Producers) Save(pid kafka.ProducerID) SavedProducer {
+	if w := p.byID[pid]; w != nil {
+		return SavedProducer{pid, *w, true}
 	}
-	w.batches = append(w.batches, d)
+	return SavedProducer{pid: pid}
+}
+
+// Restore puts a producer's state back.
+func (p *Producers) Restore(s SavedProducer) {
+	if !s.known {
+		delete(p.byID, s.pid)
+		return
+	}
+	if p.byID == nil {
+		p.byID = map[kafka.ProducerID]*window{}
+	}
+	p.byID[s.pid] = &s.window
 }
 
 // Epoch returns the newest epoch of a producer.
@@ -138,6 +164,19 @@ func (p *Producers) Epoch(pid kafka.ProducerID) (kafka.Epoch, bool) {
 func (p *Producers) Open(pid kafka.ProducerID) bool {
 	w := p.byID[pid]
 	return w != nil && w.open
+}
+
+// Active calls f for every producer that is remembered: last is the offset of
+// the last record of its last batch, -1 when only a marker tells its epoch.
+func (p *Producers) Active(f func(pid kafka.ProducerID, epoch kafka.Epoch, last kafka.Offset)) {
+	for pid, w := range p.byID {
+		last := kafka.Offset(-1)
+		if n := len(w.batches); n > 0 {
+			d := w.batches[n-1]
+			last = d.base + kafka.Offset((int64(d.lastSeq)-int64(d.firstSeq))&math.MaxInt32)
+		}
+		f(pid, w.epoch, last)
+	}
 }
 
 // Expire forgets producers whose last batch or marker is older than before,
@@ -182,8 +221,8 @@ func (p *Producers) Decode(d *wal.Decoder) {
 	}
 }
 
-// Active is a producer that a partition remembers.
-type Active struct {
+// Producer is a producer that a partition remembers.
+type Producer struct {
 	ProducerID kafka.ProducerID
 	Epoch      kafka.Epoch
 	// LastSequence is -1 when no batch is remembered.
@@ -192,12 +231,12 @@ type Active struct {
 	Last kafka.Timestamp
 }
 
-// Active returns the producers in the order of their ids.
-func (p *Producers) Active() []Active {
-	all := make([]Active, 0, len(p.byID))
+// List returns the producers in the order of their ids.
+func (p *Producers) List() []Producer {
+	all := make([]Producer, 0, len(p.byID))
 	for _, pid := range slices.Sorted(maps.Keys(p.byID)) {
 		w := p.byID[pid]
-		a := Active{pid, w.epoch, -1, w.last}
+		a := Producer{pid, w.epoch, -1, w.last}
 		if n := len(w.batches); n > 0 {
 			a.LastSequence = w.batches[n-1].lastSeq
 		}

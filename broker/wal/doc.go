@@ -57,7 +57,13 @@
 //
 // # Errors
 //
-// A failed write or sync is never retried: the kernel may have dropped the dirty
-// pages and marked them clean. The log is fenced: every append that is queued or
-// comes later fails with ErrFenced, reads go on.
+// A failed sync, and a write that fails for another reason than a full disk, is
+// never retried: the kernel may have dropped the dirty pages and marked them
+// clean. The log is fenced: every append that is queued or comes later fails with
+// ErrFenced, reads go on.
+//
+// A full disk refuses appends with ErrDiskFull until there is room again, see
+// full.go. The file "spare" holds wal.spare.bytes of zeros: on a full disk it
+// becomes the next log file, for urgent frames only, so that topics and records
+// can be deleted.
 package wal

@@ -21,12 +21,12 @@ func parseFileName(name string) (number uint64, ok bool) {
 	return number, err == nil && n == 1 && name == fmt.Sprintf("%016x%s", number, fileSuffix)
 }
 
-// openForWrite creates file number, or renames a retired file to it and keeps
-// its blocks: overwriting blocks that exist halves the time of a sync.
-func openForWrite(fs vfs.FS, dir string, number, recycled uint64) (vfs.File, error) {
+// openForWrite creates file number, or renames an old file to it and keeps its
+// blocks: overwriting blocks that exist halves the time of a sync.
+func openForWrite(fs vfs.FS, dir string, number uint64, old string) (vfs.File, error) {
 	name := fileName(fs, dir, number)
-	if recycled != 0 {
-		if err := fs.Rename(fileName(fs, dir, recycled), name); err != nil {
+	if old != "" {
+		if err := fs.Rename(old, name); err != nil {
 			return nil, err
 		}
 	}

@@ -36,7 +36,12 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // AddBatches and AddEvent, then hand it to Log.Append, which owns it from then
 // on: views into it stay readable, nobody may write.
 type Frame struct {
+	// Urgent: the frame frees space, and may take what is kept for such on a
+	// full disk.
+	Urgent bool
+
 	buf     []byte
+	payload int // bytes without padding, once sealed
 	batches []span
 }
 
@@ -102,9 +107,13 @@ type header struct {
 	synced   uint64
 }
 
-// seal writes the header and pads the frame.
+// seal writes the header and pads the frame. A frame that is written elsewhere
+// after all is sealed again.
 func (f *Frame) seal(h header) {
-	length := len(f.buf) - frameHeaderBytes
+	if f.payload == 0 {
+		f.payload = len(f.buf) - frameHeaderBytes
+	}
+	length := f.payload
 	for len(f.buf)%frameAlign != 0 {
 		f.buf = append(f.buf, 0)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"syscall"
 
 	"github.com/millrace/millrace/internal/vfs"
 )
@@ -13,7 +12,9 @@ import (
 // ErrFenced is wrapped by every error of a log whose directory is fenced.
 var ErrFenced = errors.New("wal: data directory is fenced")
 
-// ErrDiskFull is wrapped, with ErrFenced, when the cause was a full disk.
+// ErrDiskFull is wrapped by the error of an append that was refused because the
+// disk is full: it is not on disk and will not be. Appends go on when there is
+// room again.
 var ErrDiskFull = errors.New("wal: disk is full")
 
 // ErrClosed is returned by appends after Close.
@@ -38,6 +39,8 @@ type Options struct {
 	FileBytes, MaxBytes, QueueBytes int64
 	// FrameMaxBytes bounds one frame.
 	FrameMaxBytes int
+	// SpareBytes are kept for urgent frames on a full disk.
+	SpareBytes int64
 	// OnFull is called whenever a file was sealed, and when an append waits: it
 	// should see to it that files retire, and may not block.
 	OnFull func()
@@ -78,6 +81,7 @@ type Log struct {
 	reserved int64
 	files    []*file // live, oldest first; the last is active
 	free     []uint64
+	full     fullness
 	done     chan struct{}
 
 	// Owned by the committer.
@@ -87,6 +91,8 @@ type Log struct {
 	synced   uint64
 	buf      []byte
 	bufAt    int64
+	unsynced []int64 // where frames start that were put since the last sync
+	wroteTo  int64   // bytes of the active file up to it may have been written
 }
 
 // file is one live log file.
@@ -149,8 +155,34 @@ func (l *Log) enqueue(r request) {
 func (l *Log) Reserve(n int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.err == nil && !l.closing && !l.fits(n) {
-		l.opts.OnFull()
+	for l.err == nil && !l.closing && (l.full.refusing != nil || !l.fits(n)) {
+		if l.full.refusing == nil {
+			l.opts.OnFull()
+			if l.full.behind {
+				return fmt.Errorf("%w: wal.max.bytes is reached and segments cannot be written", ErrDiskFull)
+			}
+		}
+		l.room.Wait()
+	}
+	if l.err != nil {
+		return l.err
+	}
+	if l.closing {
+		return ErrClosed
+	}
+	if err := l.probe(); err != nil {
+		return err
+	}
+	l.reserved += n
+	return nil
+}
+
+// ReserveUrgent is Reserve for an urgent frame, which may pass every limit but
+// waits while frames are refused.
+func (l *Log) ReserveUrgent(n int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.err == nil && !l.closing && l.full.refusing != nil {
 		l.room.Wait()
 	}
 	if l.err != nil {
@@ -167,7 +199,7 @@ func (l *Log) Reserve(n int64) error {
 func (l *Log) TryReserve(n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.err != nil || l.closing || !l.fits(n) {
+	if l.err != nil || l.closing || l.full.now || !l.fits(n) {
 		return false
 	}
 	l.reserved += n
@@ -200,6 +232,7 @@ func (l *Log) Unreserve(n int64) {
 	}
 	l.mu.Lock()
 	l.reserved -= n
+	l.full.probing = false
 	l.mu.Unlock()
 	l.room.Broadcast()
 }
@@ -217,11 +250,7 @@ func (l *Log) Fence(op string, cause error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {
-		if errors.Is(cause, syscall.ENOSPC) {
-			l.err = fmt.Errorf("%w: %w: %s: %w; free space and restart", ErrFenced, ErrDiskFull, op, cause)
-		} else {
-			l.err = fmt.Errorf("%w: %s: %w; what was not acknowledged may be lost, restart to recover", ErrFenced, op, cause)
-		}
+		l.err = fmt.Errorf("%w: %s: %w; what was not acknowledged may be lost, restart to recover", ErrFenced, op, cause)
 		l.opts.Logger.Error("data directory fenced", "dir", l.opts.Dir, "err", l.err)
 	}
 	l.room.Broadcast()
@@ -258,143 +287,4 @@ func (l *Log) Root() Root {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Root{FirstFile: l.files[0].number, FirstSequence: l.files[0].firstSequence, Synced: l.synced, Epoch: l.epoch}
-}
-
-// run is the committer: it takes everything that is queued, writes and syncs it
-// at once, and goes on. Close ends it.
-func (l *Log) run() {
-	defer close(l.done)
-	for {
-		l.mu.Lock()
-		for len(l.queue) == 0 && !l.closing {
-			l.wake.Wait()
-		}
-		group := l.queue
-		l.queue = nil
-		err := l.err
-		l.mu.Unlock()
-		if len(group) == 0 {
-			return
-		}
-		l.commit(group, err)
-	}
-}
-
-// commit makes a group durable and answers it.
-func (l *Log) commit(group []request, err error) {
-	positions := make([]Position, len(group))
-	if err == nil {
-		err = l.write(group, positions)
-	}
-	var released int64
-	for i, r := range group {
-		r.done(positions[i], err)
-		released += r.reserved
-	}
-	l.Unreserve(released)
-}
-
-// write writes and syncs a group's frames and sets their positions.
-func (l *Log) write(group []request, positions []Position) error {
-	wrote := false
-	for i, r := range group {
-		if r.frame == nil {
-			positions[i].Offset = int64(l.sequence) // see Barrier
-			continue
-		}
-		if at := l.end(); at > 0 && at+int64(r.frame.Len()) > l.opts.FileBytes {
-			if err := l.rotate(); err != nil {
-				return err
-			}
-		}
-		positions[i] = Position{l.active.number, l.end()}
-		r.frame.seal(header{epoch: l.epoch, file: l.active.number, sequence: l.sequence, synced: l.synced})
-		l.sequence++
-		wrote = true
-		if err := l.put(r.frame.buf); err != nil {
-			return err
-		}
-	}
-	if !wrote {
-		return nil
-	}
-	return l.sync()
-}
-
-// end is where the next frame goes in the active file.
-func (l *Log) end() int64 { return l.bufAt + int64(len(l.buf)) }
-
-// put adds a frame's bytes to the write buffer, or writes them when they are many.
-func (l *Log) put(b []byte) error {
-	if len(l.buf)+len(b) > writeBufferBytes {
-		if err := l.flush(); err != nil {
-			return err
-		}
-	}
-	if len(b) < writeBufferBytes/2 {
-		l.buf = append(l.buf, b...)
-		return nil
-	}
-	if err := l.flush(); err != nil {
-		return err
-	}
-	if _, err := l.active.f.WriteAt(b, l.bufAt); err != nil {
-		return l.Fence("write to the log", err)
-	}
-	l.bufAt += int64(len(b))
-	return nil
-}
-
-// flush writes the write buffer.
-func (l *Log) flush() error {
-	if len(l.buf) == 0 {
-		return nil
-	}
-	if _, err := l.active.f.WriteAt(l.buf, l.bufAt); err != nil {
-		return l.Fence("write to the log", err)
-	}
-	l.bufAt += int64(len(l.buf))
-	l.buf = l.buf[:0]
-	return nil
-}
-
-// sync makes everything written to the active file durable.
-func (l *Log) sync() error {
-	if err := l.flush(); err != nil {
-		return err
-	}
-	if err := l.active.f.SyncData(); err != nil {
-		return l.Fence("sync the log", err)
-	}
-	l.mu.Lock()
-	l.active.end = l.bufAt
-	l.synced = l.sequence
-	l.mu.Unlock()
-	return nil
-}
-
-// rotate seals the active file and goes on in a new or recycled one. The new
-// name is durable before the first frame is.
-func (l *Log) rotate() error {
-	if err := l.sync(); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	number := l.active.number + 1
-	var recycled uint64
-	if len(l.free) > 0 {
-		recycled, l.free = l.free[0], l.free[1:]
-	}
-	l.mu.Unlock()
-	f, err := openForWrite(l.opts.FS, l.opts.Dir, number, recycled)
-	if err != nil {
-		return l.Fence("create a log file", err)
-	}
-	l.mu.Lock()
-	l.active = &file{number: number, firstSequence: l.sequence, f: f}
-	l.files = append(l.files, l.active)
-	l.mu.Unlock()
-	l.bufAt = 0
-	l.opts.OnFull()
-	return nil
 }

@@ -24,6 +24,7 @@ type Replay func(sequence uint64, entries []Entry) error
 // ErrCorrupt. Nothing is appended before Start.
 func Open(opts Options, root Root, replay Replay) (*Log, error) {
 	opts.FileBytes = min(opts.FileBytes, opts.MaxBytes/4)
+	opts.SpareBytes = min(opts.SpareBytes, opts.FileBytes)
 	l := &Log{opts: opts, done: make(chan struct{}), sequence: root.FirstSequence}
 	l.wake, l.room = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
 	live, err := l.listFiles(root)
@@ -106,7 +107,7 @@ func (l *Log) recover(live []uint64, root Root, replay Replay) error {
 func (l *Log) adopt(root Root) error {
 	if len(l.files) == 0 {
 		number := root.FirstFile
-		f, err := openForWrite(l.opts.FS, l.opts.Dir, number, 0)
+		f, err := openForWrite(l.opts.FS, l.opts.Dir, number, "")
 		if err != nil {
 			return fmt.Errorf("create log file: %w", err)
 		}
@@ -122,7 +123,7 @@ func (l *Log) adopt(root Root) error {
 	}
 	l.synced = l.sequence
 	l.active = l.files[len(l.files)-1]
-	l.bufAt = l.active.end
+	l.bufAt, l.wroteTo = l.active.end, l.active.end
 	return nil
 }
 

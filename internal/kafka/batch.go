@@ -99,6 +99,16 @@ func (b Batch) BaseTimestamp() Timestamp {
 	return Timestamp(binary.BigEndian.Uint64(b[posBaseTimestamp:]))
 }
 
+// DeleteHorizon returns when the tombstones of a compacted batch may go (ms), if
+// that is decided (KIP-534). It stands in place of the base timestamp, and the
+// records' deltas count from it, so that readers need not know about it.
+func (b Batch) DeleteHorizon() (Timestamp, bool) {
+	if b.Attributes()&AttrDeleteHorizon == 0 {
+		return NoTimestamp, false
+	}
+	return b.BaseTimestamp(), true
+}
+
 // MaxTimestamp returns the largest record timestamp.
 func (b Batch) MaxTimestamp() Timestamp {
 	return Timestamp(binary.BigEndian.Uint64(b[posMaxTimestamp:]))
@@ -108,6 +118,16 @@ func (b Batch) MaxTimestamp() Timestamp {
 func (b Batch) SetMaxTimestamp(t Timestamp) {
 	binary.BigEndian.PutUint64(b[posMaxTimestamp:], uint64(t))
 }
+
+// SetBaseTimestamp rewrites the timestamp that the records' deltas are added to;
+// call Seal afterwards.
+func (b Batch) SetBaseTimestamp(t Timestamp) {
+	binary.BigEndian.PutUint64(b[posBaseTimestamp:], uint64(t))
+}
+
+// SetCount rewrites the record count; call Seal afterwards. It is lower than the
+// last offset delta says in a batch that compaction took records from.
+func (b Batch) SetCount(n int32) { binary.BigEndian.PutUint32(b[posRecordCount:], uint32(n)) }
 
 // SetAttributes rewrites the attribute bits; call Seal afterwards.
 func (b Batch) SetAttributes(a int16) { binary.BigEndian.PutUint16(b[posAttributes:], uint16(a)) }
@@ -180,11 +200,6 @@ func (b Batch) Records(payload []byte) Records {
 	r := Records{rest: payload, base: b.BaseOffset(), baseTimestamp: b.BaseTimestamp(), left: b.Count(), appendTime: NoTimestamp}
 	if b.Attributes()&AttrLogAppendTime != 0 {
 		r.appendTime = b.MaxTimestamp()
-	}
-	if b.Attributes()&AttrDeleteHorizon != 0 {
-		// The base timestamp holds the delete horizon; deltas then count from
-		// the first record's own, which compaction rewrote to be absolute.
-		r.baseTimestamp = 0
 	}
 	return r
 }

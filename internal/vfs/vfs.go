@@ -69,10 +69,11 @@ func WriteFileAtomic(fsys FS, name string, content []byte) (err error) {
 	}
 	_, err = f.Write(append([]byte(nil), content...)) // Write may change its argument
 	if err == nil {
-		err = f.Sync()
+		err = Sync(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", tmp, err)
+		// A full disk should not be filled by what is of no use.
+		return fmt.Errorf("write %s: %w", tmp, errors.Join(err, fsys.Remove(tmp)))
 	}
 	if err := fsys.Rename(tmp, name); err != nil {
 		return err
@@ -86,7 +87,7 @@ func SyncDir(fsys FS, dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(Sync(d), d.Close())
 }
 
 // DiskSpace returns the size of the disk that holds a directory and what is left

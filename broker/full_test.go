@@ -1,0 +1,314 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/vfs"
+)
+
+// TestDiskFull: appends are refused and leave nothing, reads and deletes go on,
+// and appends go on when there is room.
+func TestDiskFull(t *testing.T) {
+	mem := vfs.NewCrashable()
+	disk := vfs.WithCapacity(mem, 1<<40)
+	b := mustOpen(t, disk, smallLimits())
+	m := newModel()
+	if err := load(b, m, 3); err != nil {
+		t.Fatal(err)
+	}
+	disk.SetCapacity(disk.Used())
+	for i := range 5 {
+		r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, fmt.Sprint("refused", i)), 1}}})
+		if r.Outcome != Aborted || !errors.Is(r.Err, ErrDiskFull) || errors.Is(r.Err, ErrStorage) {
+			t.Fatalf("commit %d on a full disk: %v, %v", i, r.Outcome, r.Err)
+		}
+	}
+	if err := b.Err(); err != nil {
+		t.Fatalf("fenced: %v", err)
+	}
+	if err := b.Apply(Metadata{CreateTopics: []TopicSpec{{Name: "new"}}}); !errors.Is(err, ErrDiskFull) {
+		t.Fatalf("topic created on a full disk: %v", err)
+	}
+	if got, err := readAll(b, tpA, 0); err != nil || len(got) != 3 {
+		t.Fatalf("readers must go on: %d records, %v", len(got), err)
+	}
+	if err := b.DeleteRecords(tpA, 2); err != nil {
+		t.Fatalf("records are not deleted on a full disk: %v", err)
+	}
+	if err := b.Apply(Metadata{DeleteTopics: []string{"b"}}); err != nil {
+		t.Fatalf("a topic is not deleted on a full disk: %v", err)
+	}
+	disk.SetCapacity(1 << 40)
+	if err := b.Apply(Metadata{CreateTopics: []TopicSpec{{Name: "new"}}}); err != nil {
+		t.Fatalf("there is room again: %v", err)
+	}
+	if r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, "after"), 1}}}); r.Outcome != Committed || r.BaseOffsets[0] != 3 {
+		t.Fatalf("there is room again: %+v", r)
+	}
+	for name, open := range map[string]func() *Broker{
+		"as it is":      func() *Broker { return b },
+		"after a crash": func() *Broker { return mustOpen(t, mem.CrashClone(vfs.CrashCloneCfg{}), smallLimits()) },
+		"all kept": func() *Broker {
+			return mustOpen(t, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))}), smallLimits())
+		},
+	} {
+		b := open()
+		got, err := readAll(b, tpA, 2)
+		if err != nil || len(got) != 2 || got[1] != "after" {
+			t.Fatalf("%s: %q, %v", name, got, err)
+		}
+		if _, ok := b.Topic("b"); ok {
+			t.Fatalf("%s: deleted topic is back", name)
+		}
+	}
+}
+
+// stubborn writes numbered values to a-0, each again and again while it is
+// refused, and calls onRefused then.
+func stubborn(b *Broker, values []string, onRefused func()) error {
+	for _, v := range values {
+		for attempt := 0; ; attempt++ {
+			r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, v), 1}}})
+			if r.Outcome == Committed {
+				break
+			}
+			if r.Outcome != Aborted || !errors.Is(r.Err, ErrDiskFull) || attempt > 10_000_000 {
+				return fmt.Errorf("commit of %s: %v, %w", v, r.Outcome, r.Err)
+			}
+			onRefused()
+		}
+	}
+	return nil
+}
+
+// TestDiskFullAtEveryByte lets the disk be full at many sizes and gives it a few
+// bytes more whenever a commit is refused: everything is there exactly once.
+func TestDiskFullAtEveryByte(t *testing.T) {
+	seeds(t, rounds(40), func(t *testing.T, seed uint64, rng *rand.Rand) {
+		mem := vfs.NewCrashable()
+		disk := vfs.WithCapacity(mem, 1<<40)
+		b := mustOpen(t, disk, smallLimits())
+		if err := b.Apply(Metadata{CreateTopics: []TopicSpec{{Name: "a"}}}); err != nil {
+			t.Fatal(err)
+		}
+		var values []string
+		for i := range 60 {
+			values = append(values, fmt.Sprintf("%d-%0*d", i, 1+rng.IntN(300), i))
+		}
+		room := disk.Used() + int64(rng.IntN(4000))
+		disk.SetCapacity(room)
+		refusals := 0
+		var clones []*vfs.MemFS
+		err := stubborn(b, values, func() {
+			refusals++
+			room += int64(rng.IntN(200))
+			disk.SetCapacity(room)
+			if refusals%20 == 0 {
+				clones = append(clones, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng}))
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refusals == 0 {
+			t.Fatal("the disk was never full")
+		}
+		clones = append(clones, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}))
+		for i, fs := range append([]*vfs.MemFS{nil}, clones...) {
+			rb := b
+			if fs != nil {
+				rb = mustOpen(t, fs, smallLimits())
+			}
+			got, err := readAll(rb, tpA, 0)
+			whole := i == 0 || i == len(clones)
+			if err != nil || len(got) > len(values) || !slices.Equal(got, values[:len(got)]) || whole && len(got) != len(values) {
+				t.Fatalf("state %d after %d refusals: %d of %d records, %v", i, refusals, len(got), len(values), err)
+			}
+		}
+		disk.SetCapacity(1 << 40)
+		mustClose(t, b)
+	})
+}
+
+// fullLoad runs idempotent and transactional clients over a disk that fills up
+// again and again, and checks that every acknowledged record is there once.
+func fullLoad(t *testing.T, b *Broker, addr string, cycles int, fill, free func()) {
+	t.Helper()
+	ctx := testCtx(t)
+	const producers = 3
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	errs := make(chan error, producers+1)
+	acked := make([][]string, producers)
+	progress := make(chan struct{})
+	for p := range producers {
+		cl := client(t, addr, kgo.DefaultProduceTopic("full"), kgo.RecordRetries(1<<30), kgo.MetadataMinAge(10*time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return time.Millisecond }), kgo.ProducerBatchMaxBytes(8<<10))
+		wg.Go(func() { // ends with stop, or an error
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				v := fmt.Sprintf("%d-%d-%0200d", p, i, i)
+				if err := cl.ProduceSync(ctx, &kgo.Record{Value: []byte(v)}).FirstErr(); err != nil {
+					errs <- fmt.Errorf("producer %d: %w", p, err)
+					return
+				}
+				acked[p] = append(acked[p], v)
+				select {
+				case progress <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	for range cycles {
+		fill()
+		free()
+		for range 3 * producers {
+			select {
+			case <-progress:
+			case err := <-errs:
+				t.Fatal(err)
+			}
+		}
+	}
+	close(stop)
+	wg.Wait()
+	select {
+	case err := <-errs:
+		t.Fatal(err)
+	default:
+	}
+	counts := map[string]int{}
+	for _, v := range readValues(t, b, "full") {
+		counts[v]++
+	}
+	total := 0
+	for _, list := range acked {
+		total += len(list)
+		for _, v := range list {
+			if counts[v] != 1 {
+				t.Fatalf("acknowledged %.10s is there %d times", v, counts[v])
+			}
+		}
+	}
+	if len(counts) != total {
+		t.Fatalf("%d records, %d were acknowledged", len(counts), total)
+	}
+	t.Logf("%d records over %d cycles", total, cycles)
+}
+
+// waitRefused reads until a commit to the topic "probe" is refused.
+func waitRefused(t *testing.T, b *Broker) {
+	t.Helper()
+	tp := kafka.TopicPartition{Topic: "probe"}
+	for range 1_000_000 {
+		if r := commitWait(b, Commit{Appends: []Append{{tp, batchOf(1, string(make([]byte, 512))), 1}}}); errors.Is(r.Err, ErrDiskFull) {
+			return
+		} else if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	t.Fatal("the disk does not fill up")
+}
+
+// makeProbe makes the topics of fullLoad.
+func makeProbe(t *testing.T, b *Broker) {
+	t.Helper()
+	if err := b.Apply(Metadata{CreateTopics: []TopicSpec{{Name: "full"}, {Name: "probe"}}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDiskFullClients fills a simulated disk under clients.
+func TestDiskFullClients(t *testing.T) {
+	disk := vfs.WithCapacity(vfs.NewMem(), 1<<40)
+	b := mustOpen(t, disk, Limits{WALFileBytes: 64 << 10, WALMaxBytes: 512 << 10, SegmentBytes: 64 << 10})
+	addr := serveOn(t, b)
+	makeProbe(t, b)
+	fullLoad(t, b, addr, rounds(10),
+		func() { disk.SetCapacity(disk.Used() + 20<<10); waitRefused(t, b) },
+		func() {
+			if err := b.Apply(Metadata{DeleteTopics: []string{"probe"}}); err != nil {
+				t.Error(err)
+			}
+			disk.SetCapacity(1 << 40)
+			if err := b.Apply(Metadata{CreateTopics: []TopicSpec{{Name: "probe"}}}); err != nil {
+				t.Error(err)
+			}
+		})
+}
+
+// TestDiskFullReal fills a small tmpfs under clients: the room comes back from
+// the topic that filled it, deleted on the full disk.
+func TestDiskFullReal(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small tmpfs needs root")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
+		t.Skipf("mount tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	limits := Limits{WALFileBytes: 256 << 10, WALMaxBytes: 1 << 20, WALSpareBytes: 64 << 10, SegmentBytes: 256 << 10}
+	open := func() *Broker {
+		b, err := Open(Config{Dir: filepath.Join(dir, "data"), Limits: limits})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	b := open()
+	addr := serveOn(t, b)
+	makeProbe(t, b)
+	fullLoad(t, b, addr, rounds(5),
+		func() { waitRefused(t, b) },
+		func() {
+			if err := b.Apply(Metadata{DeleteTopics: []string{"probe"}}); err != nil {
+				t.Error(err)
+				return
+			}
+			// The files go in the background, and until then there is no room.
+			for range 1_000_000 {
+				err := b.Apply(Metadata{CreateTopics: []TopicSpec{{Name: "probe"}}})
+				if err == nil {
+					return
+				}
+				if !errors.Is(err, ErrDiskFull) {
+					t.Error(err)
+					return
+				}
+			}
+			t.Error("there is no room after the topic was deleted")
+		})
+	want := len(readValues(t, b, "full"))
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	b = open()
+	if got := len(readValues(t, b, "full")); got != want {
+		t.Errorf("%d records after a restart, %d before", got, want)
+	}
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
