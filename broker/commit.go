@@ -132,9 +132,7 @@ func (b *Broker) finishCommit(c Commit, ch *change, done func(CommitResult)) {
 		if err := ch.checkLive(); err != nil {
 			return err
 		}
-		if len(c.Offsets) > 0 {
-			b.stage(ch, b.engineOffsets(c.Group, c.Offsets))
-		}
+		b.stageOffsets(ch, c.Offsets)
 		queued = true
 		return nil
 	}
@@ -177,13 +175,19 @@ func (c *change) baseOffsets(appends []Append) []kafka.Offset {
 	return bases
 }
 
-func (b *Broker) engineOffsets(group string, offsets []OffsetCommit) *offsetsCommitted {
-	e := &offsetsCommitted{group: group, offsets: make(groupOffsets, len(offsets))}
+// stageOffsets adds offsets of any groups to a change, an event for each run of
+// one group. The caller holds Broker.mu.
+func (b *Broker) stageOffsets(c *change, offsets []GroupOffset) {
 	now := b.now()
-	for _, o := range offsets {
-		e.offsets[o.TP] = committed{next: o.Next, leaderEpoch: -1, at: now}
+	for len(offsets) > 0 {
+		e := &offsetsCommitted{group: offsets[0].Group, offsets: make(groupOffsets, len(offsets))}
+		n := 0
+		for ; n < len(offsets) && offsets[n].Group == e.group; n++ {
+			e.offsets[offsets[n].TP] = committed{next: offsets[n].Next, leaderEpoch: -1, at: now}
+		}
+		b.stage(c, e)
+		offsets = offsets[n:]
 	}
-	return e
 }
 
 // Committed returns the offsets that a group has committed, -1 where there is
@@ -303,9 +307,7 @@ func (b *Broker) stageMetadata(c *change, m Metadata) error {
 	for _, g := range m.DeleteGroups {
 		b.stage(c, &groupDeleted{group: g})
 	}
-	for _, o := range m.Offsets {
-		b.stage(c, b.engineOffsets(o.Group, []OffsetCommit{{o.TP, o.Next}}))
-	}
+	b.stageOffsets(c, m.Offsets)
 	return nil
 }
 

@@ -162,7 +162,7 @@ func load(b *Broker, m *model, commits int) error {
 		m.mu.Unlock()
 		r := commitWait(b, Commit{
 			Appends: []Append{{tpA, batchOf(kafka.Timestamp(i), v), 1}, {tpB, batchOf(kafka.Timestamp(i), v), 1}},
-			Group:   "g", Offsets: []OffsetCommit{{tpA, kafka.Offset(i + 1)}},
+			Offsets: []GroupOffset{{"g", tpA, kafka.Offset(i + 1)}},
 		})
 		if r.Outcome != Committed {
 			return r.Err

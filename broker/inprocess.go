@@ -51,18 +51,11 @@ type Append struct {
 	Records int
 }
 
-// OffsetCommit is the next offset that a group reads from a topic-partition.
-type OffsetCommit struct {
-	TP   kafka.TopicPartition
-	Next kafka.Offset
-}
-
 // Commit is everything that becomes durable and visible at once. The buffers
 // belong to the broker until done was called.
 type Commit struct {
 	Appends []Append
-	Group   string
-	Offsets []OffsetCommit
+	Offsets []GroupOffset
 	// Fence, when set, must be the newest handle of its id, or the outcome is
 	// Fenced. Txn.Commit sets it.
 	Fence *Txn
@@ -107,7 +100,7 @@ type TopicSpec struct {
 	Configs  map[string]string
 }
 
-// GroupOffset is an offset to commit for a group.
+// GroupOffset is the next offset that a group reads from a topic-partition.
 type GroupOffset struct {
 	Group string
 	TP    kafka.TopicPartition

@@ -33,7 +33,7 @@ func TestHandleIsFenced(t *testing.T) {
 	}
 	commit := func(tx *Txn, v string) CommitResult {
 		results := make(chan CommitResult, 1)
-		tx.Commit(Commit{Appends: []Append{{tpA, batchOf(1, v), 1}}, Group: "q", Offsets: []OffsetCommit{{tpA, 7}}}, func(r CommitResult) { results <- r })
+		tx.Commit(Commit{Appends: []Append{{tpA, batchOf(1, v), 1}}, Offsets: []GroupOffset{{"q", tpA, 7}}}, func(r CommitResult) { results <- r })
 		return <-results
 	}
 	if r := commit(first, "1"); r.Outcome != Committed || !slices.Equal(r.BaseOffsets, []kafka.Offset{0}) {
@@ -415,7 +415,7 @@ func BenchmarkCommit(b *testing.B) {
 	i := kafka.Offset(0)
 	for b.Loop() {
 		i++
-		if r := commitWait(br, Commit{Appends: []Append{{tpA, batch, 1}}, Group: "g", Offsets: []OffsetCommit{{tpA, i}}}); r.Outcome != Committed {
+		if r := commitWait(br, Commit{Appends: []Append{{tpA, batch, 1}}, Offsets: []GroupOffset{{"g", tpA, i}}}); r.Outcome != Committed {
 			b.Fatal(r.Err)
 		}
 	}

@@ -47,8 +47,7 @@ type change struct {
 	appends []executor.PartitionBatches
 	// schemas are the changes of the schema registry, which come with a command.
 	schemas []registry.Event
-	// offsets are the start offsets of a query's group.
-	group        string
+	// offsets are the start offsets of a query.
 	offsets      []executor.OffsetCommit
 	deleteGroups []string
 }

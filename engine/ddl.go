@@ -222,37 +222,25 @@ func (s *Session) startOffsets(ctx context.Context, p *plannedChange) error {
 		return nil
 	}
 	earliest := s.property("auto.offset.reset") == "earliest" || p.command.Kind == createSource
-	p.change.group = e.group(p.start.ID)
-	for _, name := range p.start.SourceTopics() {
-		t, ok := e.cluster.Topic(name)
+	for _, r := range p.start.Readers() {
+		t, ok := e.cluster.Topic(r.Topic)
 		if !ok {
 			continue // created with the command: it starts at 0
 		}
 		for i := range t.Partitions {
-			tp := kafka.TopicPartition{Topic: name, Partition: i}
+			tp := kafka.TopicPartition{Topic: r.Topic, Partition: i}
 			first, stable, err := e.cluster.Bounds(ctx, tp)
 			if err != nil {
 				return fmt.Errorf("start offset of %s: %w", tp, err)
 			}
 			next := stable
-			if earliest || tableTopic(p.start, name) {
+			if earliest || r.Table {
+				// A table is read from its beginning under every policy: later rows
+				// alone are not the table.
 				next = first
 			}
-			p.change.offsets = append(p.change.offsets, executor.OffsetCommit{TP: tp, Next: next})
+			p.change.offsets = append(p.change.offsets, executor.OffsetCommit{Group: r.Group(e.group(p.start.ID)), TP: tp, Next: next})
 		}
 	}
 	return nil
-}
-
-// tableTopic reports whether a plan reads a topic as a table. A table is read
-// from its beginning under every policy: later rows alone are not the table.
-func tableTopic(q *plan.Query, topic string) bool {
-	for _, sub := range q.SubPlans {
-		for _, n := range sub.Nodes {
-			if src, ok := n.Op.(*plan.Source); ok && src.Topic == topic {
-				return n.Table
-			}
-		}
-	}
-	return false
 }

@@ -82,7 +82,7 @@ func (p *plannedChange) endQuery(e *Engine, v view, q *catalog.Query) {
 			p.change.deleteTopics = append(p.change.deleteTopics, topic)
 		}
 	}
-	p.change.deleteGroups = append(p.change.deleteGroups, e.group(q.ID))
+	p.change.deleteGroups = append(p.change.deleteGroups, q.Plan.ReaderGroups(e.group(q.ID))...)
 }
 
 // internalTopics returns the changelog and repartition topics of a plan.

@@ -45,7 +45,7 @@ func (c embedded) OpenTxn(_ context.Context, id string) (executor.Txn, error) {
 type embeddedTxn struct{ *broker.Txn }
 
 func (t embeddedTxn) Commit(req executor.CommitRequest, done func(executor.CommitResult)) {
-	t.Txn.Commit(broker.Commit{Appends: toAppends(req.Appends), Group: req.Group, Offsets: toOffsets(req.Offsets)}, func(r broker.CommitResult) {
+	t.Txn.Commit(broker.Commit{Appends: toAppends(req.Appends), Offsets: toOffsets(req.Offsets)}, func(r broker.CommitResult) {
 		done(executor.CommitResult{Outcome: executor.Outcome(r.Outcome), Err: r.Err, BaseOffsets: r.BaseOffsets})
 	})
 }
@@ -58,10 +58,10 @@ func toAppends(in []executor.PartitionBatches) []broker.Append {
 	return out
 }
 
-func toOffsets(in []executor.OffsetCommit) []broker.OffsetCommit {
-	out := make([]broker.OffsetCommit, len(in))
+func toOffsets(in []executor.OffsetCommit) []broker.GroupOffset {
+	out := make([]broker.GroupOffset, len(in))
 	for i, o := range in {
-		out[i] = broker.OffsetCommit(o)
+		out[i] = broker.GroupOffset(o)
 	}
 	return out
 }
@@ -84,12 +84,9 @@ func toTopic(t broker.TopicInfo) Topic {
 }
 
 func (c embedded) Apply(_ context.Context, ch change) error {
-	m := broker.Metadata{DeleteTopics: ch.deleteTopics, Appends: toAppends(ch.appends), DeleteGroups: ch.deleteGroups}
+	m := broker.Metadata{DeleteTopics: ch.deleteTopics, Appends: toAppends(ch.appends), DeleteGroups: ch.deleteGroups, Offsets: toOffsets(ch.offsets)}
 	for _, t := range ch.createTopics {
 		m.CreateTopics = append(m.CreateTopics, broker.TopicSpec{Name: t.Name, Partitions: t.Partitions, Internal: t.Internal, Configs: t.Configs})
-	}
-	for _, o := range ch.offsets {
-		m.Offsets = append(m.Offsets, broker.GroupOffset{Group: ch.group, TP: o.TP, Next: o.Next})
 	}
 	return c.broker.Apply(m)
 }

@@ -48,7 +48,7 @@ func (c *kafkaCluster) Apply(ctx context.Context, ch change) error {
 
 // applyCommand writes the command with the start offsets of its query.
 func (c *kafkaCluster) applyCommand(ctx context.Context, ch change) error {
-	result := c.command.commit(ctx, executor.CommitRequest{Appends: ch.appends, Group: ch.group, Offsets: ch.offsets})
+	result := c.command.commit(ctx, executor.CommitRequest{Appends: ch.appends, Offsets: ch.offsets})
 	switch result.Outcome {
 	case executor.Committed:
 		return nil

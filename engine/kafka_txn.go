@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -124,11 +126,14 @@ func (t *kafkaTxn) write(ctx context.Context, req executor.CommitRequest) ([]kaf
 	if err != nil {
 		return nil, err
 	}
-	if len(req.Offsets) == 0 {
-		return bases, nil
+	byGroup := map[string][]executor.OffsetCommit{}
+	for _, o := range req.Offsets {
+		byGroup[o.Group] = append(byGroup[o.Group], o)
 	}
-	if err := t.addOffsets(ctx, req.Group, req.Offsets); err != nil {
-		return nil, fmt.Errorf("add offsets of %s to transaction %s: %w", req.Group, t.id, err)
+	for _, group := range slices.Sorted(maps.Keys(byGroup)) {
+		if err := t.addOffsets(ctx, group, byGroup[group]); err != nil {
+			return nil, fmt.Errorf("add offsets of %s to transaction %s: %w", group, t.id, err)
+		}
 	}
 	return bases, nil
 }

@@ -45,7 +45,7 @@ func request(values ...string) executor.CommitRequest {
 	w.Finish()
 	return executor.CommitRequest{
 		Appends: []executor.PartitionBatches{{TP: tp0, Batches: w.Bytes(), Records: len(values)}},
-		Group:   "g", Offsets: []executor.OffsetCommit{{TP: tp0, Next: 7}},
+		Offsets: []executor.OffsetCommit{{Group: "g", TP: tp0, Next: 7}},
 	}
 }
 

@@ -174,7 +174,7 @@ func (b *builder) source(n *plan.Node, o *plan.Source, next op.Port) error {
 		if err != nil {
 			return err
 		}
-		in := &input{tp: kafka.TopicPartition{Topic: o.Topic, Partition: p}, decoder: d, port: next}
+		in := &input{tp: kafka.TopicPartition{Topic: o.Topic, Partition: p}, node: n.ID, decoder: d, port: next}
 		if restores {
 			in.table = table
 		}
@@ -200,7 +200,7 @@ func (b *builder) repartitionSource(n *plan.Node, o *plan.RepartitionSource, nex
 		if err != nil {
 			return err
 		}
-		b.p.inputs = append(b.p.inputs, &input{tp: kafka.TopicPartition{Topic: o.Topic, Partition: p}, internal: d, port: next})
+		b.p.inputs = append(b.p.inputs, &input{tp: kafka.TopicPartition{Topic: o.Topic, Partition: p}, node: n.ID, internal: d, port: next})
 	}
 	return nil
 }

@@ -39,14 +39,14 @@ func (t *task) commit() (verdict, error) {
 	t.pending = t.pending[:0]
 	for _, in := range t.inputs {
 		if in.next > in.committed {
-			t.pending = append(t.pending, OffsetCommit{in.tp, in.next})
+			t.pending = append(t.pending, OffsetCommit{in.group, in.tp, in.next})
 		}
 	}
 	t.sent = t.stage.take()
 	t.began = t.q.cfg.Clock.Now()
 	t.phase = committing
 	results := t.results
-	t.txn.Commit(CommitRequest{Appends: t.sent, Group: t.q.group, Offsets: t.pending}, func(r CommitResult) {
+	t.txn.Commit(CommitRequest{Appends: t.sent, Offsets: t.pending}, func(r CommitResult) {
 		results <- r
 		t.wake()
 	})
@@ -132,7 +132,7 @@ func (t *task) keep(next func(i int) (kafka.Offset, error)) (verdict, error) {
 	t.q.cfg.budget.Reclaim()
 	at := 0
 	for _, in := range t.inputs {
-		if at < len(t.pending) && t.pending[at].TP == in.tp {
+		if at < len(t.pending) && t.pending[at].TP == in.tp && t.pending[at].Group == in.group {
 			in.committed = t.pending[at].Next
 			at++
 		}
@@ -190,13 +190,9 @@ func (t *task) resolve() (verdict, error) {
 		return idle, fmt.Errorf("reopen transaction %s: %w", t.name, err)
 	}
 	t.txn = txn
-	tps := make([]kafka.TopicPartition, len(t.pending))
-	for i, p := range t.pending {
-		tps[i] = p.TP
-	}
-	offsets, err := t.q.cfg.Log.Committed(ctx, t.q.group, tps)
+	offsets, err := t.committed(ctx, t.pending)
 	if err != nil {
-		return idle, fmt.Errorf("read offsets of group %s: %w", t.q.group, err)
+		return idle, err
 	}
 	kept := 0
 	for i, p := range t.pending {

@@ -16,6 +16,8 @@ import (
 // decoded from them, and how far they were processed.
 type input struct {
 	tp       kafka.TopicPartition
+	node     string // of the plan
+	group    string // whose committed offsets are this input's
 	port     op.Port
 	decoder  *op.Decoder            // of a topic, or
 	internal *op.RepartitionDecoder // of a repartition topic

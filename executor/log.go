@@ -62,8 +62,9 @@ type PartitionBatches struct {
 
 // OffsetCommit is the next offset that a group reads from a topic-partition.
 type OffsetCommit struct {
-	TP   kafka.TopicPartition
-	Next kafka.Offset
+	Group string
+	TP    kafka.TopicPartition
+	Next  kafka.Offset
 }
 
 // CommitRequest is everything that one commit makes visible at once. Outputs,
@@ -71,7 +72,6 @@ type OffsetCommit struct {
 // to the callee until done was called.
 type CommitRequest struct {
 	Appends []PartitionBatches
-	Group   string
 	Offsets []OffsetCommit
 }
 

@@ -260,11 +260,11 @@ func (l *MemLog) apply(req CommitRequest) (res CommitResult) {
 	if l.groups == nil {
 		l.groups = map[string]map[kafka.TopicPartition]kafka.Offset{}
 	}
-	if l.groups[req.Group] == nil {
-		l.groups[req.Group] = map[kafka.TopicPartition]kafka.Offset{}
-	}
 	for _, o := range req.Offsets {
-		l.groups[req.Group][o.TP] = o.Next
+		if l.groups[o.Group] == nil {
+			l.groups[o.Group] = map[kafka.TopicPartition]kafka.Offset{}
+		}
+		l.groups[o.Group][o.TP] = o.Next
 	}
 	return res
 }

@@ -46,9 +46,9 @@ type query struct {
 	open      int // tasks not closed
 	toRestore int
 	status    Status
-	positions map[kafka.TopicPartition]kafka.Offset
-	changed   chan struct{} // closed when positions move; nil when nobody waits
-	stopped   chan struct{} // closed when all tasks are closed for good
+	positions map[kafka.TopicPartition]map[string]kafka.Offset // by reader's group
+	changed   chan struct{}                                    // closed when positions move; nil when nobody waits
+	stopped   chan struct{}                                    // closed when all tasks are closed for good
 	stopping  bool
 	rand      *rand.Rand
 }
@@ -57,7 +57,7 @@ func newQuery(p *plan.Query, cfg *Config, group, prefix string) *query {
 	ctx, cancel := context.WithCancel(context.Background())
 	q := &query{plan: p, cfg: cfg, group: group, prefix: prefix, ctx: ctx, cancel: cancel, stopped: make(chan struct{})}
 	q.status = Status{ID: p.ID, State: Running}
-	q.positions, q.sinks = map[kafka.TopicPartition]kafka.Offset{}, map[string]bool{}
+	q.positions, q.sinks = map[kafka.TopicPartition]map[string]kafka.Offset{}, map[string]bool{}
 	for s := range p.SubPlans {
 		for i := range p.SubPlans[s].Nodes {
 			if o, ok := p.SubPlans[s].Nodes[i].Op.(*plan.Sink); ok {
@@ -105,6 +105,7 @@ func (q *query) build() error {
 			}
 			for _, in := range prog.inputs {
 				in.stop = -1
+				in.group = q.plan.ReaderGroup(q.group, sub.ID, in.node)
 			}
 			t := &task{
 				q: q, sub: sub, partition: p, program: prog,
@@ -324,8 +325,8 @@ func (q *query) snapshot() Status {
 	s.RowsIn, s.RowsOut, s.Late, s.Errors = q.rowsIn.Load(), q.rowsOut.Load(), q.late.Load(), q.errs.Load()
 	for _, t := range q.tasks {
 		for _, in := range t.inputs {
-			if at, ok := q.positions[in.tp]; ok {
-				s.Positions = append(s.Positions, OffsetCommit{in.tp, at})
+			if at, ok := q.positions[in.tp][in.group]; ok {
+				s.Positions = append(s.Positions, OffsetCommit{in.group, in.tp, at})
 			}
 		}
 	}
@@ -345,7 +346,10 @@ func (q *query) committed(offsets []OffsetCommit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, o := range offsets {
-		q.positions[o.TP] = o.Next
+		if q.positions[o.TP] == nil {
+			q.positions[o.TP] = map[string]kafka.Offset{}
+		}
+		q.positions[o.TP][o.Group] = o.Next
 	}
 	q.move()
 }
@@ -353,8 +357,12 @@ func (q *query) committed(offsets []OffsetCommit) {
 // waitFor waits until the query has committed everything below next of tp.
 func (q *query) waitFor(ctx context.Context, tp kafka.TopicPartition, next kafka.Offset) error {
 	return q.waitUntil(ctx, func() bool {
-		at, ok := q.positions[tp]
-		return ok && at >= next
+		for _, at := range q.positions[tp] {
+			if at < next {
+				return false
+			}
+		}
+		return len(q.positions[tp]) > 0
 	})
 }
 

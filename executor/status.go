@@ -50,12 +50,12 @@ type Status struct {
 
 // ConsumedTo reports whether everything below the given offsets was committed.
 func (s Status) ConsumedTo(next []OffsetCommit) bool {
-	at := make(map[kafka.TopicPartition]kafka.Offset, len(s.Positions))
-	for _, p := range s.Positions {
-		at[p.TP] = p.Next
-	}
+	want := make(map[kafka.TopicPartition]kafka.Offset, len(next))
 	for _, n := range next {
-		if have, ok := at[n.TP]; ok && have < n.Next {
+		want[n.TP] = n.Next
+	}
+	for _, p := range s.Positions {
+		if p.Next < want[p.TP] {
 			return false
 		}
 	}

@@ -119,13 +119,28 @@ func (t *task) step(w *worker) (v verdict, err error) {
 	return idle, nil
 }
 
-// tps returns the inputs' topic-partitions in plan input order.
-func (t *task) tps() []kafka.TopicPartition {
-	tps := make([]kafka.TopicPartition, len(t.inputs))
-	for i, in := range t.inputs {
-		tps[i] = in.tp
+// committed asks the log for the offsets of some groups and topic-partitions, -1
+// for none.
+func (t *task) committed(ctx context.Context, of []OffsetCommit) ([]kafka.Offset, error) {
+	byGroup := map[string][]int{}
+	for i, o := range of {
+		byGroup[o.Group] = append(byGroup[o.Group], i)
 	}
-	return tps
+	offsets := make([]kafka.Offset, len(of))
+	for group, at := range byGroup {
+		tps := make([]kafka.TopicPartition, len(at))
+		for j, i := range at {
+			tps[j] = of[i].TP
+		}
+		got, err := t.q.cfg.Log.Committed(ctx, group, tps)
+		if err != nil {
+			return nil, fmt.Errorf("read offsets of group %s: %w", group, err)
+		}
+		for j, i := range at {
+			offsets[i] = got[j]
+		}
+	}
+	return offsets, nil
 }
 
 // openStep finds where to start, and opens the transaction and the restore.
@@ -149,9 +164,13 @@ func (t *task) openStep() (verdict, error) {
 		return idle, fmt.Errorf("open transaction %s: %w", t.name, err)
 	}
 	t.txn = txn
-	offsets, err := t.q.cfg.Log.Committed(ctx, t.q.group, t.tps())
+	own := make([]OffsetCommit, len(t.inputs))
+	for i, in := range t.inputs {
+		own[i] = OffsetCommit{Group: in.group, TP: in.tp}
+	}
+	offsets, err := t.committed(ctx, own)
 	if err != nil {
-		return idle, fmt.Errorf("read offsets of group %s: %w", t.q.group, err)
+		return idle, err
 	}
 	for i, in := range t.inputs {
 		first, _, err := t.q.cfg.Log.Bounds(ctx, in.tp)
@@ -167,7 +186,7 @@ func (t *task) openStep() (verdict, error) {
 		}
 		in.committed, in.next = at, at
 		in.stop = -1
-		t.q.committed([]OffsetCommit{{in.tp, at}})
+		t.q.committed([]OffsetCommit{{in.group, in.tp, at}})
 	}
 	for _, s := range t.stores {
 		s.Lock()

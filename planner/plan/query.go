@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"slices"
+	"strconv"
+
 	"github.com/millrace/millrace/sql/types"
 )
 
@@ -47,6 +50,62 @@ func (q *Query) SourceTopics() []string {
 		}
 	}
 	return topics
+}
+
+// Reader is a source of a query: one place where it reads a topic from outside.
+// A topic may be read in several places, as in a join of two streams over it; each
+// reader stands at an offset of its own.
+type Reader struct {
+	SubPlan, Node, Topic string
+	Table                bool
+	// Ordinal counts the readers of the topic, in plan order.
+	Ordinal int
+}
+
+// Readers returns the sources of the query in plan input order.
+func (q *Query) Readers() []Reader {
+	var readers []Reader
+	count := map[string]int{}
+	for _, sub := range q.SubPlans {
+		for _, n := range sub.Nodes {
+			if s, ok := n.Op.(*Source); ok {
+				readers = append(readers, Reader{sub.ID, n.ID, s.Topic, n.Table, count[s.Topic]})
+				count[s.Topic]++
+			}
+		}
+	}
+	return readers
+}
+
+// Group returns the group that holds the reader's offsets: the query's own for
+// the first reader of a topic.
+func (r Reader) Group(query string) string {
+	if r.Ordinal == 0 {
+		return query
+	}
+	return query + "-reader-" + strconv.Itoa(r.Ordinal+1)
+}
+
+// ReaderGroup returns the group that holds the offsets of a source of the query,
+// and the query's own for what reads no topic from outside.
+func (q *Query) ReaderGroup(query, subPlan, node string) string {
+	for _, r := range q.Readers() {
+		if r.SubPlan == subPlan && r.Node == node {
+			return r.Group(query)
+		}
+	}
+	return query
+}
+
+// ReaderGroups returns every group that holds offsets of the query.
+func (q *Query) ReaderGroups(query string) []string {
+	groups := []string{query}
+	for _, r := range q.Readers() {
+		if g := r.Group(query); !slices.Contains(groups, g) {
+			groups = append(groups, g)
+		}
+	}
+	return groups
 }
 
 // Schema is the shape of a node's rows. It is types.Schema in a form that
