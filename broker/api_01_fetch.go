@@ -132,8 +132,9 @@ func (f *fetch) try() (resp *kmsg.FetchResponse, done bool) {
 		t := f.topic(rt)
 		st := kmsg.NewFetchResponseTopic()
 		st.Topic, st.TopicID = rt.Topic, rt.TopicID
+		denied := f.rq.topicDenied(kmsg.ACLOperationRead, rt.Topic, t, f.req.Version >= 13)
 		for _, rp := range rt.Partitions {
-			sp := f.partition(t, rp, left-total, total == 0)
+			sp := f.partition(t, rp, left-total, total == 0, denied)
 			done = done || sp.ErrorCode != 0
 			total += len(sp.RecordBatches)
 			st.Partitions = append(st.Partitions, sp)
@@ -145,11 +146,14 @@ func (f *fetch) try() (resp *kmsg.FetchResponse, done bool) {
 
 // partition reads one partition, at most left bytes; first says that nothing
 // was read yet, so that one batch must come, however large.
-func (f *fetch) partition(t *topic, rp kmsg.FetchRequestTopicPartition, left int, first bool) kmsg.FetchResponseTopicPartition {
+func (f *fetch) partition(t *topic, rp kmsg.FetchRequestTopicPartition, left int, first bool, denied error) kmsg.FetchResponseTopicPartition {
 	sp := kmsg.NewFetchResponseTopicPartition()
 	sp.Partition, sp.HighWatermark, sp.LastStableOffset, sp.LogStartOffset = rp.Partition, -1, -1, -1
 	sp.PreferredReadReplica, sp.RecordBatches = -1, []byte{}
 	switch {
+	case denied != nil:
+		sp.ErrorCode = errorCode(denied)
+		return sp
 	case t == nil && f.req.Version >= 13:
 		sp.ErrorCode = kerr.UnknownTopicID.Code
 		return sp

@@ -17,15 +17,21 @@ func init() {
 	register(24, 0, 3, func(b *Broker, rq *request, req *kmsg.AddPartitionsToTxnRequest) error {
 		resp := req.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
 		var parts []txn.Partition
+		txnDenied := !rq.may(kmsg.ACLOperationWrite, txnResource(req.TransactionalID))
 		bad := false
 		for _, rt := range req.Topics {
 			st := kmsg.NewAddPartitionsToTxnResponseTopic()
 			st.Topic = rt.Topic
+			denied := rq.topicDenied(kmsg.ACLOperationWrite, rt.Topic, nil, false)
 			for _, partition := range rt.Partitions {
 				sp := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
 				sp.Partition = partition
 				p := b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: partition})
 				switch {
+				case txnDenied:
+					sp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+				case denied != nil:
+					sp.ErrorCode = errorCode(denied)
 				case p == nil:
 					sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
 				case b.protectedTopic(rt.Topic):

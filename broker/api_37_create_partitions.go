@@ -15,7 +15,10 @@ func init() {
 		for _, rt := range req.Topics {
 			st := kmsg.NewCreatePartitionsResponseTopic()
 			st.Topic = rt.Topic
-			err := b.createPartitions(rt, req.ValidateOnly)
+			err := rq.topicDenied(kmsg.ACLOperationAlter, rt.Topic, nil, false)
+			if err == nil {
+				err = b.createPartitions(rt, req.ValidateOnly)
+			}
 			st.ErrorCode, st.ErrorMessage = errorCode(err), message(err)
 			resp.Topics = append(resp.Topics, st)
 		}

@@ -19,7 +19,10 @@ func init() {
 		for _, rr := range req.Resources {
 			sr := kmsg.NewIncrementalAlterConfigsResponseResource()
 			sr.ResourceType, sr.ResourceName = rr.ResourceType, rr.ResourceName
-			err := b.alterTopicConfigs(rr, req.ValidateOnly)
+			err := rq.configDenied(kmsg.ACLOperationAlterConfigs, rr.ResourceType, rr.ResourceName)
+			if err == nil {
+				err = b.alterTopicConfigs(rr, req.ValidateOnly)
+			}
 			sr.ErrorCode, sr.ErrorMessage = errorCode(err), message(err)
 			resp.Resources = append(resp.Resources, sr)
 		}
