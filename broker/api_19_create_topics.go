@@ -29,7 +29,12 @@ func init() {
 			} else if count[rt.Topic] > 1 {
 				err = fmt.Errorf("%w: the topic is in the request twice", kerr.InvalidRequest)
 			} else {
-				err = b.createTopic(rt, req.ValidateOnly, &st)
+				if err = rq.mutate(0, req.Version >= 6); err == nil {
+					err = b.createTopic(rt, req.ValidateOnly, &st)
+				}
+				if err == nil && !req.ValidateOnly {
+					err = rq.mutate(int(st.NumPartitions), false)
+				}
 			}
 			st.ErrorCode, st.ErrorMessage = errorCode(err), message(err)
 			if err == nil && !rq.maySee(kmsg.ACLOperationDescribeConfigs, topicResource(rt.Topic)) {

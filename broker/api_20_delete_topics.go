@@ -49,6 +49,12 @@ func (b *Broker) deleteTopic(rq *request, rt kmsg.DeleteTopicsRequestTopic, st *
 	if b.protectedTopic(t.name) {
 		return fmt.Errorf("%w: %s belongs to the engine", kerr.TopicAuthorizationFailed, t.name)
 	}
+	if err := rq.mutate(0, rq.version >= 5); err != nil {
+		return err
+	}
 	st.Topic, st.TopicID = &t.name, t.id
-	return b.Apply(Metadata{DeleteTopics: []string{t.name}})
+	if err := b.Apply(Metadata{DeleteTopics: []string{t.name}}); err != nil {
+		return err
+	}
+	return rq.mutate(len(t.partitions()), false)
 }

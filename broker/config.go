@@ -107,6 +107,8 @@ type Limits struct {
 	MaxUsers int
 	// MaxACLs bounds the rules. Default 100,000.
 	MaxACLs int
+	// MaxQuotas bounds the entities that have limits. Default 10,000.
+	MaxQuotas int
 	// IdleTimeout (connections.max.idle.ms) closes silent connections. Default
 	// 10 minutes.
 	IdleTimeout time.Duration
@@ -172,6 +174,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.FailedLoginDelay, 100*time.Millisecond)
 	orDefault(&l.MaxUsers, 10_000)
 	orDefault(&l.MaxACLs, 100_000)
+	orDefault(&l.MaxQuotas, 10_000)
 	orDefault(&l.IdleTimeout, 10*time.Minute)
 	orDefault(&l.FetchMaxBytes, 55*mib)
 	orDefault(&l.MaxPartitions, 100_000)

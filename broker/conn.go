@@ -78,6 +78,8 @@ type conn struct {
 	// muted is until when nothing is read, in Unix nanoseconds: the peer has
 	// passed a quota.
 	muted atomic.Int64
+	// spent is what handlers took and no quota has counted yet, in nanoseconds.
+	spent atomic.Int64
 }
 
 // peer is who is at the other end. It is replaced, never changed.
@@ -98,8 +100,7 @@ type request struct {
 	bare     bool // a SASL message without Kafka's headers
 	key      int16
 	size     int64
-	began    time.Time          // when its handling began; zero when nobody counts
-	spent    time.Duration      // how long the handler took
+	wait     time.Duration      // that a quota asks for already
 	ready    chan kmsg.Response // capacity 1; nil means: no response
 }
 
@@ -342,7 +343,13 @@ func (c *conn) handle(a *api, rq *request, body []byte) error {
 		rq.reply(nil)
 		return fmt.Errorf("request for key %d version %d: %w", rq.key, rq.version, err)
 	}
-	return a.handle(c.b, rq, req)
+	if !c.b.quotas.time.Load() {
+		return a.handle(c.b, rq, req)
+	}
+	began := c.b.cfg.Clock.Now()
+	err = a.handle(c.b, rq, req)
+	c.spent.Add(int64(c.b.cfg.Clock.Now().Sub(began)))
+	return err
 }
 
 // header reads the rest of the request header.
@@ -412,6 +419,7 @@ func (c *conn) writeOne(rq *request) {
 	case <-c.gone:
 		return
 	}
+	c.charge(rq, resp)
 	if resp == nil {
 		return
 	}

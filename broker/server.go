@@ -101,6 +101,8 @@ func (s *server) enter(host string) (refused string) {
 		return "max.connections reached"
 	case s.perHost[host] >= limits.MaxConnectionsPerIP:
 		return "max.connections.per.ip reached"
+	case !s.b.quotas.admit(host, s.b.cfg.Clock.Now()):
+		return "connection_creation_rate reached"
 	}
 	s.entered++
 	s.perHost[host]++
