@@ -124,7 +124,7 @@ func TestMistakes(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	for _, args := range []string{"", "server", "sql", "repl", "quickstart", "topic", "topic create", "topic list", "topic describe",
-		"topic delete", "user", "user add", "user list", "user delete", "acl", "acl add", "acl list", "acl delete", "produce", "consume", "bench nexmark"} {
+		"topic delete", "user", "user add", "user list", "user delete", "acl", "acl add", "acl list", "acl delete", "quota", "quota set", "quota list", "quota delete", "produce", "consume", "bench nexmark"} {
 		code, out, stderr := run(t, "", append(strings.Fields(args), "--help")...)
 		if code != 0 || !strings.Contains(out, "Examples:\n  millrace ") && !strings.Contains(out, "Examples:\n  echo") || stderr != "" {
 			t.Errorf("millrace %s --help: exit code %d\n%s%s", args, code, out, stderr)

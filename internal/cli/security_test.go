@@ -55,6 +55,12 @@ func TestUsersAndRules(t *testing.T) {
 		t.Errorf("deleted:\n%s", out)
 	}
 	as("alice", alice, 1, `{"id":"a"}`, "produce", "orders")
+	as("admin", admin, 0, "", "quota", "set", "producer_byte_rate=1000", "request_percentage=12.5", "--for", "user=alice", "--for", "client-id")
+	as("admin", admin, 0, "", "quota", "set", "connection_creation_rate=500", "--for", "ip")
+	as("admin", admin, 0, "", "quota", "delete", "request_percentage", "--for", "user=alice", "--for", "client-id")
+	if out, _ := as("admin", admin, 0, "", "quota", "list"); out != "ip\tconnection_creation_rate=500\nuser=alice, client-id\tproducer_byte_rate=1000\n" {
+		t.Errorf("limits:\n%s", out)
+	}
 	as("admin", admin, 0, "", "user", "delete", "alice")
 	if _, stderr := as("alice", alice, 1, "", "topic", "list"); !strings.Contains(stderr, "does not let alice in") {
 		t.Errorf("a deleted user: %s", stderr)
@@ -96,6 +102,10 @@ func TestListenerMistakes(t *testing.T) {
 		{"acl add --operation read --topic x", "--allow"},
 		{"acl list --operation fly", "expected all, read"},
 		{"user add", "takes NAME"},
+		{"quota set producer_byte_rate=1", "--for"},
+		{"quota set producer_byte_rate --for user", "KEY=NUMBER"},
+		{"quota set producer_byte_rate=1 --for host", "expected user, client-id or ip"},
+		{"quota delete --for user", "at least one KEY"},
 	} {
 		code, _, stderr := run(t, "", append(strings.Fields(c.args), "--bootstrap", "127.0.0.1:1")...)
 		if code == 0 || !strings.Contains(stderr, c.want) {
