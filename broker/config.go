@@ -78,9 +78,12 @@ type Limits struct {
 	RequestMaxBytes int
 	// SmallRequestMaxBytes bounds requests of every other key. Default 1 MiB.
 	SmallRequestMaxBytes int
-	// InFlightMaxBytes (queued.max.request.bytes) bounds the request and
-	// response bytes held over all connections; default 256 MiB.
+	// InFlightMaxBytes (queued.max.request.bytes) bounds the request bytes held
+	// over all connections. Default 256 MiB.
 	InFlightMaxBytes int64
+	// UnsentMaxBytes bounds the records in Fetch responses that peers have not
+	// taken yet, over all connections. Default 64 MiB.
+	UnsentMaxBytes int64
 	// PipelinedRequests bounds the unanswered requests of one connection.
 	// Default 32.
 	PipelinedRequests int
@@ -165,6 +168,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.RequestMaxBytes, 100*mib)
 	orDefault(&l.SmallRequestMaxBytes, 1*mib)
 	orDefault(&l.InFlightMaxBytes, 256*mib)
+	orDefault(&l.UnsentMaxBytes, 64*mib)
 	orDefault(&l.PipelinedRequests, 32)
 	orDefault(&l.MaxConnections, 10_000)
 	orDefault(&l.MaxConnectionsPerIP, l.MaxConnections)

@@ -82,13 +82,7 @@ func (c *conn) charge(rq *request, resp kmsg.Response) {
 		wait = max(wait, q.use(rq, quota.ProducerByteRate, float64(rq.size), now))
 	}
 	if f, ok := resp.(*kmsg.FetchResponse); ok {
-		n := 0
-		for i := range f.Topics {
-			for j := range f.Topics[i].Partitions {
-				n += len(f.Topics[i].Partitions[j].RecordBatches)
-			}
-		}
-		wait = max(wait, q.use(rq, quota.ConsumerByteRate, float64(n), now))
+		wait = max(wait, q.use(rq, quota.ConsumerByteRate, float64(recordBytes(f)), now))
 	}
 	if q.time.Load() {
 		// What a handler does after it has answered counts with the next request.
@@ -101,7 +95,7 @@ func (c *conn) charge(rq *request, resp kmsg.Response) {
 	if t, ok := resp.(kmsg.SetThrottleResponse); ok {
 		t.SetThrottle(int32(max(1, wait.Milliseconds())))
 	}
-	c.muted.Store(max(c.muted.Load(), now.Add(wait).UnixNano()))
+	c.mute(now.Add(wait))
 }
 
 // mutate counts n partitions that a request has created or deleted. A peer that
