@@ -42,7 +42,7 @@ func (b *Broker) produce(rq *request, req *kmsg.ProduceRequest) error {
 		rq.reply(nil)
 		return fmt.Errorf("produce version %d: record batches of magic 2 need version 3", req.Version)
 	}
-	parts, failed := b.produceCheck(req, resp)
+	parts, failed := b.produceCheck(rq, req, resp)
 	answer := func() {
 		if req.Acks == 0 {
 			rq.reply(nil)
@@ -89,13 +89,18 @@ func produceClose(req *kmsg.ProduceRequest, failed bool) error {
 
 // produceCheck validates every partition of a request and fills the response
 // for those that fail. The response's slices do not move afterwards.
-func (b *Broker) produceCheck(req *kmsg.ProduceRequest, resp *kmsg.ProduceResponse) (parts []*produced, failed bool) {
+func (b *Broker) produceCheck(rq *request, req *kmsg.ProduceRequest, resp *kmsg.ProduceResponse) (parts []*produced, failed bool) {
 	seen := map[kafka.TopicPartition]bool{}
+	txnDenied := req.TransactionID != nil && !rq.may(kmsg.ACLOperationWrite, txnResource(*req.TransactionID))
 	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
 	for i, rt := range req.Topics {
 		t := b.topics.get(rt.Topic)
 		if req.Version >= 13 {
 			t = b.topics.getID(rt.TopicID)
+		}
+		denied := rq.topicDenied(kmsg.ACLOperationWrite, rt.Topic, t, req.Version >= 13)
+		if txnDenied {
+			denied = kerr.TransactionalIDAuthorizationFailed
 		}
 		st := &resp.Topics[i]
 		*st = kmsg.NewProduceResponseTopic()
@@ -105,6 +110,11 @@ func (b *Broker) produceCheck(req *kmsg.ProduceRequest, resp *kmsg.ProduceRespon
 			sp := &st.Partitions[j]
 			*sp = kmsg.NewProduceResponseTopicPartition()
 			sp.Partition, sp.BaseOffset, sp.LogAppendTime, sp.LogStartOffset = rp.Partition, -1, -1, -1
+			if denied != nil {
+				(&produced{resp: sp}).fail(denied)
+				failed = true
+				continue
+			}
 			pd, err := b.producePartition(req, t, rp, sp)
 			if err == nil && seen[pd.p.tp] {
 				err = fmt.Errorf("%w: the partition is in the request twice", kerr.InvalidRequest)

@@ -132,8 +132,15 @@ func (f *fetch) try() (read []kmsg.FetchResponseTopicPartition, done bool) {
 	}
 	total := 0
 	read = make([]kmsg.FetchResponseTopicPartition, 0, len(f.parts))
-	for _, p := range f.parts {
-		sp := f.partition(f.topic(p.key), p.req, left-total, total == 0)
+	var last sessionKey
+	var t *topic
+	var denied error
+	for i, p := range f.parts {
+		if of := p.key.topic(); i == 0 || of != last {
+			last, t = of, f.topic(p.key)
+			denied = f.rq.topicDenied(kmsg.ACLOperationRead, of.name, t, f.req.Version >= 13)
+		}
+		sp := f.partition(t, p.req, left-total, total == 0, denied)
 		done = done || sp.ErrorCode != 0
 		total += len(sp.RecordBatches)
 		read = append(read, sp)
@@ -160,8 +167,7 @@ func (f *fetch) answer(read []kmsg.FetchResponseTopicPartition) {
 				served[p] = true
 			}
 		}
-		topic := p.key
-		topic.partition = 0
+		topic := p.key.topic()
 		n, ok := at[topic]
 		if !ok {
 			n = len(resp.Topics)
@@ -182,11 +188,14 @@ func (f *fetch) answer(read []kmsg.FetchResponseTopicPartition) {
 
 // partition reads one partition, at most left bytes; first says that nothing
 // was read yet, so that one batch must come, however large.
-func (f *fetch) partition(t *topic, rp kmsg.FetchRequestTopicPartition, left int, first bool) kmsg.FetchResponseTopicPartition {
+func (f *fetch) partition(t *topic, rp kmsg.FetchRequestTopicPartition, left int, first bool, denied error) kmsg.FetchResponseTopicPartition {
 	sp := kmsg.NewFetchResponseTopicPartition()
 	sp.Partition, sp.HighWatermark, sp.LastStableOffset, sp.LogStartOffset = rp.Partition, -1, -1, -1
 	sp.PreferredReadReplica, sp.RecordBatches = -1, []byte{}
 	switch {
+	case denied != nil:
+		sp.ErrorCode = errorCode(denied)
+		return sp
 	case t == nil && f.req.Version >= 13:
 		sp.ErrorCode = kerr.UnknownTopicID.Code
 		return sp

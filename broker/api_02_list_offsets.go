@@ -19,8 +19,9 @@ func init() {
 		for _, rt := range req.Topics {
 			st := kmsg.NewListOffsetsResponseTopic()
 			st.Topic = rt.Topic
+			denied := rq.topicDenied(kmsg.ACLOperationDescribe, rt.Topic, nil, false)
 			for _, rp := range rt.Partitions {
-				st.Partitions = append(st.Partitions, b.listOffset(rt.Topic, rp, req.IsolationLevel == 1))
+				st.Partitions = append(st.Partitions, b.listOffset(rt.Topic, rp, req.IsolationLevel == 1, denied))
 			}
 			resp.Topics = append(resp.Topics, st)
 		}
@@ -29,9 +30,13 @@ func init() {
 	})
 }
 
-func (b *Broker) listOffset(topic string, rp kmsg.ListOffsetsRequestTopicPartition, committed bool) kmsg.ListOffsetsResponseTopicPartition {
+func (b *Broker) listOffset(topic string, rp kmsg.ListOffsetsRequestTopicPartition, committed bool, denied error) kmsg.ListOffsetsResponseTopicPartition {
 	sp := kmsg.NewListOffsetsResponseTopicPartition()
 	sp.Partition, sp.Offset, sp.Timestamp, sp.LeaderEpoch = rp.Partition, -1, -1, -1
+	if denied != nil {
+		sp.ErrorCode = errorCode(denied)
+		return sp
+	}
 	p := b.topics.partition(kafka.TopicPartition{Topic: topic, Partition: rp.Partition})
 	if p == nil {
 		sp.ErrorCode = kerr.UnknownTopicOrPartition.Code

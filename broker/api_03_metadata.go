@@ -15,7 +15,8 @@ import (
 // asked for by name and does not exist is created at once when the request and
 // the configuration allow it. Topics asked for by id are looked up, never made.
 //
-// Gaps: authorized operations are not reported, there are no ACLs.
+// Topics that the peer may not describe are left out when all are asked for, and
+// answered alike whether they exist or not when they are named.
 func init() {
 	register(3, 0, 13, func(b *Broker, rq *request, req *kmsg.MetadataRequest) error {
 		rq.reply(b.metadata(rq, req))
@@ -53,34 +54,45 @@ func (b *Broker) metadata(rq *request, req *kmsg.MetadataRequest) *kmsg.Metadata
 	resp.Brokers = append(resp.Brokers, broker)
 	resp.ClusterID, resp.ControllerID = &b.clusterID, nodeID
 	resp.AuthorizedOperations = math.MinInt32
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = rq.authorizedOperations(clusterResource)
+	}
 	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
 		b.topics.each(func(t *topic) {
-			if t.isLive() {
-				resp.Topics = append(resp.Topics, b.describeTopic(t))
+			if t.isLive() && rq.maySee(kmsg.ACLOperationDescribe, topicResource(t.name)) {
+				resp.Topics = append(resp.Topics, b.describeTopic(rq, req, t))
 			}
 		})
 		return resp
 	}
 	create := !b.cfg.DisableAutoCreate && (req.Version < 4 || req.AllowAutoTopicCreation)
 	for _, rt := range req.Topics {
-		resp.Topics = append(resp.Topics, b.metadataTopic(rt, create))
+		resp.Topics = append(resp.Topics, b.metadataTopic(rq, req, rt, create))
 	}
 	return resp
 }
 
 // metadataTopic answers for one requested topic.
-func (b *Broker) metadataTopic(rt kmsg.MetadataRequestTopic, create bool) kmsg.MetadataResponseTopic {
+func (b *Broker) metadataTopic(rq *request, req *kmsg.MetadataRequest, rt kmsg.MetadataRequestTopic, create bool) kmsg.MetadataResponseTopic {
 	failed := kmsg.NewMetadataResponseTopic()
 	failed.Topic, failed.TopicID, failed.AuthorizedOperations = rt.Topic, rt.TopicID, math.MinInt32
 	if rt.Topic == nil {
 		if t := b.topics.getID(rt.TopicID); t != nil {
-			return b.describeTopic(t)
+			if err := rq.topicDenied(kmsg.ACLOperationDescribe, "", t, true); err != nil {
+				failed.ErrorCode = errorCode(err)
+				return failed
+			}
+			return b.describeTopic(rq, req, t)
 		}
 		failed.ErrorCode = kerr.UnknownTopicID.Code
 		return failed
 	}
+	if err := rq.topicDenied(kmsg.ACLOperationDescribe, *rt.Topic, nil, false); err != nil {
+		failed.ErrorCode = errorCode(err)
+		return failed
+	}
 	if t := b.topics.get(*rt.Topic); t != nil {
-		return b.describeTopic(t)
+		return b.describeTopic(rq, req, t)
 	}
 	if checkTopicName(*rt.Topic) != nil {
 		failed.ErrorCode = kerr.InvalidTopicException.Code
@@ -90,22 +102,29 @@ func (b *Broker) metadataTopic(rt kmsg.MetadataRequestTopic, create bool) kmsg.M
 	if !create || b.protectedTopic(*rt.Topic) {
 		return failed
 	}
+	if !rq.mayCreate(*rt.Topic) {
+		failed.ErrorCode = kerr.TopicAuthorizationFailed.Code
+		return failed
+	}
 	err := b.Apply(Metadata{CreateTopics: []TopicSpec{{Name: *rt.Topic}}})
 	if err != nil && !errors.Is(err, ErrTopicExists) {
 		failed.ErrorCode = errorCode(err)
 		return failed
 	}
 	if t := b.topics.get(*rt.Topic); t != nil {
-		return b.describeTopic(t)
+		return b.describeTopic(rq, req, t)
 	}
 	failed.ErrorCode = kerr.LeaderNotAvailable.Code
 	return failed
 }
 
-func (b *Broker) describeTopic(t *topic) kmsg.MetadataResponseTopic {
+func (b *Broker) describeTopic(rq *request, req *kmsg.MetadataRequest, t *topic) kmsg.MetadataResponseTopic {
 	info := t.info()
 	mt := kmsg.NewMetadataResponseTopic()
 	mt.Topic, mt.TopicID, mt.IsInternal, mt.AuthorizedOperations = &info.Name, info.ID, info.Internal, math.MinInt32
+	if req.IncludeTopicAuthorizedOperations {
+		mt.AuthorizedOperations = rq.authorizedOperations(topicResource(t.name))
+	}
 	for i := range info.Partitions {
 		p := kmsg.NewMetadataResponseTopicPartition()
 		p.Partition, p.Leader, p.LeaderEpoch = i, nodeID, b.epoch

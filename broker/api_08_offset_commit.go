@@ -18,6 +18,9 @@ func init() {
 	register(8, 2, 10, func(b *Broker, rq *request, req *kmsg.OffsetCommitRequest) error {
 		resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
 		err := b.checkGroupCommit(req.Group, req.MemberID, deref(req.InstanceID), req.Generation)
+		if !rq.may(kmsg.ACLOperationRead, groupResource(req.Group)) {
+			err = kerr.GroupAuthorizationFailed
+		}
 		offsets := groupOffsets{}
 		for _, rt := range req.Topics {
 			t := b.topics.get(rt.Topic)
@@ -26,10 +29,14 @@ func init() {
 			}
 			st := kmsg.NewOffsetCommitResponseTopic()
 			st.Topic, st.TopicID = rt.Topic, rt.TopicID
+			denied := rq.topicDenied(kmsg.ACLOperationRead, rt.Topic, t, req.Version >= 10)
 			for _, rp := range rt.Partitions {
 				sp := kmsg.NewOffsetCommitResponseTopicPartition()
 				sp.Partition = rp.Partition
 				perr := err
+				if perr == nil {
+					perr = denied
+				}
 				if perr == nil {
 					perr = b.addOffset(offsets, t, rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, req.Version >= 10)
 				}

@@ -17,7 +17,7 @@ func init() {
 		resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
 		if req.Version >= 8 {
 			for _, g := range req.Groups {
-				resp.Groups = append(resp.Groups, b.fetchGroupOffsets(g, req.Version, req.RequireStable))
+				resp.Groups = append(resp.Groups, b.fetchGroupOffsets(rq, g, req.Version, req.RequireStable))
 			}
 			rq.reply(resp)
 			return nil
@@ -36,8 +36,11 @@ func init() {
 		if req.Version < 2 && g.Topics == nil {
 			g.Topics = []kmsg.OffsetFetchRequestGroupTopic{}
 		}
-		one := b.fetchGroupOffsets(g, req.Version, req.RequireStable)
+		one := b.fetchGroupOffsets(rq, g, req.Version, req.RequireStable)
 		resp.ErrorCode = one.ErrorCode
+		if req.Version < 2 && one.ErrorCode != 0 { // there the code is each partition's
+			one.Topics = refusedOffsets(g.Topics, one.ErrorCode)
+		}
 		for _, gt := range one.Topics {
 			st := kmsg.NewOffsetFetchResponseTopic()
 			st.Topic = gt.Topic
@@ -53,11 +56,15 @@ func init() {
 	})
 }
 
-func (b *Broker) fetchGroupOffsets(g kmsg.OffsetFetchRequestGroup, version int16, stable bool) kmsg.OffsetFetchResponseGroup {
+func (b *Broker) fetchGroupOffsets(rq *request, g kmsg.OffsetFetchRequestGroup, version int16, stable bool) kmsg.OffsetFetchResponseGroup {
 	sg := kmsg.NewOffsetFetchResponseGroup()
 	sg.Group = g.Group
 	if g.Group == "" {
 		sg.ErrorCode = kerr.InvalidGroupID.Code
+		return sg
+	}
+	if !rq.may(kmsg.ACLOperationDescribe, groupResource(g.Group)) {
+		sg.ErrorCode = kerr.GroupAuthorizationFailed.Code
 		return sg
 	}
 	if err := b.groups.CheckFetch(g.Group, deref(g.MemberID), g.MemberEpoch); err != nil {
@@ -65,20 +72,28 @@ func (b *Broker) fetchGroupOffsets(g kmsg.OffsetFetchRequestGroup, version int16
 		return sg
 	}
 	if g.Topics == nil {
-		b.fetchAllOffsets(&sg, stable)
+		b.fetchAllOffsets(rq, &sg, stable)
 		return sg
 	}
 	for _, rt := range g.Topics {
 		st := kmsg.NewOffsetFetchResponseGroupTopic()
 		st.Topic, st.TopicID = rt.Topic, rt.TopicID
 		name, known := rt.Topic, true
+		var t *topic
 		if version >= 10 {
-			t := b.topics.getID(rt.TopicID)
+			t = b.topics.getID(rt.TopicID)
 			if known = t != nil; known {
 				name = t.name
 			}
 		}
+		denied := rq.topicDenied(kmsg.ACLOperationDescribe, rt.Topic, t, version >= 10)
 		for _, partition := range rt.Partitions {
+			if denied != nil {
+				sp := noOffset(partition)
+				sp.ErrorCode = errorCode(denied)
+				st.Partitions = append(st.Partitions, sp)
+				continue
+			}
 			sp := b.fetchOffset(g.Group, kafka.TopicPartition{Topic: name, Partition: partition}, stable)
 			if !known {
 				sp.ErrorCode = kerr.UnknownTopicID.Code
@@ -91,8 +106,11 @@ func (b *Broker) fetchGroupOffsets(g kmsg.OffsetFetchRequestGroup, version int16
 }
 
 // fetchAllOffsets answers for every topic-partition that the group has.
-func (b *Broker) fetchAllOffsets(sg *kmsg.OffsetFetchResponseGroup, stable bool) {
+func (b *Broker) fetchAllOffsets(rq *request, sg *kmsg.OffsetFetchResponseGroup, stable bool) {
 	for _, tp := range b.offsets.partitions(sg.Group) {
+		if !rq.maySee(kmsg.ACLOperationDescribe, topicResource(tp.Topic)) {
+			continue
+		}
 		if n := len(sg.Topics); n == 0 || sg.Topics[n-1].Topic != tp.Topic {
 			st := kmsg.NewOffsetFetchResponseGroupTopic()
 			st.Topic = tp.Topic
@@ -107,9 +125,7 @@ func (b *Broker) fetchAllOffsets(sg *kmsg.OffsetFetchResponseGroup, stable bool)
 }
 
 func (b *Broker) fetchOffset(group string, tp kafka.TopicPartition, stable bool) kmsg.OffsetFetchResponseGroupTopicPartition {
-	sp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
-	empty := ""
-	sp.Partition, sp.Offset, sp.LeaderEpoch, sp.Metadata = tp.Partition, -1, -1, &empty
+	sp := noOffset(tp.Partition)
 	c, ok, unstable := b.offsets.get(group, tp)
 	if unstable && stable {
 		sp.ErrorCode = kerr.UnstableOffsetCommit.Code
@@ -119,4 +135,27 @@ func (b *Broker) fetchOffset(group string, tp kafka.TopicPartition, stable bool)
 		sp.Offset, sp.LeaderEpoch, sp.Metadata = int64(c.next), c.leaderEpoch, &c.metadata
 	}
 	return sp
+}
+
+// noOffset answers for a partition that has no committed offset.
+func noOffset(partition int32) kmsg.OffsetFetchResponseGroupTopicPartition {
+	sp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+	empty := ""
+	sp.Partition, sp.Offset, sp.LeaderEpoch, sp.Metadata = partition, -1, -1, &empty
+	return sp
+}
+
+// refusedOffsets answers every partition with one code.
+func refusedOffsets(topics []kmsg.OffsetFetchRequestGroupTopic, code int16) (refused []kmsg.OffsetFetchResponseGroupTopic) {
+	for _, rt := range topics {
+		st := kmsg.NewOffsetFetchResponseGroupTopic()
+		st.Topic = rt.Topic
+		for _, partition := range rt.Partitions {
+			sp := noOffset(partition)
+			sp.ErrorCode = code
+			st.Partitions = append(st.Partitions, sp)
+		}
+		refused = append(refused, st)
+	}
+	return refused
 }

@@ -27,6 +27,10 @@ func init() {
 				c.ErrorCode = kerr.InvalidGroupID.Code
 			case key == "":
 				c.ErrorCode = kerr.InvalidRequest.Code
+			case req.CoordinatorType == 0 && !rq.may(kmsg.ACLOperationDescribe, groupResource(key)):
+				c.ErrorCode = kerr.GroupAuthorizationFailed.Code
+			case req.CoordinatorType == 1 && !rq.may(kmsg.ACLOperationDescribe, txnResource(key)):
+				c.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
 			}
 			if c.ErrorCode != 0 {
 				c.NodeID, c.Host, c.Port = -1, "", -1

@@ -13,7 +13,7 @@ import (
 func init() {
 	register(11, 0, 9, func(b *Broker, rq *request, req *kmsg.JoinGroupRequest) error {
 		resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
-		if b.protectedGroup(req.Group) {
+		if b.protectedGroup(req.Group) || !rq.may(kmsg.ACLOperationRead, groupResource(req.Group)) {
 			resp.ErrorCode = kerr.GroupAuthorizationFailed.Code
 			rq.reply(resp)
 			return nil

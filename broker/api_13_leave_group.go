@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/broker/group"
@@ -10,6 +11,11 @@ import (
 func init() {
 	register(13, 0, 5, func(b *Broker, rq *request, req *kmsg.LeaveGroupRequest) error {
 		resp := req.ResponseKind().(*kmsg.LeaveGroupResponse)
+		if !rq.may(kmsg.ACLOperationRead, groupResource(req.Group)) {
+			resp.ErrorCode = kerr.GroupAuthorizationFailed.Code
+			rq.reply(resp)
+			return nil
+		}
 		members := []group.LeaveMember{{ID: req.MemberID}}
 		if req.Version >= 3 {
 			members = nil

@@ -13,7 +13,17 @@ func init() {
 	register(15, 0, 6, func(b *Broker, rq *request, req *kmsg.DescribeGroupsRequest) error {
 		resp := req.ResponseKind().(*kmsg.DescribeGroupsResponse)
 		for _, name := range req.Groups {
-			resp.Groups = append(resp.Groups, b.describeGroup(name, req.Version))
+			if !rq.may(kmsg.ACLOperationDescribe, groupResource(name)) {
+				sg := kmsg.NewDescribeGroupsResponseGroup()
+				sg.Group, sg.AuthorizedOperations, sg.ErrorCode = name, math.MinInt32, kerr.GroupAuthorizationFailed.Code
+				resp.Groups = append(resp.Groups, sg)
+				continue
+			}
+			sg := b.describeGroup(name, req.Version)
+			if req.IncludeAuthorizedOperations {
+				sg.AuthorizedOperations = rq.authorizedOperations(groupResource(name))
+			}
+			resp.Groups = append(resp.Groups, sg)
 		}
 		rq.reply(resp)
 		return nil

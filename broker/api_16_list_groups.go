@@ -27,7 +27,11 @@ func init() {
 		fold := func(list []string, v string) bool {
 			return len(list) == 0 || slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, v) })
 		}
+		seesAll := rq.maySee(kmsg.ACLOperationDescribe, clusterResource)
 		for _, d := range all {
+			if !seesAll && !rq.maySee(kmsg.ACLOperationDescribe, groupResource(d.Name)) {
+				continue
+			}
 			if !fold(req.StatesFilter, d.State) || !fold(req.TypesFilter, d.Type) {
 				continue
 			}

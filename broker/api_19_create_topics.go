@@ -24,12 +24,23 @@ func init() {
 			st := kmsg.NewCreateTopicsResponseTopic()
 			st.Topic, st.NumPartitions, st.ReplicationFactor = rt.Topic, -1, -1
 			err := error(nil)
-			if count[rt.Topic] > 1 {
+			if !rq.mayCreate(rt.Topic) {
+				err = kerr.TopicAuthorizationFailed
+			} else if count[rt.Topic] > 1 {
 				err = fmt.Errorf("%w: the topic is in the request twice", kerr.InvalidRequest)
 			} else {
-				err = b.createTopic(rt, req.ValidateOnly, &st)
+				if err = rq.mutate(0, req.Version >= 6); err == nil {
+					err = b.createTopic(rt, req.ValidateOnly, &st)
+				}
+				if err == nil && !req.ValidateOnly {
+					err = rq.mutate(int(st.NumPartitions), false)
+				}
 			}
 			st.ErrorCode, st.ErrorMessage = errorCode(err), message(err)
+			if err == nil && !rq.maySee(kmsg.ACLOperationDescribeConfigs, topicResource(rt.Topic)) {
+				st.ConfigErrorCode, st.Configs = kerr.TopicAuthorizationFailed.Code, nil
+				st.NumPartitions, st.ReplicationFactor = -1, -1
+			}
 			resp.Topics = append(resp.Topics, st)
 		}
 		rq.reply(resp)

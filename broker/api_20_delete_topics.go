@@ -23,7 +23,7 @@ func init() {
 		for _, rt := range topics {
 			st := kmsg.NewDeleteTopicsResponseTopic()
 			st.Topic, st.TopicID = rt.Topic, rt.TopicID
-			err := b.deleteTopic(rt, &st)
+			err := b.deleteTopic(rq, rt, &st)
 			st.ErrorCode, st.ErrorMessage = errorCode(err), message(err)
 			resp.Topics = append(resp.Topics, st)
 		}
@@ -32,18 +32,29 @@ func init() {
 	})
 }
 
-func (b *Broker) deleteTopic(rt kmsg.DeleteTopicsRequestTopic, st *kmsg.DeleteTopicsResponseTopic) error {
+func (b *Broker) deleteTopic(rq *request, rt kmsg.DeleteTopicsRequestTopic, st *kmsg.DeleteTopicsResponseTopic) error {
 	var t *topic
 	if rt.Topic != nil {
+		if err := rq.topicDenied(kmsg.ACLOperationDelete, *rt.Topic, nil, false); err != nil {
+			return err
+		}
 		if t = b.topics.get(*rt.Topic); t == nil {
 			return ErrUnknownTopic
 		}
 	} else if t = b.topics.getID(rt.TopicID); t == nil {
 		return kerr.UnknownTopicID
+	} else if err := rq.topicDenied(kmsg.ACLOperationDelete, "", t, true); err != nil {
+		return err
 	}
 	if b.protectedTopic(t.name) {
 		return fmt.Errorf("%w: %s belongs to the engine", kerr.TopicAuthorizationFailed, t.name)
 	}
+	if err := rq.mutate(0, rq.version >= 5); err != nil {
+		return err
+	}
 	st.Topic, st.TopicID = &t.name, t.id
-	return b.Apply(Metadata{DeleteTopics: []string{t.name}})
+	if err := b.Apply(Metadata{DeleteTopics: []string{t.name}}); err != nil {
+		return err
+	}
+	return rq.mutate(len(t.partitions()), false)
 }

@@ -16,11 +16,15 @@ func init() {
 		for _, rt := range req.Topics {
 			st := kmsg.NewDeleteRecordsResponseTopic()
 			st.Topic = rt.Topic
+			denied := rq.topicDenied(kmsg.ACLOperationDelete, rt.Topic, nil, false)
 			for _, rp := range rt.Partitions {
 				sp := kmsg.NewDeleteRecordsResponseTopicPartition()
 				sp.Partition, sp.LowWatermark = rp.Partition, -1
 				tp := kafka.TopicPartition{Topic: rt.Topic, Partition: rp.Partition}
-				err := b.deleteRecords(tp, kafka.Offset(rp.Offset))
+				err := denied
+				if err == nil {
+					err = b.deleteRecords(tp, kafka.Offset(rp.Offset))
+				}
 				if p := b.topics.partition(tp); err == nil && p != nil {
 					sp.LowWatermark = int64(p.Bounds().LogStart)
 				}

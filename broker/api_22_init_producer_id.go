@@ -19,6 +19,11 @@ func init() {
 	register(22, 0, 5, func(b *Broker, rq *request, req *kmsg.InitProducerIDRequest) error {
 		resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
 		resp.ProducerID, resp.ProducerEpoch = -1, -1
+		if denied := rq.producerDenied(req.TransactionalID); denied != nil {
+			resp.ErrorCode = errorCode(denied)
+			rq.reply(resp)
+			return nil
+		}
 		if req.TransactionalID == nil {
 			b.newProducerID(rq, resp)
 			return nil

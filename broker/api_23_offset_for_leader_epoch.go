@@ -16,11 +16,14 @@ func init() {
 		for _, rt := range req.Topics {
 			st := kmsg.NewOffsetForLeaderEpochResponseTopic()
 			st.Topic = rt.Topic
+			denied := rq.topicDenied(kmsg.ACLOperationDescribe, rt.Topic, nil, false)
 			for _, rp := range rt.Partitions {
 				sp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 				sp.Partition, sp.LeaderEpoch, sp.EndOffset = rp.Partition, -1, -1
 				p := b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: rp.Partition})
-				if p == nil {
+				if denied != nil {
+					sp.ErrorCode = errorCode(denied)
+				} else if p == nil {
 					sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
 				} else if sp.ErrorCode = b.checkLeaderEpoch(rp.CurrentLeaderEpoch); sp.ErrorCode == 0 {
 					epoch, end := p.EndOfEpoch(rp.LeaderEpoch, b.epoch)

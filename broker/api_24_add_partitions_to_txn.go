@@ -29,7 +29,7 @@ func init() {
 		for _, rt := range req.Topics {
 			tx.Topics = append(tx.Topics, kmsg.AddPartitionsToTxnRequestTransactionTopic{Topic: rt.Topic, Partitions: rt.Partitions})
 		}
-		b.addToTxn(rq, tx, req.Version >= 2, func(topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) {
+		b.addToTxn(rq, tx, req.Version >= 2, false, func(topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) {
 			for _, at := range topics {
 				st := kmsg.NewAddPartitionsToTxnResponseTopic()
 				st.Topic = at.Topic
@@ -56,7 +56,7 @@ func (b *Broker) addManyToTxn(rq *request, req *kmsg.AddPartitionsToTxnRequest, 
 	left.Add(len(req.Transactions))
 	for i, tx := range req.Transactions {
 		resp.Transactions[i].TransactionalID = tx.TransactionalID
-		b.addToTxn(rq, tx, true, func(topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) {
+		b.addToTxn(rq, tx, true, true, func(topics []kmsg.AddPartitionsToTxnResponseTransactionTopic) {
 			resp.Transactions[i].Topics = topics
 			left.Done()
 		})
@@ -66,8 +66,9 @@ func (b *Broker) addManyToTxn(rq *request, req *kmsg.AddPartitionsToTxnRequest, 
 }
 
 // addToTxn adds partitions to one transaction, or verifies that they are in it,
-// and calls done once, from any goroutine.
-func (b *Broker) addToTxn(rq *request, tx kmsg.AddPartitionsToTxnRequestTransaction, knowsFenced bool, done func([]kmsg.AddPartitionsToTxnResponseTransactionTopic)) {
+// and calls done once, from any goroutine. A trusted peer speaks for others and
+// needs no rights of its own to topics and transactional ids.
+func (b *Broker) addToTxn(rq *request, tx kmsg.AddPartitionsToTxnRequestTransaction, knowsFenced, trusted bool, done func([]kmsg.AddPartitionsToTxnResponseTransactionTopic)) {
 	var topics []kmsg.AddPartitionsToTxnResponseTransactionTopic
 	var parts []txn.Partition
 	bad := false
@@ -79,7 +80,7 @@ func (b *Broker) addToTxn(rq *request, tx kmsg.AddPartitionsToTxnRequestTransact
 			sp.Partition = partition
 			p := b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: partition})
 			switch {
-			case !rq.may(kmsg.ACLOperationWrite, topicResource(rt.Topic)), b.protectedTopic(rt.Topic):
+			case !trusted && !rq.may(kmsg.ACLOperationWrite, topicResource(rt.Topic)), b.protectedTopic(rt.Topic):
 				sp.ErrorCode = kerr.TopicAuthorizationFailed.Code
 			case p == nil:
 				sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
@@ -102,7 +103,7 @@ func (b *Broker) addToTxn(rq *request, tx kmsg.AddPartitionsToTxnRequestTransact
 		done(topics)
 	}
 	switch {
-	case !rq.may(kmsg.ACLOperationWrite, txnResource(tx.TransactionalID)):
+	case !trusted && !rq.may(kmsg.ACLOperationWrite, txnResource(tx.TransactionalID)):
 		fill(kerr.TransactionalIDAuthorizationFailed.Code)
 		return
 	case bad:

@@ -12,7 +12,12 @@ import (
 func init() {
 	register(25, 0, 4, func(b *Broker, rq *request, req *kmsg.AddOffsetsToTxnRequest) error {
 		resp := req.ResponseKind().(*kmsg.AddOffsetsToTxnResponse)
-		if req.Group == "" || b.protectedGroup(req.Group) {
+		if !rq.may(kmsg.ACLOperationWrite, txnResource(req.TransactionalID)) {
+			resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+			rq.reply(resp)
+			return nil
+		}
+		if req.Group == "" || !rq.may(kmsg.ACLOperationRead, groupResource(req.Group)) || b.protectedGroup(req.Group) {
 			resp.ErrorCode = kerr.GroupAuthorizationFailed.Code
 			if req.Group == "" {
 				resp.ErrorCode = kerr.InvalidGroupID.Code

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/broker/txn"
@@ -15,6 +16,11 @@ func init() {
 	register(26, 0, 5, func(b *Broker, rq *request, req *kmsg.EndTxnRequest) error {
 		resp := req.ResponseKind().(*kmsg.EndTxnResponse)
 		resp.ProducerID, resp.ProducerEpoch = -1, -1
+		if !rq.may(kmsg.ACLOperationWrite, txnResource(req.TransactionalID)) {
+			resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+			rq.reply(resp)
+			return nil
+		}
 		var pid kafka.ProducerID
 		var epoch kafka.Epoch
 		b.changeTxn(func() (*txn.Change, *txn.End, error) {

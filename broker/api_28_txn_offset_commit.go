@@ -22,6 +22,11 @@ func init() {
 		if b.protectedGroup(req.Group) {
 			err = fmt.Errorf("%w: %s belongs to the engine", kerr.GroupAuthorizationFailed, req.Group)
 		}
+		if !rq.may(kmsg.ACLOperationWrite, txnResource(req.TransactionalID)) {
+			err = kerr.TransactionalIDAuthorizationFailed
+		} else if !rq.may(kmsg.ACLOperationRead, groupResource(req.Group)) {
+			err = kerr.GroupAuthorizationFailed
+		}
 		offsets := groupOffsets{}
 		for _, rt := range req.Topics {
 			t := b.topics.get(rt.Topic)
@@ -30,10 +35,14 @@ func init() {
 			}
 			st := kmsg.NewTxnOffsetCommitResponseTopic()
 			st.Topic, st.TopicID = rt.Topic, rt.TopicID
+			denied := rq.topicDenied(kmsg.ACLOperationRead, rt.Topic, t, req.Version >= 6)
 			for _, rp := range rt.Partitions {
 				sp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
 				sp.Partition = rp.Partition
 				perr := err
+				if perr == nil {
+					perr = denied
+				}
 				if perr == nil {
 					perr = b.addOffset(offsets, t, rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, req.Version >= 6)
 				}

@@ -16,6 +16,11 @@ func init() {
 		for _, rr := range req.Resources {
 			sr := kmsg.NewDescribeConfigsResponseResource()
 			sr.ResourceType, sr.ResourceName = rr.ResourceType, rr.ResourceName
+			if denied := rq.configDenied(kmsg.ACLOperationDescribeConfigs, rr.ResourceType, rr.ResourceName); denied != nil {
+				sr.ErrorCode, sr.ErrorMessage = errorCode(denied), message(denied)
+				resp.Resources = append(resp.Resources, sr)
+				continue
+			}
 			switch rr.ResourceType {
 			case kmsg.ConfigResourceTypeTopic:
 				t := b.topics.get(rr.ResourceName)

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -13,7 +12,7 @@ func init() {
 		for _, rr := range req.Resources {
 			sr := kmsg.NewAlterConfigsResponseResource()
 			sr.ResourceType, sr.ResourceName = rr.ResourceType, rr.ResourceName
-			err := mayAlterConfigs(rq, rr.ResourceType, rr.ResourceName)
+			err := rq.configDenied(kmsg.ACLOperationAlterConfigs, rr.ResourceType, rr.ResourceName)
 			if err == nil {
 				err = b.setConfigs(rr.ResourceType, rr.ResourceName, req.ValidateOnly, func(map[string]string) (map[string]string, error) {
 					configs := map[string]string{}
@@ -32,24 +31,4 @@ func init() {
 		rq.reply(resp)
 		return nil
 	})
-}
-
-// mayAlterConfigs decides whether the peer may change a resource's
-// configuration.
-func mayAlterConfigs(rq *request, kind kmsg.ConfigResourceType, name string) error {
-	switch kind {
-	case kmsg.ConfigResourceTypeTopic:
-		if !rq.may(kmsg.ACLOperationAlterConfigs, topicResource(name)) {
-			return kerr.TopicAuthorizationFailed
-		}
-	case kmsg.ConfigResourceTypeGroupConfig:
-		if !rq.may(kmsg.ACLOperationAlterConfigs, groupResource(name)) {
-			return kerr.GroupAuthorizationFailed
-		}
-	default:
-		if !rq.may(kmsg.ACLOperationAlterConfigs, clusterResource) {
-			return kerr.ClusterAuthorizationFailed
-		}
-	}
-	return nil
 }

@@ -14,7 +14,7 @@ func init() {
 	register(35, 1, 5, func(b *Broker, rq *request, req *kmsg.DescribeLogDirsRequest) error {
 		resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
 		if !rq.may(kmsg.ACLOperationDescribe, clusterResource) {
-			resp.ErrorCode = kerr.ClusterAuthorizationFailed.Code
+			resp.ErrorCode = kerr.ClusterAuthorizationFailed.Code // from version 3 on
 			rq.reply(resp)
 			return nil
 		}

@@ -15,7 +15,17 @@ func init() {
 		for _, rt := range req.Topics {
 			st := kmsg.NewCreatePartitionsResponseTopic()
 			st.Topic = rt.Topic
-			err := b.createPartitions(rt, req.ValidateOnly)
+			err := rq.topicDenied(kmsg.ACLOperationAlter, rt.Topic, nil, false)
+			if err == nil {
+				err = rq.mutate(0, req.Version >= 3)
+			}
+			before := b.partitionCount(rt.Topic)
+			if err == nil {
+				err = b.createPartitions(rt, req.ValidateOnly)
+			}
+			if err == nil && !req.ValidateOnly {
+				err = rq.mutate(b.partitionCount(rt.Topic)-before, false)
+			}
 			st.ErrorCode, st.ErrorMessage = errorCode(err), message(err)
 			resp.Topics = append(resp.Topics, st)
 		}

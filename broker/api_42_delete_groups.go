@@ -15,7 +15,10 @@ func init() {
 		for _, name := range req.Groups {
 			sg := kmsg.NewDeleteGroupsResponseGroup()
 			sg.Group = name
-			err := b.deleteGroup(name)
+			err := error(kerr.GroupAuthorizationFailed)
+			if rq.may(kmsg.ACLOperationDelete, groupResource(name)) {
+				err = b.deleteGroup(name)
+			}
 			sg.ErrorCode, sg.ErrorMessage = coordinatorCode(err), message(err)
 			resp.Groups = append(resp.Groups, sg)
 		}

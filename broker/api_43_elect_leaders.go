@@ -13,10 +13,9 @@ import (
 func init() {
 	register(43, 0, 2, func(b *Broker, rq *request, req *kmsg.ElectLeadersRequest) error {
 		resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
-		if !rq.may(kmsg.ACLOperationAlter, clusterResource) {
+		denied := !rq.may(kmsg.ACLOperationAlter, clusterResource)
+		if denied {
 			resp.ErrorCode = kerr.ClusterAuthorizationFailed.Code
-			rq.reply(resp)
-			return nil
 		}
 		for _, rt := range req.Topics {
 			st := kmsg.NewElectLeadersResponseTopic()
@@ -24,7 +23,10 @@ func init() {
 			for _, partition := range rt.Partitions {
 				sp := kmsg.NewElectLeadersResponseTopicPartition()
 				sp.Partition, sp.ErrorCode = partition, kerr.ElectionNotNeeded.Code
-				if b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: partition}) == nil {
+				switch {
+				case denied: // version 0 has no other place for it
+					sp.ErrorCode = kerr.ClusterAuthorizationFailed.Code
+				case b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: partition}) == nil:
 					sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
 				}
 				st.Partitions = append(st.Partitions, sp)

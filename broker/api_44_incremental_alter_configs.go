@@ -19,7 +19,7 @@ func init() {
 		for _, rr := range req.Resources {
 			sr := kmsg.NewIncrementalAlterConfigsResponseResource()
 			sr.ResourceType, sr.ResourceName = rr.ResourceType, rr.ResourceName
-			err := mayAlterConfigs(rq, rr.ResourceType, rr.ResourceName)
+			err := rq.configDenied(kmsg.ACLOperationAlterConfigs, rr.ResourceType, rr.ResourceName)
 			if err == nil {
 				err = b.setConfigs(rr.ResourceType, rr.ResourceName, req.ValidateOnly, func(old map[string]string) (map[string]string, error) {
 					return alter(old, rr.Configs)

@@ -14,6 +14,9 @@ func init() {
 		resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
 		resp.ClusterID, resp.ControllerID, resp.ClusterAuthorizedOperations = b.clusterID, nodeID, math.MinInt32
 		resp.EndpointType = 1
+		if req.IncludeClusterAuthorizedOperations {
+			resp.ClusterAuthorizedOperations = rq.authorizedOperations(clusterResource)
+		}
 		if req.Version >= 1 && req.EndpointType != 1 {
 			resp.ErrorCode = kerr.UnsupportedEndpointType.Code
 			rq.reply(resp)

@@ -10,7 +10,7 @@ import (
 
 // DescribeTopicPartitions (75). Version 0. Topics come in name order; an answer
 // holds at most describePartitionsMax partitions, and a cursor says where the
-// next one goes on. No topics mean all.
+// next one goes on. No topics mean all. Topics that the peer may not see come last.
 func init() {
 	register(75, 0, 0, func(b *Broker, rq *request, req *kmsg.DescribeTopicPartitionsRequest) error {
 		rq.reply(b.describeTopicPartitions(rq, req))
@@ -31,7 +31,9 @@ func (b *Broker) describeTopicPartitions(rq *request, req *kmsg.DescribeTopicPar
 	all := len(names) == 0
 	if all {
 		for _, t := range b.Topics() {
-			names = append(names, t.Name)
+			if rq.maySee(kmsg.ACLOperationDescribe, topicResource(t.Name)) {
+				names = append(names, t.Name)
+			}
 		}
 	}
 	slices.Sort(names)
@@ -47,6 +49,7 @@ func (b *Broker) describeTopicPartitions(rq *request, req *kmsg.DescribeTopicPar
 	if req.ResponsePartitionLimit > 0 {
 		left = min(left, req.ResponsePartitionLimit)
 	}
+	var refused []kmsg.DescribeTopicPartitionsResponseTopic
 	for _, name := range names {
 		if left <= 0 {
 			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: from}
@@ -54,6 +57,10 @@ func (b *Broker) describeTopicPartitions(rq *request, req *kmsg.DescribeTopicPar
 		}
 		st, next, ok := b.topicPartitions(rq, name, from, left)
 		if !ok && all {
+			continue
+		}
+		if st.ErrorCode == kerr.TopicAuthorizationFailed.Code {
+			refused = append(refused, st)
 			continue
 		}
 		resp.Topics = append(resp.Topics, st)
@@ -64,6 +71,7 @@ func (b *Broker) describeTopicPartitions(rq *request, req *kmsg.DescribeTopicPar
 			break
 		}
 	}
+	resp.Topics = append(resp.Topics, refused...)
 	return resp
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/broker/auth"
@@ -119,6 +120,56 @@ func resourceName(kind kmsg.ACLResourceType) string {
 		return names[0]
 	}
 	return names[kind]
+}
+
+// topicDenied returns TOPIC_AUTHORIZATION_FAILED when the peer may not do op to a
+// topic, nil when it may. A topic that is asked for by id is t; an id that nobody
+// has is not refused, since it has no name.
+func (rq *request) topicDenied(op kmsg.ACLOperation, name string, t *topic, byID bool) error {
+	if byID {
+		if t == nil {
+			return nil
+		}
+		name = t.name
+	}
+	if rq.may(op, topicResource(name)) {
+		return nil
+	}
+	return kerr.TopicAuthorizationFailed
+}
+
+// mayCreate reports whether the peer may create a topic: it is allowed all topics
+// or this one.
+func (rq *request) mayCreate(topic string) bool {
+	return rq.maySee(kmsg.ACLOperationCreate, clusterResource) || rq.may(kmsg.ACLOperationCreate, topicResource(topic))
+}
+
+// producerDenied returns why the peer may not have a producer id. One that is
+// only idempotent is good for all topics that it may write to.
+func (rq *request) producerDenied(transactionalID *string) error {
+	if transactionalID != nil {
+		if !rq.may(kmsg.ACLOperationWrite, txnResource(*transactionalID)) {
+			return kerr.TransactionalIDAuthorizationFailed
+		}
+		return nil
+	}
+	if rq.mayAny(kmsg.ACLOperationWrite, kmsg.ACLResourceTypeTopic) || rq.may(kmsg.ACLOperationIdempotentWrite, clusterResource) {
+		return nil
+	}
+	return kerr.ClusterAuthorizationFailed
+}
+
+// configDenied returns why the peer may not do op to a resource's configuration.
+func (rq *request) configDenied(op kmsg.ACLOperation, kind kmsg.ConfigResourceType, name string) error {
+	switch {
+	case kind == kmsg.ConfigResourceTypeTopic:
+		return rq.topicDenied(op, name, nil, false)
+	case kind == kmsg.ConfigResourceTypeGroupConfig && !rq.may(op, groupResource(name)):
+		return kerr.GroupAuthorizationFailed
+	case kind != kmsg.ConfigResourceTypeGroupConfig && !rq.may(op, clusterResource):
+		return kerr.ClusterAuthorizationFailed
+	}
+	return nil
 }
 
 // mayAny reports whether the peer may do op to at least one resource of a kind.

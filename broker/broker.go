@@ -37,6 +37,7 @@ type Broker struct {
 	authorizer    *authorizer // nil: everybody may do everything
 	security      security
 	tokens        tokens
+	quotas        quotas
 
 	// mu orders everything that is appended: it guards the staged state, which
 	// is partition.next, partition.producers, txns and handles. It is held for

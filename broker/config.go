@@ -81,9 +81,12 @@ type Limits struct {
 	RequestMaxBytes int
 	// SmallRequestMaxBytes bounds requests of every other key. Default 1 MiB.
 	SmallRequestMaxBytes int
-	// InFlightMaxBytes (queued.max.request.bytes) bounds the request and
-	// response bytes held over all connections; default 256 MiB.
+	// InFlightMaxBytes (queued.max.request.bytes) bounds the request bytes held
+	// over all connections. Default 256 MiB.
 	InFlightMaxBytes int64
+	// UnsentMaxBytes bounds the records in Fetch responses that peers have not
+	// taken yet, over all connections. Default 64 MiB.
+	UnsentMaxBytes int64
 	// PipelinedRequests bounds the unanswered requests of one connection.
 	// Default 32.
 	PipelinedRequests int
@@ -110,6 +113,8 @@ type Limits struct {
 	MaxUsers int
 	// MaxACLs bounds the rules. Default 100,000.
 	MaxACLs int
+	// MaxQuotas bounds the entities that have limits. Default 10,000.
+	MaxQuotas int
 	// IdleTimeout (connections.max.idle.ms) closes silent connections. Default
 	// 10 minutes.
 	IdleTimeout time.Duration
@@ -186,6 +191,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.RequestMaxBytes, 100*mib)
 	orDefault(&l.SmallRequestMaxBytes, 1*mib)
 	orDefault(&l.InFlightMaxBytes, 256*mib)
+	orDefault(&l.UnsentMaxBytes, 64*mib)
 	orDefault(&l.PipelinedRequests, 32)
 	orDefault(&l.MaxConnections, 10_000)
 	orDefault(&l.MaxConnectionsPerIP, l.MaxConnections)
@@ -195,6 +201,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.FailedLoginDelay, 100*time.Millisecond)
 	orDefault(&l.MaxUsers, 10_000)
 	orDefault(&l.MaxACLs, 100_000)
+	orDefault(&l.MaxQuotas, 10_000)
 	orDefault(&l.IdleTimeout, 10*time.Minute)
 	orDefault(&l.FetchMaxBytes, 55*mib)
 	orDefault(&l.FetchSessions, 1000)

@@ -44,8 +44,10 @@ const (
 	largeRequestBytes = 32 << 10
 	// headerTagsMax bounds the tags of a request header.
 	headerTagsMax = 16
-	// writeTimeout cuts a peer that does not read its responses.
-	writeTimeout = 60 * time.Second
+	// writeTimeout cuts a peer that does not take writeStepBytes of a response
+	// for so long.
+	writeTimeout   = 30 * time.Second
+	writeStepBytes = 256 << 10
 	// drainTimeout bounds how long a connection that is to close waits until
 	// what it has answered is sent.
 	drainTimeout = 5 * time.Second
@@ -78,6 +80,10 @@ type conn struct {
 	// muted is until when nothing is read, in Unix nanoseconds: the peer has
 	// passed a quota.
 	muted atomic.Int64
+	// unsent is record bytes of responses, guarded by server.unsent.
+	unsent int64
+	// spent is what handlers took and no quota has counted yet, in nanoseconds.
+	spent atomic.Int64
 }
 
 // peer is who is at the other end. It is replaced, never changed.
@@ -98,14 +104,19 @@ type request struct {
 	bare     bool // a SASL message without Kafka's headers
 	key      int16
 	size     int64
-	began    time.Time          // when its handling began; zero when nobody counts
-	spent    time.Duration      // how long the handler took
+	wait     time.Duration      // that a quota asks for already
+	held     int64              // record bytes of the response that count as unsent
 	ready    chan kmsg.Response // capacity 1; nil means: no response
 }
 
 // reply answers the request; nil sends nothing. It is called exactly once, from
 // any goroutine, and never blocks.
-func (r *request) reply(resp kmsg.Response) { r.ready <- resp }
+func (r *request) reply(resp kmsg.Response) {
+	if f, ok := resp.(*kmsg.FetchResponse); ok {
+		r.hold(f)
+	}
+	r.ready <- resp
+}
 
 func newConn(b *Broker, nc net.Conn, from *listener) *conn {
 	c := &conn{b: b, from: from, raw: nc, nc: nc, gone: make(chan struct{}), host: hostOf(nc.RemoteAddr())}
@@ -342,7 +353,13 @@ func (c *conn) handle(a *api, rq *request, body []byte) error {
 		rq.reply(nil)
 		return fmt.Errorf("request for key %d version %d: %w", rq.key, rq.version, err)
 	}
-	return a.handle(c.b, rq, req)
+	if !c.b.quotas.time.Load() {
+		return a.handle(c.b, rq, req)
+	}
+	began := c.b.cfg.Clock.Now()
+	err = a.handle(c.b, rq, req)
+	c.spent.Add(int64(c.b.cfg.Clock.Now().Sub(began)))
+	return err
 }
 
 // header reads the rest of the request header.
@@ -412,22 +429,35 @@ func (c *conn) writeOne(rq *request) {
 	case <-c.gone:
 		return
 	}
+	c.charge(rq, resp)
 	if resp == nil {
 		return
 	}
 	lent := responseBuffers.Get().(*[]byte)
 	buf := c.encode((*lent)[:0], rq, resp)
-	err := c.nc.SetWriteDeadline(c.b.cfg.Clock.Now().Add(writeTimeout))
-	if err == nil {
-		_, err = c.nc.Write(buf)
-	}
-	if err != nil {
+	if err := c.send(buf); err != nil {
 		c.close()
 	}
+	c.b.server.unsent.release(c, rq.held)
 	if cap(buf) <= keptBufferBytes {
 		*lent = buf
 		responseBuffers.Put(lent)
 	}
+}
+
+// send writes a frame; each step of it must be taken in time.
+func (c *conn) send(frame []byte) error {
+	for len(frame) > 0 {
+		if err := c.nc.SetWriteDeadline(c.b.cfg.Clock.Now().Add(writeTimeout)); err != nil {
+			return err
+		}
+		n, err := c.nc.Write(frame[:min(len(frame), writeStepBytes)])
+		if err != nil {
+			return err
+		}
+		frame = frame[n:]
+	}
+	return nil
 }
 
 // encode appends a response frame to buf.

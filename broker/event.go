@@ -52,6 +52,7 @@ const (
 	kindCredentialSet     = 20
 	kindCredentialDeleted = 21
 	kindRulesChanged      = 22
+	kindQuotaSet          = 23
 )
 
 // newEvent returns an empty event of a kind.
@@ -91,6 +92,8 @@ func newEvent(kind byte) (event, error) {
 		return &credentialDeleted{}, nil
 	case kindRulesChanged:
 		return &rulesChanged{}, nil
+	case kindQuotaSet:
+		return &quotaSet{}, nil
 	}
 	return nil, fmt.Errorf("%w: event of kind %d", wal.ErrCorrupt, kind)
 }

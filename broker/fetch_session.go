@@ -47,6 +47,12 @@ type sessionKey struct {
 	partition int32
 }
 
+// topic returns what all partitions of a topic have in common.
+func (k sessionKey) topic() sessionKey {
+	k.partition = 0
+	return k
+}
+
 // sessionPartition is a partition of a session, with what the client was told.
 type sessionPartition struct {
 	key                              sessionKey

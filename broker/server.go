@@ -13,6 +13,7 @@ import (
 type server struct {
 	b      *Broker
 	budget budget
+	unsent unsent
 
 	mu        sync.Mutex // a leaf lock, guards the fields below
 	closing   bool
@@ -39,6 +40,7 @@ func (s *server) init(b *Broker) {
 	s.perHost = map[string]int{}
 	s.hashing = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.budget.init(b.cfg.Limits.InFlightMaxBytes)
+	s.unsent.all = b.cfg.Limits.UnsentMaxBytes
 }
 
 // serve accepts connections on l until close.
@@ -101,6 +103,8 @@ func (s *server) enter(host string) (refused string) {
 		return "max.connections reached"
 	case s.perHost[host] >= limits.MaxConnectionsPerIP:
 		return "max.connections.per.ip reached"
+	case !s.b.quotas.admit(host, s.b.cfg.Clock.Now()):
+		return "connection_creation_rate reached"
 	}
 	s.entered++
 	s.perHost[host]++
@@ -110,6 +114,7 @@ func (s *server) enter(host string) (refused string) {
 
 // leave undoes enter.
 func (s *server) leave(c *conn) {
+	s.unsent.leave(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)

@@ -47,6 +47,12 @@ func run(t *testing.T, stdin string, args ...string) (code int, stdout, stderr s
 // what stops it; stop returns the exit code.
 func startServer(t *testing.T, data string) (http, kafka string, stop func() int) {
 	t.Helper()
+	return startServerWith(t, data, "--kafka", "127.0.0.1:0")
+}
+
+// startServerWith is startServer with flags for the Kafka listeners.
+func startServerWith(t *testing.T, data string, flags ...string) (http, kafka string, stop func() int) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +64,7 @@ func startServer(t *testing.T, data string) (http, kafka string, stop func() int
 	ctx, cancel := context.WithCancel(context.Background())
 	code := make(chan int, 1)
 	go func() {
-		code <- Run(ctx, []string{"server", "--http", "127.0.0.1:0", "--data", data, "--kafka", "127.0.0.1:0"}, Stdio{In: null, Out: w, Err: null})
+		code <- Run(ctx, append([]string{"server", "--http", "127.0.0.1:0", "--data", data}, flags...), Stdio{In: null, Out: w, Err: null})
 	}()
 	line, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil {
@@ -120,6 +126,7 @@ func TestHelp(t *testing.T) {
 	for _, args := range []string{"", "server", "sql", "repl", "quickstart", "topic", "topic create", "topic list", "topic describe",
 		"topic delete", "topic alter", "topic delete-records", "group", "group list", "group describe", "group reset-offsets", "group delete", "group delete-offsets",
 		"config", "config describe", "config alter", "transaction", "transaction list", "transaction describe", "transaction producers", "transaction abort",
+		"user", "user add", "user list", "user delete", "acl", "acl add", "acl list", "acl delete", "quota", "quota set", "quota list", "quota delete",
 		"produce", "consume", "bench nexmark"} {
 		code, out, stderr := run(t, "", append(strings.Fields(args), "--help")...)
 		if code != 0 || !strings.Contains(out, "Examples:\n  millrace ") && !strings.Contains(out, "Examples:\n  echo") || stderr != "" {
