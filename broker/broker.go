@@ -32,6 +32,7 @@ type Broker struct {
 	keeper      keeper
 	cleaner     cleaner
 	refused     refused
+	steady      steady
 	server      server
 	authorizer  authorizer // nil: everybody may do everything
 
@@ -82,6 +83,7 @@ func Open(cfg Config) (_ *Broker, err error) {
 		return nil, fmt.Errorf("open %s: %w", cfg.Dir, err)
 	}
 	b.epoch = int32(root.Epoch)
+	b.steady.start(b.now())
 	b.wal.Start(root.Epoch)
 	b.groups = group.New(b.groupConfig())
 	b.restoreGroups()
