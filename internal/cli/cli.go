@@ -85,7 +85,7 @@ func newRoot(std Stdio) *cobra.Command {
 	root.SetErr(std.Err)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(newServer(std), newSQL(std), newTopic(std), newProduce(std), newConsume(std), newTest(std), newBench(std), newDocs())
+	root.AddCommand(newServer(std), newSQL(std), newTopic(std), newProduce(std), newConsume(std), newTest(std), newBench(std), newLog(std), newDocs())
 	addRepl(root, std)
 	return root
 }
