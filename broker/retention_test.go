@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -113,6 +114,29 @@ func TestInternalTopicsKeep(t *testing.T) {
 	housekeep(b)
 	if first, _, _ := b.Bounds(tpA); first != 0 {
 		t.Fatalf("the log starts at %d", first)
+	}
+}
+
+// TestDeletedRecordsStayDeleted: the log start offset is durable when the
+// deletion is answered.
+func TestDeletedRecordsStayDeleted(t *testing.T) {
+	mem := vfs.NewCrashable()
+	b := mustOpen(t, mem, smallLimits())
+	if err := load(b, newModel(), 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.DeleteRecords(tpA, 7); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.DeleteRecords(tpA, 11); !errors.Is(err, ErrOffsetOutOfRange) {
+		t.Fatalf("records above the high watermark deleted: %v", err)
+	}
+	if err := b.DeleteRecords(tpA, 3); err != nil {
+		t.Fatal(err)
+	}
+	b = mustOpen(t, mem.CrashClone(vfs.CrashCloneCfg{}), smallLimits())
+	if first, stable, err := b.Bounds(tpA); err != nil || first != 7 || stable != 10 {
+		t.Fatalf("after a crash [%d, %d), %v", first, stable, err)
 	}
 }
 
