@@ -31,16 +31,20 @@
 //
 //   - An answer that promises durability is sent after the sync. High watermark
 //     = synced offset.
+//
 //   - A frame is all or nothing, over any crash. So a transaction's outcome, its
 //     markers and its offsets never part: PrepareCommit and CompleteCommit are
 //     the same frame.
+//
 //   - The committer's callbacks never take Broker.mu or a group's mutex, and
 //     nobody waits for the log while holding either.
+//
 //   - Lock order: group, Broker.mu, partition.
 //
 //   - Whatever the disk says: a failed sync, or a write that fails for another
 //     reason than a full disk, fences the directory. A full disk refuses frames
 //     whole, and what they staged is undone (refused.go).
+//
 //   - Data is forgotten by a clock that does not jump (steady.go).
 //
 // # Not here

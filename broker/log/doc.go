@@ -73,10 +73,13 @@
 //     predecessor's next offset, and so is a batch's within a segment. A batch's
 //     checksum does not cover its base offset; that it fits is what shows that it
 //     is right. Leader epochs are compared with those that the checkpoint has.
+//
 //   - Nothing is visible above the high watermark, which only the committer
 //     moves, after the sync.
+//
 //   - Bytes from disk are checked (length, magic, CRC, offset order) before they
 //     are handed out; bytes from memory were checked when they were appended.
+//
 //   - The log start offset and the archived offset only grow.
 //
 //   - Segments change in one goroutine: archiving, retention and swaps.
