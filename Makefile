@@ -1,4 +1,4 @@
-.PHONY: build test ci conformance bench bench-plan
+.PHONY: build test ci mutants conformance bench bench-plan
 
 build:
 	CGO_ENABLED=0 go build -o millrace .
@@ -8,6 +8,11 @@ test:
 
 ci:
 	bash .ci/run
+
+# mutants plants known bugs in storage, transactions and producer state, and asks
+# that a test fails for each. It takes about a quarter of an hour.
+mutants:
+	MILLRACE_MUTANTS=1 go test ./internal/mutants -timeout 2h -v
 
 # CORPUS is the folder of the conformance cases.
 conformance:

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -22,8 +23,8 @@ const recordHeadersMax = 100_000
 
 // checkBatch validates the records of a Produce request for one partition, in
 // Kafka's order, so that no producer can poison a partition for its readers. It
-// may rewrite the largest timestamp, which clients get wrong, in place. Errors
-// are Kafka's; record is the index of the record that is to blame, or -1.
+// may rewrite the largest timestamp, which clients get wrong, in place, and
+// compresses anew for a topic with a compression.type. Errors are Kafka's; record is the index of the record that is to blame, or -1.
 func checkBatch(records []byte, set settings, maxDecompressed int, now kafka.Timestamp) (c checkedBatch, record int, err error) {
 	if len(records) > set.maxMessageBytes {
 		return c, -1, fmt.Errorf("%w: batch of %d bytes, max.message.bytes is %d", kerr.MessageTooLarge, len(records), set.maxMessageBytes)
@@ -41,9 +42,22 @@ func checkBatch(records []byte, set settings, maxDecompressed int, now kafka.Tim
 	if err := checkBatchHeader(b); err != nil {
 		return c, -1, err
 	}
-	largest, record, err := checkRecords(b, set, maxDecompressed, now)
+	payload, err := log.Payload(b, maxDecompressed)
+	if err != nil && !errors.Is(err, log.ErrTooLarge) {
+		// The checksum is right, so a retry would not help: not CORRUPT_MESSAGE.
+		err = fmt.Errorf("%w: %w", kerr.InvalidRecord, err)
+	}
+	if err != nil {
+		return c, -1, err
+	}
+	largest, record, err := checkRecords(b, payload, set, now)
 	if err != nil {
 		return c, record, err
+	}
+	if set.codec >= 0 && b.Codec() != set.codec {
+		if b, err = log.WithCodec(nil, b, set.codec, payload); err != nil {
+			return c, -1, err
+		}
 	}
 	c = checkedBatch{batch: b, appendTime: kafka.NoTimestamp}
 	switch {
@@ -84,13 +98,9 @@ func checkBatchHeader(b kafka.Batch) error {
 	return nil
 }
 
-// checkRecords walks the records without copying them and returns the largest
-// timestamp.
-func checkRecords(b kafka.Batch, set settings, maxDecompressed int, now kafka.Timestamp) (largest kafka.Timestamp, record int, err error) {
-	payload, err := log.Payload(b, maxDecompressed)
-	if err != nil {
-		return 0, -1, err
-	}
+// checkRecords walks the uncompressed records without copying them and returns
+// the largest timestamp.
+func checkRecords(b kafka.Batch, payload []byte, set settings, now kafka.Timestamp) (largest kafka.Timestamp, record int, err error) {
 	largest = kafka.NoTimestamp
 	oldest, newest := int64(now)-set.beforeMaxMs, int64(now)+set.afterMaxMs
 	if newest < int64(now) {

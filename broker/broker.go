@@ -32,6 +32,7 @@ type Broker struct {
 	keeper        keeper
 	cleaner       cleaner
 	refused       refused
+	steady        steady
 	server        server
 	fetchSessions fetchSessions
 	authorizer    *authorizer // nil: everybody may do everything
@@ -64,21 +65,13 @@ const stateVersion = 3
 // directory, wal.ErrCorrupt or log.ErrCorrupt when acknowledged data is damaged.
 func Open(cfg Config) (_ *Broker, err error) {
 	cfg = cfg.withDefaults()
-	b := &Broker{cfg: cfg, txns: txn.NewCoordinator(cfg.Limits.MaxTransactionalIDs), handles: map[string]uint64{}}
-	b.topics.init()
-	b.offsets.init()
-	b.groupStates.init()
+	b := &Broker{cfg: cfg}
+	b.init()
 	b.server.init(b)
-	b.fetchSessions.init(cfg.Limits.FetchSessions)
-	b.security.init()
 	b.authorizer = newAuthorizer(b)
 	if err := b.tokens.init(b); err != nil {
 		return nil, err
 	}
-	b.store = log.NewStore(log.Options{
-		FS: cfg.FS, Dir: cfg.Dir, TailMaxBytes: cfg.Limits.TailMaxBytes,
-		OpenFiles: cfg.Limits.OpenFiles, DecompressedMaxBytes: cfg.Limits.DecompressedMaxBytes,
-	})
 	if err := b.lockDir(); err != nil {
 		return nil, err
 	}
@@ -92,12 +85,27 @@ func Open(cfg Config) (_ *Broker, err error) {
 		return nil, fmt.Errorf("open %s: %w", cfg.Dir, err)
 	}
 	b.epoch = int32(root.Epoch)
+	b.steady.start(b.now())
 	b.wal.Start(root.Epoch)
 	b.groups = group.New(b.groupConfig())
 	b.restoreGroups()
 	b.keeper.start(b)
 	b.cleaner.start(b)
 	return b, nil
+}
+
+// init makes an empty state.
+func (b *Broker) init() {
+	b.txns, b.handles = txn.NewCoordinator(b.cfg.Limits.MaxTransactionalIDs), map[string]uint64{}
+	b.topics.init()
+	b.offsets.init()
+	b.groupStates.init()
+	b.security.init()
+	b.fetchSessions.init(b.cfg.Limits.FetchSessions)
+	b.store = log.NewStore(log.Options{
+		FS: b.cfg.FS, Dir: b.cfg.Dir, TailMaxBytes: b.cfg.Limits.TailMaxBytes,
+		OpenFiles: b.cfg.Limits.OpenFiles, DecompressedMaxBytes: b.cfg.Limits.DecompressedMaxBytes,
+	})
 }
 
 // Err says why the data directory is fenced, nil while it is healthy.

@@ -159,6 +159,7 @@ type section struct {
 var sections = []section{
 	{sectionSecurity, func(b *Broker, w *wal.Encoder) { b.security.encode(w) }, func(b *Broker, d *wal.Decoder) { b.security.decode(d) }},
 	{sectionQuotas, func(b *Broker, w *wal.Encoder) { b.quotas.encode(w) }, func(b *Broker, d *wal.Decoder) { b.quotas.decode(d) }},
+	{30, encodeSteady, decodeSteady},
 }
 
 func encodeSections(b *Broker, w *wal.Encoder) {

@@ -5,7 +5,6 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/millrace/millrace/broker/log"
 	"github.com/millrace/millrace/broker/wal"
@@ -72,14 +71,13 @@ func (c *cleaner) run() {
 			return
 		case <-timer.C:
 			timer.Reset(c.b.cfg.Limits.HousekeepingInterval)
-			c.pass(c.b.cfg.Clock.Now())
+			c.pass(c.b.steady.now())
 		}
 	}
 }
 
 // pass compacts every partition that is due.
-func (c *cleaner) pass(now time.Time) {
-	ms := kafka.Timestamp(now.UnixMilli())
+func (c *cleaner) pass(ms kafka.Timestamp) {
 	c.b.topics.each(func(t *topic) {
 		_, set := t.config()
 		if !set.compact || !t.isLive() {

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/vfs"
@@ -97,7 +96,7 @@ func keyedLoad(b *Broker, m *keyed, n int) error {
 		m.n = i
 		m.mu.Unlock()
 		if i%25 == 0 {
-			b.cleaner.pass(b.cfg.Clock.Now())
+			b.cleaner.pass(b.now())
 		}
 	}
 	return nil
@@ -228,7 +227,7 @@ func TestCompactionDue(t *testing.T) {
 			t.Errorf("%s: due %v", c.name, got)
 		}
 	}
-	b.cleaner.pass(b.cfg.Clock.Now())
+	b.cleaner.pass(b.now())
 	if d := p.Dirty(1<<63 - 1); d.Dirty != 0 || b.cleaner.due(p, set, now+1<<40) {
 		t.Fatalf("dirty after compaction: %+v", d)
 	}
@@ -307,7 +306,7 @@ func (m *keyed) recover(fs vfs.FS) error {
 	}
 	err = m.check(b)
 	if err == nil {
-		b.cleaner.pass(b.cfg.Clock.Now().Add(time.Hour))
+		b.cleaner.pass(b.now() + 3_600_000)
 		err = m.check(b)
 	}
 	return errors.Join(err, b.Close(context.Background()))

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/broker/log"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
@@ -37,7 +38,7 @@ type topicConfig struct {
 // topicConfigs is every configuration that a topic knows, in name order.
 var topicConfigs = []topicConfig{
 	{"cleanup.policy", "delete", configList, 0, 0, []string{"delete", "compact"}, "compact keeps the newest record of every key; delete applies retention"},
-	{"compression.type", "producer", configString, 0, 0, []string{"producer"}, "batches are stored as sent"},
+	{"compression.type", "producer", configString, 0, 0, []string{"producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"}, "what clients produce is stored as sent (producer) or compressed anew; queries write uncompressed batches"},
 	{"delete.retention.ms", "86400000", configLong, 0, math.MaxInt64, nil, "how long compaction keeps tombstones and transaction markers"},
 	{"file.delete.delay.ms", "60000", configLong, 0, math.MaxInt64, nil, "no effect: files are removed in the background"},
 	{"flush.messages", "9223372036854775807", configLong, 1, math.MaxInt64, nil, "no effect: every acknowledged record is synced"},
@@ -106,6 +107,9 @@ func (c *topicConfig) check(value string) error {
 	return nil
 }
 
+// codecNames are the values of compression.type, by codec.
+var codecNames = []string{log.CodecNone: "uncompressed", log.CodecGzip: "gzip", log.CodecSnappy: "snappy", log.CodecLZ4: "lz4", log.CodecZstd: "zstd"}
+
 // settings is what a topic's configuration means to the broker.
 type settings struct {
 	maxMessageBytes int
@@ -115,6 +119,7 @@ type settings struct {
 	retentionBytes  int64
 	compact, del    bool
 	logAppendTime   bool
+	codec           int // of compression.type, -1 for the producer's
 	beforeMaxMs     int64
 	afterMaxMs      int64
 
@@ -154,6 +159,7 @@ func parseSettings(configs map[string]string) (settings, error) {
 		retentionMs:     number("retention.ms"),
 		retentionBytes:  number("retention.bytes"),
 		logAppendTime:   text("message.timestamp.type") == "LogAppendTime",
+		codec:           slices.Index(codecNames, text("compression.type")),
 		beforeMaxMs:     number("message.timestamp.before.max.ms"),
 		afterMaxMs:      number("message.timestamp.after.max.ms"),
 

@@ -23,23 +23,32 @@
 //
 // Staged state (next offsets, producer windows, transactions, topics) is what
 // the next frame is validated against. Published state (high watermarks, last
-// stable offsets, committed group offsets) is what readers see. Staged state is
-// never rolled back: a failed write or sync fences the whole directory.
+// stable offsets, committed group offsets) is what readers see. A failed write or
+// sync fences the whole directory, and staged state stays as it is; only when the
+// disk is full is it taken back, to what is published.
 //
 // # Invariants
 //
 //   - An answer that promises durability is sent after the sync. High watermark
 //     = synced offset.
+//
 //   - A frame is all or nothing, over any crash. So a transaction's outcome, its
 //     markers and its offsets never part: PrepareCommit and CompleteCommit are
 //     the same frame.
+//
 //   - The committer's callbacks never take Broker.mu or a group's mutex, and
 //     nobody waits for the log while holding either.
+//
 //   - Lock order: group, Broker.mu, partition.
+//
+//   - Whatever the disk says: a failed sync, or a write that fails for another
+//     reason than a full disk, fences the directory. A full disk refuses frames
+//     whole, and what they staged is undone (refused.go).
+//
+//   - Data is forgotten by a clock that does not jump (steady.go).
 //
 // # Not here
 //
-// Replication, more than one node, SASL, TLS, ACLs, quotas,
-// share groups. Compaction has its place in package log but does not run yet:
-// cleanup.policy=compact keeps every record.
+// Replication, more than one node, share groups, encryption of the data
+// directory.
 package broker

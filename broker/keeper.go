@@ -108,7 +108,9 @@ func (k *keeper) run() {
 		case <-k.wake:
 		case <-timer.C:
 			timer.Reset(k.b.cfg.Limits.HousekeepingInterval)
-			k.b.expire(k.b.cfg.Clock.Now())
+			now := k.b.cfg.Clock.Now()
+			k.b.steady.advance(k.b, kafka.Timestamp(now.UnixMilli()))
+			k.b.expire(now)
 		}
 		if k.b.wal.Err() != nil {
 			continue // nothing may be written any more
@@ -232,12 +234,14 @@ func (k *keeper) removeFiles() error {
 	return nil
 }
 
-// expire applies retention and forgets what was not used for long.
+// expire applies retention and forgets what was not used for long, by the steady
+// clock, and aborts transactions past their time-out.
 func (b *Broker) expire(now time.Time) {
-	ms := kafka.Timestamp(now.UnixMilli())
+	ms := b.steady.now()
 	b.topics.each(func(t *topic) {
 		_, set := t.config()
-		if !t.isLive() || set.keepFrom(ms) == kafka.NoTimestamp && set.keepBytes() < 0 {
+		// Internal topics never expire: their owner deletes records.
+		if t.internal || !t.isLive() || set.keepFrom(ms) == kafka.NoTimestamp && set.keepBytes() < 0 {
 			return
 		}
 		for _, p := range t.partitions() {

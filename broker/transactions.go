@@ -54,7 +54,7 @@ func (b *Broker) changeTxn(decide func() (*txn.Change, *txn.End, error), done fu
 // that were not used for long.
 func (b *Broker) expireTransactions(now time.Time) {
 	var due []string
-	before := kafka.Timestamp(now.Add(-transactionalIDExpiration).UnixMilli())
+	before := b.steady.now() - kafka.Timestamp(transactionalIDExpiration.Milliseconds())
 	b.mu.Lock()
 	b.txns.All(func(t *txn.Transaction) {
 		if ch, _ := b.txns.Expired(t, now, before); ch != nil {

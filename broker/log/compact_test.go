@@ -106,7 +106,6 @@ func (o *oracle) publish(batch []byte) {
 func (o *oracle) append(pid kafka.ProducerID, txn bool) {
 	var w kafka.BatchBuilder
 	n := 1 + o.rng.IntN(5)
-	first := len(o.records)
 	codec := o.rng.IntN(5)
 	for i := range n {
 		r := storedRecord{offset: o.next + kafka.Offset(i), ts: o.now - kafka.Timestamp(o.rng.IntN(50)),
@@ -133,12 +132,11 @@ func (o *oracle) append(pid kafka.ProducerID, txn bool) {
 		o.seq[pid] += int32(n)
 		o.active[pid] = ActiveProducer{HasData: true, Last: o.next + kafka.Offset(n-1)}
 	}
-	batch, err := Recompressed(nil, w.Bytes(), codec, 1<<20)
+	batch, err := WithCodec(nil, w.Bytes(), codec, kafka.Batch(w.Bytes()).Payload())
 	if err != nil {
 		o.t.Fatal(err)
 	}
 	o.publish(batch)
-	_ = first
 }
 
 // end ends a producer's transaction.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -54,7 +55,10 @@ func Payload(b kafka.Batch, maxBytes int) ([]byte, error) {
 	case CodecSnappy:
 		out, err = unsnappy(in, limit)
 	case CodecLZ4:
-		out, err = readLimited(lz4.NewReader(bytes.NewReader(in)), limit)
+		r := bytes.NewReader(in)
+		if out, err = readLimited(lz4.NewReader(r), limit); err == nil && r.Len() > 0 {
+			err = fmt.Errorf("%d bytes behind the frame", r.Len())
+		}
 	case CodecZstd:
 		out, err = unzstd(in, limit)
 	default:
@@ -132,6 +136,7 @@ func unsnappy(in []byte, limit int) ([]byte, error) {
 	return out, nil
 }
 
+// snappyBlock appends a block's content to dst.
 func snappyBlock(dst, block []byte, limit int) ([]byte, error) {
 	n, err := s2.DecodedLen(block)
 	if err != nil {
@@ -140,14 +145,16 @@ func snappyBlock(dst, block []byte, limit int) ([]byte, error) {
 	if n > limit-len(dst) {
 		return nil, ErrTooLarge
 	}
-	out, err := s2.Decode(nil, block)
+	from := len(dst)
+	dst = slices.Grow(dst, n)[:from+n]
+	out, err := s2.Decode(dst[from:], block)
 	if err != nil {
 		return nil, err
 	}
-	if dst == nil {
-		return out, nil
+	if len(out) != n {
+		return nil, io.ErrUnexpectedEOF
 	}
-	return append(dst, out...), nil
+	return dst, nil
 }
 
 var zstdDecoders = sync.Pool{New: func() any {

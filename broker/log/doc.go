@@ -31,20 +31,61 @@
 // and the largest timestamp of all batches before it in the segment, which makes
 // it the offset index and the time index at once.
 //
+// # Compacted segment
+//
+// <base offset>-<generation>.log was written by compaction. Its offsets have
+// gaps, so that they do not show damage any more; a guard before every batch does:
+//
+//	+------------------------+--------------+
+//	| CRC-32C of the batch's | record batch |
+//	| first 21 bytes, u32    |              |
+//	+------------------------+--------------+
+//
+// It covers what the batch's own checksum does not: base offset, length, leader
+// epoch, magic. Positions in the index are those of guards.
+//
+// # Compaction
+//
+// A round (Compact) notes the newest offset of every key in the sealed segments
+// from where the last round ended up to the last stable offset, a record that is
+// too young, or a full table, and then rewrites the segments up to there, joined
+// into groups of one new segment each:
+//
+//	segments   | 0-1 | 40-1 | 95 | 120 |      cleanedTo = 95
+//	map                     |==========|      keys of [95, 150)
+//	after      |    0-2     |   95-1   |      cleanedTo = 150
+//
+// A record goes when a newer one has its key; records without key stay. Offsets,
+// the producer's fields, last offset deltas and the codec stay. A tombstone gets
+// a delete horizon in its first round (KIP-534) and goes in one behind it. Data
+// of aborted transactions goes; a marker goes behind its horizon when no data of
+// its transaction is left, and takes its entry of the aborted index along. A
+// batch that loses all records is kept empty when it is the last one of a
+// producer that is remembered, of the files, or of what was looked at.
+//
+// A group is swapped when its new segment is durable. Until a checkpoint names
+// it, a crash brings the old ones back, which are removed after the checkpoint;
+// recovery removes files that the checkpoint does not name.
+//
 // # Invariants
 //
-//   - Offsets are contiguous: an entry's base is its predecessor's next offset,
-//     and so is a batch's within a segment. A batch's checksum does not cover its
-//     base offset; that it fits is what shows that it is right.
+//   - Offsets are contiguous but for compacted segments: an entry's base is its
+//     predecessor's next offset, and so is a batch's within a segment. A batch's
+//     checksum does not cover its base offset; that it fits is what shows that it
+//     is right. Leader epochs are compared with those that the checkpoint has.
+//
 //   - Nothing is visible above the high watermark, which only the committer
 //     moves, after the sync.
+//
 //   - Bytes from disk are checked (length, magic, CRC, offset order) before they
 //     are handed out; bytes from memory were checked when they were appended.
+//
 //   - The log start offset and the archived offset only grow.
+//
+//   - Segments change in one goroutine: archiving, retention and swaps.
 //
 // # Not here
 //
-// Compaction. It will rewrite segments below the last stable offset between two
-// checkpoints, as Archive does, and must then mark segments whose offsets have
-// gaps, since reads take a gap for damage.
+// A limit on the bytes per second that compaction reads and writes, tiered
+// storage.
 package log

@@ -75,16 +75,12 @@ func writeThrough(dst, records []byte, open func(io.Writer) io.WriteCloser) ([]b
 	return buf.Bytes(), nil
 }
 
-// Recompressed appends the batch to dst with its records compressed by another
-// codec, sealed, with the same offsets. maxBytes bounds the decompressed records.
-func Recompressed(dst []byte, b kafka.Batch, codec, maxBytes int) ([]byte, error) {
-	payload, err := Payload(b, maxBytes)
-	if err != nil {
-		return nil, err
-	}
+// WithCodec appends the batch to dst with its records, which are given
+// uncompressed, compressed by another codec: sealed, with the same offsets.
+func WithCodec(dst []byte, b kafka.Batch, codec int, records []byte) ([]byte, error) {
 	from := len(dst)
-	dst = append(dst, b[:kafka.BatchHeaderBytes]...)
-	if dst, err = Compress(dst, codec, payload); err != nil {
+	dst, err := Compress(append(dst, b[:kafka.BatchHeaderBytes]...), codec, records)
+	if err != nil {
 		return nil, err
 	}
 	out := kafka.Batch(dst[from:])

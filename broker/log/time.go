@@ -1,22 +1,32 @@
 package log
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/millrace/millrace/broker/wal"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
 // OffsetForTime returns the first offset below upTo whose record has a timestamp
 // of ts or later, with that timestamp; -1 when there is none.
 func (p *Partition) OffsetForTime(ts kafka.Timestamp, upTo kafka.Offset) (kafka.Offset, kafka.Timestamp, error) {
+	for attempt := 0; ; attempt++ {
+		at, found, err := p.offsetForTime(ts, upTo)
+		moved := errors.Is(err, wal.ErrRetired) || errors.Is(err, errSegmentGone)
+		if !moved || attempt == readAttempts {
+			return at, found, err
+		}
+	}
+}
+
+func (p *Partition) offsetForTime(ts kafka.Timestamp, upTo kafka.Offset) (kafka.Offset, kafka.Timestamp, error) {
 	for _, r := range p.candidates(ts) {
 		from := r.from
 		if r.segment != nil {
 			h, err := p.store.cache.acquire(p.dir, r.segment)
-			if errors.Is(err, errSegmentGone) {
-				continue // retention was faster
-			}
 			if err != nil {
 				return -1, kafka.NoTimestamp, err
 			}
@@ -33,8 +43,9 @@ func (p *Partition) OffsetForTime(ts kafka.Timestamp, upTo kafka.Offset) (kafka.
 
 // offsetRange is a segment or an entry that may hold a timestamp.
 type offsetRange struct {
-	from, next kafka.Offset
-	segment    *segment
+	from, next   kafka.Offset
+	maxTimestamp kafka.Timestamp
+	segment      *segment
 }
 
 // candidates returns the segments and entries whose largest timestamp is ts or
@@ -45,12 +56,12 @@ func (p *Partition) candidates(ts kafka.Timestamp) []offsetRange {
 	var ranges []offsetRange
 	for _, s := range p.segments {
 		if s.next > p.logStart && s.maxTimestamp >= ts {
-			ranges = append(ranges, offsetRange{max(p.logStart, s.base), s.next, s})
+			ranges = append(ranges, offsetRange{max(p.logStart, s.base), s.next, s.maxTimestamp, s})
 		}
 	}
 	for _, e := range p.entries {
 		if e.next > p.logStart && e.maxTimestamp >= ts {
-			ranges = append(ranges, offsetRange{max(p.logStart, e.base), e.next, nil})
+			ranges = append(ranges, offsetRange{max(p.logStart, e.base), e.next, e.maxTimestamp, nil})
 		}
 	}
 	return ranges
@@ -59,19 +70,69 @@ func (p *Partition) candidates(ts kafka.Timestamp) []offsetRange {
 // MaxTimestamp returns the largest timestamp below upTo and the first offset
 // that has it; -1 when there are no records.
 func (p *Partition) MaxTimestamp(upTo kafka.Offset) (kafka.Offset, kafka.Timestamp, error) {
+	// What segments and entries are known by may be of a marker, or of a record
+	// outside of [log start, upTo): then the records themselves tell.
+	ranges := p.candidates(kafka.NoTimestamp)
+	slices.SortStableFunc(ranges, func(a, b offsetRange) int { return cmp.Compare(b.maxTimestamp, a.maxTimestamp) })
 	largest := kafka.NoTimestamp
-	p.mu.RLock()
-	for _, s := range p.segments {
-		largest = max(largest, s.maxTimestamp)
+	for _, r := range ranges {
+		if r.maxTimestamp <= largest || r.from >= upTo {
+			continue
+		}
+		ts, err := p.largest(r.from, min(r.next, upTo))
+		if err != nil {
+			return -1, kafka.NoTimestamp, err
+		}
+		largest = max(largest, ts)
 	}
-	for _, e := range p.entries {
-		largest = max(largest, e.maxTimestamp)
-	}
-	p.mu.RUnlock()
 	if largest == kafka.NoTimestamp {
 		return -1, kafka.NoTimestamp, nil
 	}
 	return p.OffsetForTime(largest, upTo)
+}
+
+// largest returns the largest timestamp of the records from one offset up to
+// another.
+func (p *Partition) largest(from, upTo kafka.Offset) (kafka.Timestamp, error) {
+	largest := kafka.NoTimestamp
+	for at := from; at < upTo; {
+		run, err := p.Read(at, upTo, searchReadBytes)
+		if err != nil {
+			return largest, err
+		}
+		for rest := run.Batches; len(rest) > 0; {
+			b, after, err := kafka.NextBatch(rest)
+			if err != nil {
+				return largest, err
+			}
+			rest = after
+			if b.Control() || b.MaxTimestamp() <= largest {
+				continue
+			}
+			if b.BaseOffset() >= from {
+				largest = b.MaxTimestamp()
+				continue
+			}
+			payload, err := Payload(b, p.store.opts.DecompressedMaxBytes)
+			if err != nil {
+				return largest, fmt.Errorf("batch at offset %d: %w", b.BaseOffset(), err)
+			}
+			walk := b.Records(payload)
+			for walk.Next() {
+				if r := walk.Record(); r.Offset >= from {
+					largest = max(largest, r.Timestamp)
+				}
+			}
+			if walk.Err() != nil {
+				return largest, walk.Err()
+			}
+		}
+		if len(run.Batches) == 0 {
+			break
+		}
+		at = run.Next
+	}
+	return largest, nil
 }
 
 // searchReadBytes are read at a time while a time is searched.

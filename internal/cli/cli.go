@@ -84,7 +84,7 @@ func newRoot(std Stdio) *cobra.Command {
 	root.SetOut(std.Out)
 	root.SetErr(std.Err)
 	root.SetFlagErrorFunc(suggestFlag)
-	root.AddCommand(newServer(std), newSQL(std), newTopic(std), newGroup(std), newConfig(std), newTransaction(std), newUser(std), newACL(std), newQuota(std), newProduce(std), newConsume(std), newTest(std), newBench(std), newDocs())
+	root.AddCommand(newServer(std), newSQL(std), newTopic(std), newGroup(std), newConfig(std), newTransaction(std), newUser(std), newACL(std), newQuota(std), newProduce(std), newConsume(std), newTest(std), newBench(std), newLog(std), newDocs())
 	addRepl(root, std)
 	return root
 }

@@ -1,0 +1,179 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/millrace/millrace/broker/log"
+	"github.com/millrace/millrace/broker/wal"
+	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/vfs"
+)
+
+// everyKind fills a data directory so that every kind of file is in it: log
+// files, the spare, segments as archived and compacted, indexes, the checkpoint.
+// It returns the values of a-0 and the newest values of c-0.
+func everyKind(t *testing.T, fs vfs.FS) ([]string, map[string]int) {
+	t.Helper()
+	want := archived(t, fs)
+	b := mustOpen(t, fs, cleanerLimits())
+	m := &keyed{acked: map[string]int{}, sent: map[string]int{}}
+	if err := keyedLoad(b, m, 60); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, b)
+	return want, m.acked
+}
+
+// damageOf opens a directory and says whether damage is noticed; what is read
+// without an error must be what was written.
+func damageOf(fs vfs.FS, want []string, keys map[string]int) (noticed bool, err error) {
+	isDamage := func(err error) bool {
+		return errors.Is(err, wal.ErrCorrupt) || errors.Is(err, wal.ErrVersion) || errors.Is(err, log.ErrCorrupt) || errors.Is(err, kafka.ErrCorruptBatch)
+	}
+	b, err := Open(Config{Dir: "data", FS: fs, Limits: cleanerLimits()})
+	if err != nil {
+		if isDamage(err) {
+			return true, nil
+		}
+		return false, fmt.Errorf("open: %w", err)
+	}
+	defer func() { err = errors.Join(err, b.Close(context.Background())) }()
+	got, rerr := readAll(b, tpA, 0)
+	if rerr != nil && !isDamage(rerr) || !slices.Equal(got, want[:min(len(got), len(want))]) || rerr == nil && len(got) != len(want) {
+		return false, fmt.Errorf("%d of %d records: %w", len(got), len(want), rerr)
+	}
+	newest, _, kerr := readKeyed(b)
+	if kerr != nil && !isDamage(kerr) {
+		return false, kerr
+	}
+	for key, v := range keys {
+		if kerr == nil && newest[key] != v {
+			return false, fmt.Errorf("key %s has %d, written was %d", key, newest[key], v)
+		}
+	}
+	return rerr != nil || kerr != nil, nil
+}
+
+// TestFileFlips flips bits and blocks in files of every kind of a directory that
+// was closed: what is wrong is noticed, never served, and never cut off.
+func TestFileFlips(t *testing.T) {
+	fs := vfs.NewMem()
+	want, keys := everyKind(t, fs)
+	paths := walk(t, fs, "data", "")
+	seeds(t, rounds(2), func(t *testing.T, seed uint64, rng *rand.Rand) {
+		noticed := map[string]int{}
+		for _, path := range paths {
+			good, err := vfs.ReadFile(fs, path, 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 40 {
+				if len(good) == 0 {
+					break
+				}
+				bad := slices.Clone(good)
+				at := rng.IntN(len(bad))
+				if i%4 == 3 {
+					clear(bad[at:min(at+4096, len(bad))])
+				} else {
+					bad[at] ^= 1 << rng.IntN(8)
+				}
+				clone := cloneDir(t, fs, paths)
+				if err := vfs.WriteFileAtomic(clone, path, bad); err != nil {
+					t.Fatal(err)
+				}
+				n, err := damageOf(clone, want, keys)
+				if err != nil {
+					t.Fatalf("seed %d: %s, byte %d of %d: %v", seed, path, at, len(good), err)
+				}
+				if n {
+					noticed[fs.PathBase(path)]++
+				}
+			}
+		}
+		if noticed["checkpoint"] == 0 {
+			t.Error("no flip in the checkpoint was noticed")
+		}
+	})
+}
+
+// cloneDir copies files into a new file system.
+func cloneDir(t *testing.T, fs vfs.FS, paths []string) vfs.FS {
+	t.Helper()
+	clone := vfs.NewMem()
+	for _, path := range paths {
+		b, err := vfs.ReadFile(fs, path, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := clone.MkdirAll(clone.PathDir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := vfs.WriteFileAtomic(clone, path, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return clone
+}
+
+// TestTornTail cuts the newest log file of a directory that was not closed at
+// every byte of its last three commits, and puts zeros or garbage there: exactly
+// the whole commits are there.
+func TestTornTail(t *testing.T) {
+	seeds(t, rounds(5), func(t *testing.T, seed uint64, rng *rand.Rand) {
+		mem := vfs.NewCrashable()
+		b := mustOpen(t, mem, Limits{WALSpareBytes: 1})
+		createTopics(t, b, TopicSpec{Name: "a"})
+		n := 4 + rng.IntN(8)
+		var values []string
+		var ends []int64
+		path := walk(t, mem, "data/wal", ".wal")[0]
+		for i := range n {
+			values = append(values, fmt.Sprintf("%d-%0*d", i, 1+rng.IntN(120), i))
+			if r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, values[i]), 1}}}); r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			info, err := mem.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ends = append(ends, info.Size())
+		}
+		crashed := mem.CrashClone(vfs.CrashCloneCfg{})
+		paths := walk(t, crashed, "data", "")
+		whole, err := vfs.ReadFile(crashed, path, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		garbage := make([]byte, 512)
+		for i := range garbage {
+			garbage[i] = byte(rng.Uint32())
+		}
+		for cut := ends[n-4]; cut <= ends[n-1]; cut++ {
+			tail := [][]byte{nil, make([]byte, 512), garbage}[rng.IntN(3)]
+			fs := cloneDir(t, crashed, paths)
+			if err := vfs.WriteFileAtomic(fs, path, append(slices.Clone(whole[:cut]), tail...)); err != nil {
+				t.Fatal(err)
+			}
+			want := 0
+			for want < n && ends[want] <= cut {
+				want++
+			}
+			b := mustOpen(t, fs, Limits{WALSpareBytes: 1})
+			got, err := readAll(b, tpA, 0)
+			// A cut in a frame's last zeros takes nothing away when zeros follow.
+			if err != nil || len(got) < want || len(got) > want+1 || !slices.Equal(got, values[:len(got)]) || len(got) > want && ends[want]-cut > 8 {
+				t.Fatalf("cut at %d of %d: %d records, want %d, %v", cut, len(whole), len(got), want, err)
+			}
+			if r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, "after"), 1}}}); r.Err != nil || int(r.BaseOffsets[0]) != len(got) {
+				t.Fatalf("cut at %d: next offset %+v", cut, r)
+			}
+			mustClose(t, b)
+		}
+	})
+}

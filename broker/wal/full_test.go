@@ -1,0 +1,141 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/millrace/millrace/internal/vfs"
+)
+
+// group appends one frame per body, all before the first is answered, and
+// returns the answers. The log must not be started before.
+func (l *Log) group(t *testing.T, bodies []string, urgent bool) []error {
+	t.Helper()
+	errs := make([]error, len(bodies))
+	answered := make(chan struct{}, len(bodies))
+	l.mu.Lock() // the committer takes all of them at once
+	for i, body := range bodies {
+		f := NewFrame(len(body))
+		f.Urgent = urgent
+		f.AddEvent(1, []byte(body))
+		l.queue = append(l.queue, request{frame: f, done: func(_ Position, err error) { errs[i] = err; answered <- struct{}{} }})
+	}
+	l.mu.Unlock()
+	l.wake.Signal()
+	for range bodies {
+		<-answered
+	}
+	return errs
+}
+
+// TestFullDiskFrames fills the disk within groups of frames of random sizes: what
+// was acknowledged is there after a crash, what was refused is not, whatever the
+// crash keeps, also when shorter frames took the refused ones' place.
+func TestFullDiskFrames(t *testing.T) {
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		mem := vfs.NewCrashable()
+		disk := vfs.WithCapacity(mem, 1<<40)
+		opts := testOptions(disk)
+		opts.FileBytes, opts.SpareBytes = 2<<10, 512
+		l, _, err := openTest(t, disk, opts, firstRoot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(vfs.SyncDir(mem, ""), l.MakeSpare()); err != nil {
+			t.Fatal(err)
+		}
+		l.Start(1)
+		var acked []string
+		number := 0
+		for range 30 {
+			if rng.IntN(2) == 0 {
+				disk.SetCapacity(disk.Used() + int64(rng.IntN(400)))
+			} else {
+				disk.SetCapacity(1 << 40)
+			}
+			group := make([]string, 1+rng.IntN(6))
+			for i := range group {
+				number++
+				group[i] = fmt.Sprintf("%d-%s", number, bytes.Repeat([]byte{'x'}, rng.IntN(150)))
+			}
+			refused := false
+			for i, err := range l.group(t, group, rng.IntN(6) == 0) {
+				switch {
+				case err == nil && refused:
+					t.Fatalf("seed %d: frame %q was written behind a refused one", seed, group[i])
+				case err == nil:
+					acked = append(acked, group[i])
+				case !errors.Is(err, ErrDiskFull):
+					t.Fatalf("seed %d: %v", seed, err)
+				default:
+					refused = true
+				}
+			}
+			if refused {
+				if errs := l.group(t, []string{"while refusing"}, true); !errors.Is(errs[0], ErrDiskFull) {
+					t.Fatalf("seed %d: a frame before Resume: %v", seed, errs[0])
+				}
+				l.Drain()
+				l.Resume()
+			}
+			for _, keep := range []int{0, 50, 100} {
+				clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: keep, RNG: rng})
+				_, got, err := openTest(t, clone, testOptions(clone), firstRoot)
+				if err != nil || !slices.Equal(got, acked) {
+					t.Fatalf("seed %d, keeping %d%%: %d frames, %d were acknowledged, %v", seed, keep, len(got), len(acked), err)
+				}
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestUrgentFrames: on a full disk only urgent frames are written, into the
+// spare, and the spare is made anew before anything else is written.
+func TestUrgentFrames(t *testing.T) {
+	disk := vfs.WithCapacity(vfs.NewMem(), 1<<40)
+	opts := testOptions(disk)
+	opts.SpareBytes = 512
+	l, _, err := openTest(t, disk, opts, firstRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.MakeSpare(); err != nil {
+		t.Fatal(err)
+	}
+	l.Start(1)
+	appendAll(t, l, "before")
+	disk.SetCapacity(disk.Used())
+	try := func(body string, urgent bool, want error) {
+		t.Helper()
+		if err := l.group(t, []string{body}, urgent)[0]; !errors.Is(err, want) {
+			t.Fatalf("%s: %v, want %v", body, err, want)
+		} else if err != nil {
+			l.Drain()
+			l.Resume()
+		}
+	}
+	try("refused", false, ErrDiskFull)
+	try("urgent", true, nil)
+	try("refused again", false, ErrDiskFull) // the room left in the spare is not for it
+	try("urgent again", true, nil)
+	disk.SetCapacity(disk.Used() + 600)
+	try("there is room", false, nil)
+	if _, err := disk.Stat(l.sparePath()); err != nil {
+		t.Fatalf("no spare: %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := openTest(t, disk, testOptions(disk), firstRoot)
+	if want := []string{"before", "urgent", "urgent again", "there is room"}; err != nil || !slices.Equal(got, want) {
+		t.Fatalf("recovered %q, %v", got, err)
+	}
+}

@@ -1,0 +1,76 @@
+package mutants
+
+// mutant is one planted bug.
+type mutant struct {
+	name string
+	file string // from the module's root
+	old  string // occurs once in the file
+	new  string
+	// tests are the packages that must notice, from ./broker/.
+	tests []string
+}
+
+var (
+	inWAL    = []string{"wal"}
+	inLog    = []string{"log"}
+	inTxn    = []string{"txn"}
+	inBroker = []string{""}
+)
+
+// table holds the planted bugs.
+var table = []mutant{
+	// Durability.
+	{"log not synced", "broker/wal/commit.go", "if err := vfs.SyncData(l.active.f); err != nil {", "if err := error(nil); err != nil {", inBroker},
+	{"name of a log file not synced", "broker/wal/files.go", "if err := vfs.SyncDir(fs, dir); err != nil {", "if err := error(nil); err != nil {", inBroker},
+	{"segment not synced", "broker/log/archive.go", "err = vfs.Sync(a.log)", "err = nil", inBroker},
+	{"names of segments not synced", "broker/log/archive.go", "if len(s.unsynced) == 0 {", "if true {", inBroker},
+	{"compacted segment not synced", "broker/log/cleanwriter.go", "err = vfs.Sync(w.log)", "err = nil", inBroker},
+	{"checkpoint not synced", "internal/vfs/vfs.go", "err = Sync(f)", "err = nil", inBroker},
+	{"log file retired without a checkpoint", "broker/keeper.go", "if err := k.checkpoint(number); err != nil {", "if err := error(nil); err != nil {", inBroker},
+	{"replaced segments removed before the checkpoint", "broker/keeper.go", "	if err := k.b.checkpoint(number, false); err != nil {\n		return err\n	}\n	if err", "	if err := k.b.store.RemoveReplaced(k.replaced); err != nil {\n		return err\n	}\n	if err := k.b.checkpoint(number, false); err != nil {\n		return err\n	}\n	if err", inBroker},
+	{"log start not durable", "broker/keeper.go", "b.stage(c, &logStartSet{p.Topic, p.Partition.Partition, start})", "p.SetLogStart(start)", inBroker},
+
+	// Recovery.
+	{"log cut in the middle", "broker/wal/recover.go", "} else if ok {", "} else if false && ok {", inWAL},
+	{"durable end not checked", "broker/wal/recover.go", "if l.sequence < root.Synced {", "if false {", inWAL},
+	{"frames of a recycled file", "broker/wal/recover.go", "if !ok || h.file != s.number || h.sequence != s.expect", "if !ok || h.sequence != s.expect", inWAL},
+	{"frames of an earlier incarnation", "broker/wal/recover.go", "|| h.epoch < s.epoch ||", "||", inWAL},
+	{"epoch not bumped", "broker/recover.go", "next.Epoch = root.Epoch + 1", "next.Epoch = root.Epoch", inBroker},
+	{"archived records replayed again", "broker/log/partition.go", "	if e.Next <= p.archived {\n		return nil\n	}\n", "", inBroker},
+	{"lost records not noticed", "broker/log/partition.go", "if end != p.next {", "if false {", inBroker},
+	{"orphans of a compaction not removed", "broker/log/store.go", "err = s.removeStrayFiles(id, parts)", "err = nil", inBroker},
+
+	// Reads.
+	{"index off by one", "broker/log/cache.go", "return place{h.index[i-1].position, h.index[i-1].base}", "return place{h.index[min(i, len(h.index)-1)].position, h.index[min(i, len(h.index)-1)].base}", inBroker},
+	{"time index off by one", "broker/log/cache.go", "h.index[i].maxBefore >= ts", "h.index[i].maxBefore > ts+500", inBroker},
+	{"checksum not checked", "broker/log/stored.go", "if !b.CRCValid() {", "if false {", []string{"log", ""}},
+	{"guard not checked", "broker/log/stored.go", "case s.guarded && binary", "case false && binary", inLog},
+	{"leader epoch not checked", "broker/log/stored.go", "case !s.epochFits(b):", "case false:", inBroker},
+
+	// Transactions and producers.
+	{"only the last batch is a duplicate", "broker/txn/producer.go", "for _, d := range w.batches {\n		if d.firstSeq", "for _, d := range w.batches[max(0, len(w.batches)-1):] {\n		if d.firstSeq", inTxn},
+	{"sequences not forgotten after an abort", "broker/txn/producer.go", "		if !commit {\n			w.batches = nil", "		if false {\n			w.batches = nil", inTxn},
+	{"producer with an open transaction expires", "broker/txn/producer.go", "w.last < before && !w.open", "w.last < before", inTxn},
+	{"old epoch accepted", "broker/txn/producer.go", "case epoch < w.epoch:", "case false:", inTxn},
+	{"fencing does not bump", "broker/txn/coordinator.go", "	ch.Epoch++\n", "", inTxn},
+	{"marker dropped", "broker/transactions.go", "		c.append(t.partitions()[tp.Partition], marker,", "		if marker != nil {\n			continue\n		}\n		c.append(t.partitions()[tp.Partition], marker,", inBroker},
+	{"last stable offset early", "broker/log/partition.go", "b.LastStable = min(b.LastStable, first)", "b.LastStable = min(b.LastStable, first+1)", inBroker},
+	{"aborted transactions not indexed", "broker/log/partition.go", "ok && known && !commit {", "ok && known && !commit && false {", inBroker},
+
+	// Compaction and retention.
+	{"compaction keeps the older value", "broker/log/keymap.go", "	*s = keySlot{h, offset}\n	return true", "	if s.offset < 0 {\n		*s = keySlot{h, offset}\n	}\n	return true", inLog},
+	{"tombstone goes early", "broker/log/rewrite.go", "(rec.Value != nil || !hasHorizon || horizon > r.now)", "rec.Value != nil", inLog},
+	{"aborted data survives compaction", "broker/log/rewrite.go", "case b.Transactional() && r.isAborted(b):", "case false:", inLog},
+	{"marker goes before its data", "broker/log/rewrite.go", "if dataKept || b.BaseOffset()", "if b.BaseOffset()", inLog},
+	{"sequence forgotten by compaction", "broker/log/rewrite.go", "if !last && !(active && a.HasData && a.Last == b.LastOffset()) {", "if !last {", inLog},
+	{"open transaction compacted", "broker/log/compact.go", "if b.LastOffset() >= c.limit || b", "if b", inLog},
+	{"young record compacted", "broker/log/compact.go", "|| b.MaxTimestamp() > youngest {", "{", inLog},
+	{"retention passes an open transaction", "broker/log/retention.go", "if next > stable || !old && !large {", "if !old && !large {", inLog},
+	{"retention follows a clock that jumps", "broker/steady.go", "	s.ms.Store(int64(next))", "	s.ms.Store(int64(wall))", inBroker},
+
+	// A full disk.
+	{"refused frames not taken back", "broker/wal/full.go", "for _, at := range l.unsynced {", "for _, at := range l.unsynced[:0] {", inWAL},
+	{"offsets of refused frames not taken back", "broker/refused.go", "a.p.next = a.base", "_ = a.base", inBroker},
+	{"windows of refused batches not taken back", "broker/refused.go", "a.p.producers.Restore(s)", "_ = s", inBroker},
+	{"frames go on behind a refused one", "broker/wal/commit.go", "err = l.full.refusing", "err = nil", inBroker},
+}
