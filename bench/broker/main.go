@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+type options struct {
+	libs, servers string
+	rounds, bytes int
+	rate          int
+	latency       time.Duration
+	small         bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.libs, "kafka-libs", "", "folder with the jars of Apache Kafka; without it only millrace runs")
+	flag.StringVar(&o.servers, "servers", "millrace,millrace-nofsync,kafka,kafka-flush", "which to compare")
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds over all servers; figures are medians")
+	flag.IntVar(&o.bytes, "bytes", 128<<20, "bytes of values per run")
+	flag.IntVar(&o.rate, "rate", 1000, "records per second of the latency run")
+	flag.DurationVar(&o.latency, "latency", 5*time.Second, "length of the latency run")
+	flag.BoolVar(&o.small, "quick", false, "one shape only")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench/broker:", err)
+		os.Exit(1)
+	}
+}
+
+// shapes are the cells of the comparison.
+func (o options) shapes() []shape {
+	if o.small {
+		return []shape{{100, 1, 1}}
+	}
+	var list []shape
+	for _, size := range []int{100, 1000} {
+		for _, partitions := range []int{1, 16} {
+			for _, producers := range []int{1, 16} {
+				list = append(list, shape{size, partitions, producers})
+			}
+		}
+	}
+	return list
+}
+
+func run(ctx context.Context, o options) (err error) {
+	dir, err := os.MkdirTemp("", "bench-broker-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }() // after the servers have stopped
+	targets, err := startAll(ctx, o, dir)
+	defer func() {
+		for _, t := range targets {
+			err = errors.Join(err, t.stop())
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s/%s, %d processors, %s; medians of %d rounds, %d MiB of values a run, latency at %d records/s\n",
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), o.rounds, o.bytes>>20, o.rate)
+	for _, s := range o.shapes() {
+		runs := map[string][]figures{}
+		for range o.rounds {
+			for _, t := range targets {
+				f, err := measure(ctx, t, s, o)
+				if err != nil {
+					return err
+				}
+				runs[t.name] = append(runs[t.name], f)
+			}
+		}
+		report(s, targets, runs)
+	}
+	return nil
+}
+
+// startAll starts the servers that were asked for.
+func startAll(ctx context.Context, o options, dir string) (targets []*target, err error) {
+	binary := filepath.Join(dir, "millrace")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	one := "1"
+	for _, name := range strings.Split(o.servers, ",") {
+		var t *target
+		switch {
+		case name == "millrace":
+			t, err = startMillrace(ctx, name, binary, dir)
+		case name == "millrace-nofsync":
+			t, err = startMillrace(ctx, name, binary, dir, "--no-fsync")
+		case o.libs == "" && strings.HasPrefix(name, "kafka"):
+			fmt.Printf("SKIP %s: no --kafka-libs\n", name)
+			continue
+		case name == "kafka":
+			t, err = startKafka(ctx, name, o.libs, dir, nil)
+		case name == "kafka-flush":
+			t, err = startKafka(ctx, name, o.libs, dir, map[string]*string{"flush.messages": &one})
+		default:
+			err = fmt.Errorf("unknown server %q", name)
+		}
+		if err != nil {
+			return targets, err
+		}
+		targets = append(targets, t)
+	}
+	return targets, nil
+}
+
+// report prints one shape.
+func report(s shape, targets []*target, runs map[string][]figures) {
+	fmt.Printf("\n%s\n%-18s %14s %14s %14s %14s %10s %10s\n", s, "", "produce/s", "per CPU s", "fetch/s", "per CPU s", "p50", "p99")
+	for _, t := range targets {
+		list := runs[t.name]
+		fmt.Printf("%-18s %14.0f %14.0f %14.0f %14.0f %10s %10s\n", t.name,
+			median(list, func(f figures) float64 { return f.produced }), median(list, func(f figures) float64 { return f.producedCPU }),
+			median(list, func(f figures) float64 { return f.fetched }), median(list, func(f figures) float64 { return f.fetchedCPU }),
+			time.Duration(median(list, func(f figures) float64 { return float64(f.p50) })).Round(10*time.Microsecond),
+			time.Duration(median(list, func(f figures) float64 { return float64(f.p99) })).Round(10*time.Microsecond))
+	}
+}
+
+func median(list []figures, of func(figures) float64) float64 {
+	values := make([]float64, len(list))
+	for i, f := range list {
+		values[i] = of(f)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
