@@ -21,6 +21,10 @@ type options struct {
 	rate          int
 	latency       time.Duration
 	small         bool
+	limits        bool
+	connections   int
+	partitions    int
+	fill          int
 }
 
 func main() {
@@ -32,6 +36,10 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 1000, "records per second of the latency run")
 	flag.DurationVar(&o.latency, "latency", 5*time.Second, "length of the latency run")
 	flag.BoolVar(&o.small, "quick", false, "one shape only")
+	flag.BoolVar(&o.limits, "limits", false, "measure start, recovery, idle connections and partitions instead")
+	flag.IntVar(&o.connections, "connections", 10_000, "idle connections of --limits")
+	flag.IntVar(&o.partitions, "partitions", 10_000, "topic-partitions of --limits")
+	flag.IntVar(&o.fill, "fill", 10<<30, "bytes written before the kill of --limits")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -63,6 +71,9 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }() // after the servers have stopped
+	if o.limits {
+		return limits(ctx, o, dir)
+	}
 	targets, err := startAll(ctx, o, dir)
 	defer func() {
 		for _, t := range targets {
@@ -90,11 +101,20 @@ func run(ctx context.Context, o options) (err error) {
 	return nil
 }
 
-// startAll starts the servers that were asked for.
-func startAll(ctx context.Context, o options, dir string) (targets []*target, err error) {
+// build makes the server that is measured.
+func build(ctx context.Context, dir string) (string, error) {
 	binary := filepath.Join(dir, "millrace")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build: %w\n%s", err, out)
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// startAll starts the servers that were asked for.
+func startAll(ctx context.Context, o options, dir string) (targets []*target, err error) {
+	binary, err := build(ctx, dir)
+	if err != nil {
+		return nil, err
 	}
 	one := "1"
 	for _, name := range strings.Split(o.servers, ",") {
