@@ -1,4 +1,4 @@
-.PHONY: build test ci mutants conformance bench bench-plan
+.PHONY: build test ci mutants conformance bench bench-plan bench-broker
 
 build:
 	CGO_ENABLED=0 go build -o millrace .
@@ -25,3 +25,13 @@ bench-plan:
 
 bench: build
 	./millrace bench nexmark --queries q0,q1,q2,q12 --events 2000000 --partitions 2
+
+# bench-broker compares the broker with Apache Kafka, whose jars Maven fetches;
+# without Maven and Java only millrace runs.
+KAFKA_LIBS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/millrace-bench/kafka
+bench-broker:
+	if command -v mvn >/dev/null && command -v java >/dev/null; then \
+	  mvn -q -f bench/broker/kafka-pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(KAFKA_LIBS) && \
+	  go run ./bench/broker --kafka-libs $(KAFKA_LIBS); \
+	else echo "SKIP Apache Kafka: no Maven or Java"; go run ./bench/broker; fi
+	go run ./bench/broker --limits

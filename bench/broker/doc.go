@@ -11,7 +11,7 @@
 // The settings side by side:
 //
 //	millrace            acknowledged after fsync (the default)
-//	millrace-nofsync    acknowledged from the page cache (--no-fsync)
+//	millrace-memory     the same on a file system in memory, where fsync is free
 //	kafka               Apache Kafka as it comes: from the page cache
 //	kafka-flush         Apache Kafka with flush.messages=1
 package main

@@ -30,7 +30,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.libs, "kafka-libs", "", "folder with the jars of Apache Kafka; without it only millrace runs")
-	flag.StringVar(&o.servers, "servers", "millrace,millrace-nofsync,kafka,kafka-flush", "which to compare")
+	flag.StringVar(&o.servers, "servers", "millrace,millrace-memory,kafka,kafka-flush", "which to compare")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds over all servers; figures are medians")
 	flag.IntVar(&o.bytes, "bytes", 128<<20, "bytes of values per run")
 	flag.IntVar(&o.rate, "rate", 1000, "records per second of the latency run")
@@ -122,8 +122,8 @@ func startAll(ctx context.Context, o options, dir string) (targets []*target, er
 		switch {
 		case name == "millrace":
 			t, err = startMillrace(ctx, name, binary, dir)
-		case name == "millrace-nofsync":
-			t, err = startMillrace(ctx, name, binary, dir, "--no-fsync")
+		case name == "millrace-memory":
+			t, err = startInMemory(ctx, name, binary)
 		case o.libs == "" && strings.HasPrefix(name, "kafka"):
 			fmt.Printf("SKIP %s: no --kafka-libs\n", name)
 			continue

@@ -25,6 +25,8 @@ type target struct {
 	configs map[string]*string
 	cmd     *exec.Cmd
 	log     *bytes.Buffer
+	// dir is removed when the server has stopped; "" for none.
+	dir string
 }
 
 // startTimeout bounds the start of a server; a JVM on a busy machine takes its
@@ -32,13 +34,30 @@ type target struct {
 const startTimeout = 90 * time.Second
 
 // startMillrace builds nothing: binary is the server to measure.
-func startMillrace(ctx context.Context, name, binary, dir string, flags ...string) (*target, error) {
+func startMillrace(ctx context.Context, name, binary, dir string) (*target, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{"server", "--data", filepath.Join(dir, name+"-data"), "--kafka", addr, "--http", "127.0.0.1:0"}, flags...)
-	return start(ctx, &target{name: name, addr: addr, cmd: exec.Command(binary, args...)})
+	cmd := exec.Command(binary, "server", "--data", filepath.Join(dir, name+"-data"), "--kafka", addr, "--http", "127.0.0.1:0")
+	return start(ctx, &target{name: name, addr: addr, cmd: cmd})
+}
+
+// memoryDir is Linux's file system in memory.
+const memoryDir = "/dev/shm"
+
+// startInMemory starts millrace over a data directory in memory.
+func startInMemory(ctx context.Context, name, binary string) (*target, error) {
+	dir, err := os.MkdirTemp(memoryDir, "bench-broker-")
+	if err != nil {
+		return nil, err
+	}
+	t, err := startMillrace(ctx, name, binary, dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	t.dir = dir
+	return t, nil
 }
 
 // startKafka formats a directory and starts Apache Kafka with the JVM options of
@@ -121,6 +140,9 @@ func (t *target) stop() error {
 		return err
 	}
 	_, err := t.cmd.Process.Wait()
+	if t.dir != "" {
+		err = errors.Join(err, os.RemoveAll(t.dir))
+	}
 	return err
 }
 
