@@ -136,7 +136,7 @@ func (p *timeParser) field(it item, reserved int, s string) (string, bool) {
 	case 'z':
 		return p.zoneName(s)
 	case 'O', 'X', 'x', 'Z':
-		return p.offset(byte(it.letter), s)
+		return p.offset(byte(it.letter), n, s)
 	}
 	return p.number(it, reserved, s)
 }
@@ -187,7 +187,8 @@ func (p *timeParser) set(f field, n int64) bool {
 }
 
 // number reads a number: exactly count digits for two-digit fields, else at
-// least count and as many as there are, with a sign where the field has one.
+// least count and as many as there are but for those that adjacent fields of fixed
+// width take, with a sign where the field has one.
 func (p *timeParser) number(it item, reserved int, s string) (string, bool) {
 	least, most := it.count, 19
 	year := it.letter == 'u' || it.letter == 'y' || it.letter == 'Y'
@@ -197,8 +198,10 @@ func (p *timeParser) number(it item, reserved int, s string) (string, bool) {
 	case it.letter == 'F' || it.letter == 'W':
 		most = 1
 	case !year && it.letter != 'A' && it.letter != 'n' && it.letter != 'N':
-		most = max(it.count, 2)
-		if it.letter == 'D' {
+		if it.count > 1 {
+			most = max(it.count, 2)
+		}
+		if it.letter == 'D' && it.count > 1 {
 			most = 3
 		}
 	}
@@ -285,32 +288,104 @@ func (p *timeParser) zoneName(s string) (string, bool) {
 	return p.zoneID(s)
 }
 
-// offset reads +HH[[:]mm[[:]ss]], Z for the letters X and Z, GMT+H for O and Z.
-func (p *timeParser) offset(letter byte, s string) (string, bool) {
-	if letter != 'x' && len(s) > 0 && s[0]|0x20 == 'z' {
+// offset reads an offset as java.time's OffsetIdPrinterParser does: what stands
+// for no offset first, then exactly the digits of the pattern, so that what
+// follows may begin with digits.
+func (p *timeParser) offset(letter byte, n int, s string) (string, bool) {
+	if letter == 'O' || letter == 'Z' && n == 4 {
+		return p.localizedOffset(n == 4, s)
+	}
+	none := "Z"
+	switch {
+	case letter == 'x' && n == 1:
+		none = "+00"
+	case letter == 'x' && (n == 3 || n == 5):
+		none = "+00:00"
+	case letter == 'x', letter == 'Z' && n < 4:
+		none = "+0000"
+	}
+	if len(s) >= len(none) && strings.EqualFold(s[:len(none)], none) {
 		p.out.zone = time.UTC
-		return s[1:], true
+		return s[len(none):], true
 	}
-	if rest, ok := strings.CutPrefix(s, "GMT"); ok && (letter == 'O' || letter == 'Z') {
-		if s = rest; s == "" || s[0] != '+' && s[0] != '-' {
-			p.out.zone = time.UTC
-			return s, true
-		}
-	}
-	if s == "" || s[0] != '+' && s[0] != '-' {
+	colon := n == 3 || n == 5
+	// X and x alone may leave the minutes out, four and five of them and ZZZZZ the
+	// seconds; in the other forms there are no seconds.
+	needMinutes, seconds := n > 1 || letter == 'Z', n > 3
+	at, h := offsetDigits(s, 1, false)
+	if s == "" || s[0] != '+' && s[0] != '-' || at == 0 {
 		return s, false
 	}
-	n := 1
-	for n < len(s) && (s[n] >= '0' && s[n] <= '9' || s[n] == ':') {
-		n++
+	end, m := offsetDigits(s, at, colon)
+	if end == 0 && needMinutes {
+		return s, false
 	}
-	for ; n > 1; n-- {
-		if zone, err := fixedZone(s[:n]); err == nil {
-			p.out.zone = zone
-			return s[n:], true
+	sec := 0
+	if end > 0 {
+		at = end
+		if end, v := offsetDigits(s, at, colon); seconds && end > 0 {
+			at, sec = end, v
+		}
+	} else {
+		m = 0
+	}
+	return p.setOffset(s[0], h, m, sec, s[at:])
+}
+
+// offsetDigits reads two digits from 00 to 59 at a place, behind a colon where
+// there must be one; end is 0 when they are not there.
+func offsetDigits(s string, at int, colon bool) (end, value int) {
+	if colon {
+		if at >= len(s) || s[at] != ':' {
+			return 0, 0
+		}
+		at++
+	}
+	if at+2 > len(s) || s[at] < '0' || s[at] > '5' || s[at+1] < '0' || s[at+1] > '9' {
+		return 0, 0
+	}
+	return at + 2, int(s[at]-'0')*10 + int(s[at+1]-'0')
+}
+
+// localizedOffset reads GMT, GMT+H[H][:mm[:ss]], or when full GMT+HH:mm[:ss].
+func (p *timeParser) localizedOffset(full bool, s string) (string, bool) {
+	if len(s) < 3 || !strings.EqualFold(s[:3], "GMT") {
+		return s, false
+	}
+	rest := s[3:]
+	if rest == "" || rest[0] != '+' && rest[0] != '-' {
+		p.out.zone = time.UTC
+		return rest, true
+	}
+	at, h := offsetDigits(rest, 1, false)
+	if at == 0 && !full && len(rest) > 1 && rest[1] >= '0' && rest[1] <= '9' {
+		at, h = 2, int(rest[1]-'0')
+	}
+	if at == 0 {
+		return s, false
+	}
+	m, sec := 0, 0
+	end, v := offsetDigits(rest, at, true)
+	if end == 0 && full {
+		return s, false
+	}
+	if end > 0 {
+		at, m = end, v
+		if end, v := offsetDigits(rest, at, true); end > 0 {
+			at, sec = end, v
 		}
 	}
-	return s, false
+	return p.setOffset(rest[0], h, m, sec, rest[at:])
+}
+
+// setOffset takes an offset over, unless it is larger than java.time's ±18:00.
+func (p *timeParser) setOffset(sign byte, h, m, s int, rest string) (string, bool) {
+	zone, err := fixedZone(fmt.Sprintf("%c%02d:%02d:%02d", sign, h, m, s))
+	if err != nil {
+		return rest, false
+	}
+	p.out.zone = zone
+	return rest, true
 }
 
 // get returns a field or a default.
@@ -329,9 +404,15 @@ func (t parsedTime) has(f field) bool {
 // days returns the date that the fields say, as days since 1970-01-01. Missing
 // fields count as the start of 1970.
 func (t parsedTime) days() (int64, error) {
-	year := t.get('u', t.get('y', 1970))
+	year := t.get('y', 1970)
 	if t.has('G') && t.get('G', 1) == 0 {
 		year = 1 - year
+	}
+	if t.has('u') {
+		if t.has('y') && year != t.get('u', 0) {
+			return 0, fmt.Errorf("year %d is not %d", year, t.get('u', 0))
+		}
+		year = t.get('u', 0)
 	}
 	if t.has('Y') && !t.has('u') && !t.has('y') {
 		return t.weekDate()
@@ -390,18 +471,42 @@ func (t parsedTime) nanos() (int64, error) {
 	case t.has('k'):
 		hour = t.get('k', 0) % 24
 	case t.has('h'):
-		if h := t.get('h', 0); h < 1 || h > 12 {
-			return 0, fmt.Errorf("hour %d does not exist", h)
-		}
 		hour = t.get('h', 0)%12 + 12*t.get('a', 0)
 	case t.has('K'):
 		hour = t.get('K', 0) + 12*t.get('a', 0)
+	}
+	if err := t.checkHours(hour % 24); err != nil {
+		return 0, err
 	}
 	minute, second := t.get('m', 0), t.get('s', 0)
 	if hour > 23 && !(hour == 24 && minute == 0 && second == 0) || minute > 59 || second > 59 {
 		return 0, fmt.Errorf("time %d:%d:%d does not exist", hour, minute, second)
 	}
 	return (hour*3600+minute*60+second)*1e9 + t.get('n', 0), nil
+}
+
+// checkHours verifies that every field that says something of the hour is in its
+// range and says the same.
+func (t parsedTime) checkHours(hour int64) error {
+	for _, c := range []struct {
+		field        field
+		least, most  int64
+		says, period int64
+	}{
+		{'k', 1, 24, hour, 24}, {'h', 1, 12, hour, 12}, {'K', 0, 11, hour, 12}, {'a', 0, 1, hour / 12, 2},
+	} {
+		if !t.has(c.field) {
+			continue
+		}
+		n := t.get(c.field, 0)
+		if n < c.least || n > c.most {
+			return fmt.Errorf("hour %d does not exist", n)
+		}
+		if n%c.period != c.says%c.period {
+			return fmt.Errorf("hour %d is not %d in the field %c", hour, n, c.field)
+		}
+	}
+	return nil
 }
 
 // millis returns the instant in ms since the epoch; zone is that of a text that

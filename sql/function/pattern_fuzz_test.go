@@ -51,6 +51,9 @@ func FuzzPattern(f *testing.F) {
 		if strings.ContainsAny(pattern, "cewWFDqQYEAnN") || strings.Contains(pattern, "a") && !strings.Contains(pattern, "h") {
 			return // a field that reading only checks, or that needs others
 		}
+		if strings.Contains(pattern, "[") {
+			return // a number may swallow the digits of an optional section
+		}
 		s, err := write(types.NewTimestamp(ms), p)
 		if err != nil {
 			return
