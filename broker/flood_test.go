@@ -3,18 +3,22 @@ package broker
 import (
 	"crypto/x509/pkix"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math"
 	"math/rand/v2"
 	"net"
+	"os"
 	"reflect"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -367,5 +371,37 @@ func TestSlowRequest(t *testing.T) {
 			t.Errorf("one byte a second lasts %v", d)
 		}
 		slow.Wait()
+	})
+}
+
+// failingListener fails a few times before it accepts.
+type failingListener struct {
+	*pipeListener
+	failures int
+}
+
+func (l *failingListener) Accept() (net.Conn, error) {
+	if l.failures > 0 {
+		l.failures--
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.pipeListener.Accept()
+}
+
+// TestAcceptFails: too many open files do not end a listener.
+func TestAcceptFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := Open(Config{Dir: "data", FS: vfs.NewMem()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &failingListener{newPipeListener(), 5}
+		served := make(chan error, 1)
+		go func() { served <- b.Serve(l) }()
+		c := rawOver(t, l.dial())
+		c.ask(kmsg.NewPtrApiVersionsRequest(), 0)
+		if err := errors.Join(b.Close(t.Context()), <-served); err != nil {
+			t.Error(err)
+		}
 	})
 }

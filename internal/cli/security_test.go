@@ -88,6 +88,7 @@ func TestListenerMistakes(t *testing.T) {
 		{"--listener SASL_PLAINTEXT://127.0.0.1:0 --bootstrap-user admin", "no password"},
 		{"--authorize maybe", "expected on, off or auto"},
 		{"--super-user admin", "expected User:NAME"},
+		{"--log-level loud", "expected debug, info, warn or error"},
 	} {
 		code, out, stderr := run(t, "", append([]string{"server", "--http", "127.0.0.1:0", "--data", data}, strings.Fields(c.flags)...)...)
 		if code == 0 || out != "" || !strings.Contains(stderr, c.want) {
