@@ -26,6 +26,23 @@
 // stable offsets, committed group offsets) is what readers see. Staged state is
 // never rolled back: a failed write or sync fences the whole directory.
 //
+// # Who may do what
+//
+// A Listener says what its clients must show: nothing, a certificate, or a login
+// (listener.go, tls.go, sasl.go). What they show makes a peer, whose principal
+// every request carries. Handlers ask request.may before they look whether what a
+// request names exists (authorize.go); the engine, in process, is not asked. Users
+// and rules are durable (security.go), and so are quotas (quotas.go). Packages auth
+// and quota decide without I/O.
+//
+//	accept -> TLS -> login -> admit -> walk the shape -> decode -> handler: may?
+//	per address       10 s    by state   shape.go
+//
+// What a peer costs before its login: 32 KiB and ten seconds, and for a password
+// one hash, a few at once over all peers. A request takes memory as its bytes
+// arrive, a response as long as it is not read, both from budgets of all
+// connections.
+//
 // # Invariants
 //
 //   - An answer that promises durability is sent after the sync. High watermark
@@ -39,7 +56,7 @@
 //
 // # Not here
 //
-// Replication, more than one node, KIP-848 groups, SASL, TLS, ACLs, quotas,
-// share groups. Compaction has its place in package log but does not run yet:
+// Replication, more than one node, KIP-848 groups, share groups, GSSAPI,
+// delegation tokens, roles. Compaction has its place in package log but does not run yet:
 // cleanup.policy=compact keeps every record.
 package broker

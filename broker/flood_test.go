@@ -217,8 +217,7 @@ func TestBudget(t *testing.T) {
 // and verifies that the broker neither panics nor grows, and still works.
 func TestRandomFramesOnLiveSockets(t *testing.T) {
 	var log logged
-	m := newMaze(t)
-	m.b.cfg.Logger = log.logger()
+	m := newMazeWith(t, log.logger())
 	m.ensure()
 	seed := uint64(20260301)
 	t.Logf("seed %d", seed)

@@ -16,7 +16,7 @@ type server struct {
 	budget budget
 	unsent unsent
 
-	mu        sync.Mutex // a leaf lock, guards the fields below
+	mu        sync.Mutex // guards the fields below; taken before the locks of quotas
 	closing   bool
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
