@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/millrace/millrace/broker/auth"
+	"github.com/millrace/millrace/broker/quota"
 	"github.com/millrace/millrace/internal/vfs"
 )
 
@@ -265,5 +266,46 @@ func TestAlterUsers(t *testing.T) {
 	t.Cleanup(func() { again.Close(context.Background()) })
 	if got := again.security.userNames(); !slices.Equal(got, []string{"alice", "erin", "root"}) {
 		t.Errorf("after a restart: %v", got)
+	}
+}
+
+// TestSecuritySurvivesCrash: what was answered is there when the log is replayed,
+// and what was deleted is not.
+func TestSecuritySurvivesCrash(t *testing.T) {
+	fs := vfs.NewCrashable()
+	b := openSecure(t, fs, nil)
+	kept := auth.Rule{Resource: 2, Name: "t", Pattern: 3, Principal: "User:alice", Host: "*", Operation: opRead, Allow: true}
+	gone := auth.Rule{Resource: 3, Name: "g", Pattern: 4, Principal: "User:*", Host: "10.0.0.1", Operation: opDelete}
+	limited := quota.Entity{User: quota.Named("alice"), Client: quota.DefaultPart}
+	unlimited := quota.Entity{IP: quota.DefaultPart}
+	for _, events := range [][]event{
+		{&rulesChanged{added: []auth.Rule{kept, gone}}},
+		{&quotaSet{limited, quota.Limits{quota.ProducerByteRate: 10}}, &quotaSet{unlimited, quota.Limits{quota.ConnectionCreationRate: 1}}},
+		{&rulesChanged{deleted: []auth.Rule{gone}}, &quotaSet{unlimited, nil}},
+		{&credentialDeleted{"root", auth.ScramSHA256}, &credentialDeleted{"root", auth.ScramSHA512}},
+	} {
+		if err := b.submitEvents(events); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, err := Open(Config{Dir: "data", FS: fs.CrashClone(vfs.CrashCloneCfg{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { again.Close(context.Background()) })
+	if got := again.security.accessRules().Sorted(); !slices.Equal(got, []auth.Rule{kept}) {
+		t.Errorf("rules: %v", got)
+	}
+	if got := again.security.userNames(); !slices.Equal(got, []string{"alice"}) {
+		t.Errorf("users: %v", got)
+	}
+	if c, ok := again.security.Credential("alice", auth.ScramSHA256); !ok || !c.Verify("wonder") {
+		t.Error("alice's credential is another")
+	}
+	if table := again.quotas.limits(); table.Len() != 1 || table.Of(limited)[quota.ProducerByteRate] != 10 {
+		t.Errorf("quotas: %v", table.Entities())
+	}
+	if string(again.security.Secret()) != string(b.security.Secret()) {
+		t.Error("the secret is another")
 	}
 }

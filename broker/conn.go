@@ -38,7 +38,7 @@ const (
 	readBufferBytes = 1 << 10
 	// readStepBytes is how much is allocated for a request before any of its
 	// bytes have arrived; loginStepBytes the same before the login.
-	readStepBytes  = 64 << 10
+	readStepBytes  = 4 << 10
 	loginStepBytes = 1 << 10
 	// largeRequestBytes: a request of a small key above it is decoded alone.
 	largeRequestBytes = 32 << 10
@@ -391,6 +391,9 @@ func (c *conn) decode(req kmsg.Request, rq *request, body []byte) error {
 			return err
 		}
 		return req.ReadFrom(body)
+	}
+	if err := checkShape(body, rq.key, rq.version, rq.flexible); err != nil {
+		return err
 	}
 	if len(body) > largeRequestBytes {
 		c.b.server.decoding.Lock()

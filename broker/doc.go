@@ -27,6 +27,23 @@
 // sync fences the whole directory, and staged state stays as it is; only when the
 // disk is full is it taken back, to what is published.
 //
+// # Who may do what
+//
+// A Listener says what its clients must show: nothing, a certificate, or a login
+// (listener.go, tls.go, sasl.go). What they show makes a peer, whose principal
+// every request carries. Handlers ask request.may before they look whether what a
+// request names exists (authorize.go); the engine, in process, is not asked. Users
+// and rules are durable (security.go), and so are quotas (quotas.go). Packages auth
+// and quota decide without I/O.
+//
+//	accept -> TLS -> login -> admit -> walk the shape -> decode -> handler: may?
+//	per address       10 s    by state   shape.go
+//
+// What a peer costs before its login: 32 KiB and ten seconds, and for a password
+// one hash, a few at once over all peers. A request takes memory as its bytes
+// arrive, a response as long as it is not read, both from budgets of all
+// connections.
+//
 // # Invariants
 //
 //   - An answer that promises durability is sent after the sync. High watermark

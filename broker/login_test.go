@@ -471,7 +471,11 @@ func (l *pipeListener) dial() net.Conn {
 func inBubble(t *testing.T, limits Limits, cfg Listener, f func(t *testing.T, b *Broker, l *pipeListener)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b, err := Open(Config{Dir: "data", FS: vfs.NewMem(), Limits: limits})
+		fs := vfs.NewMem()
+		if cfg.Protocol.TLS() {
+			writeFile(t, fs, cfg.TLS.CertFile, newAuthority(t).issue(t, pkix.Name{CommonName: "server"}))
+		}
+		b, err := Open(Config{Dir: "data", FS: fs, Limits: limits})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -555,6 +559,32 @@ func TestHandshakeTimeout(t *testing.T) {
 		if n := len(b.server.conns); n != 0 {
 			t.Errorf("%d connections are open", n)
 		}
+	})
+}
+
+// TestTLSHandshakeTimeout: a TLS handshake that does not end in time is cut,
+// whether nothing comes or a byte a second.
+func TestTLSHandshakeTimeout(t *testing.T) {
+	inBubble(t, Limits{}, Listener{Protocol: SASLSSL, TLS: TLS{CertFile: "server.pem"}}, func(t *testing.T, b *Broker, l *pipeListener) {
+		began := time.Now()
+		silent, slow := l.dial(), l.dial()
+		var peer sync.WaitGroup
+		peer.Go(func() {
+			for _, c := range append([]byte{0x16, 3, 1, 2, 0}, make([]byte, 600)...) {
+				if _, err := slow.Write([]byte{c}); err != nil {
+					return
+				}
+				<-time.NewTimer(time.Second).C
+			}
+			t.Error("600 bytes of a slow handshake are taken")
+		})
+		if _, err := silent.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("silent: %v", err)
+		}
+		if d := time.Since(began); d != 10*time.Second {
+			t.Errorf("cut after %v", d)
+		}
+		peer.Wait()
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"reflect"
 	"slices"
@@ -216,11 +217,14 @@ type maze struct {
 	c     *rawClient // logged in as alice
 }
 
-func newMaze(t *testing.T) *maze {
+func newMaze(t *testing.T) *maze { return newMazeWith(t, nil) }
+
+func newMazeWith(t *testing.T, logger *slog.Logger) *maze {
+	t.Helper()
 	clk := &movableClock{Clock: clock.System}
 	b := openSecure(t, vfs.NewMem(), func(c *Config) {
 		c.Security = Security{Authorize: true, SuperUsers: []string{"User:root"}}
-		c.Clock, c.Limits.SessionLifetime = clk, time.Hour
+		c.Clock, c.Limits.SessionLifetime, c.Logger = clk, time.Hour, logger
 	})
 	return &maze{T: t, b: b, clock: clk, addr: listenOn(t, b, Listener{Protocol: SASLPlaintext, Mechanisms: auth.Mechanisms[:3]})}
 }

@@ -94,12 +94,9 @@ func (w *shapeWalker) array() int {
 	return max(n, 0)
 }
 
+// tags steps over the tags of a struct, none of which kmsg reads.
 func (w *shapeWalker) tags() {
-	if !w.flexible {
-		return
-	}
-	for range min(w.r.Uvarint(), headerTagsMax) {
-		w.r.Uvarint()
-		w.r.Span(int(w.r.Uvarint()))
+	if w.flexible && !w.walkTags(nil) {
+		w.r.Span(len(w.r.Src) + 1) // not Ok from here on
 	}
 }

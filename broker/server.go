@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -15,7 +16,7 @@ type server struct {
 	budget budget
 	unsent unsent
 
-	mu        sync.Mutex // a leaf lock, guards the fields below
+	mu        sync.Mutex // guards the fields below; taken before the locks of quotas
 	closing   bool
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
@@ -56,6 +57,11 @@ func (s *server) serve(l net.Listener, from *listener) error {
 	defer s.running.Done()
 	for {
 		nc, err := l.Accept()
+		if err != nil && passing(err) {
+			s.note("connection not accepted", "listener", from.Name, "err", err)
+			<-s.b.cfg.Clock.NewTimer(acceptPause).C
+			continue
+		}
 		if err != nil {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -67,6 +73,20 @@ func (s *server) serve(l net.Listener, from *listener) error {
 		}
 		s.accept(nc, from)
 	}
+}
+
+// acceptPause is the pause after a failure to accept that will pass.
+const acceptPause = 50 * time.Millisecond
+
+// passing reports whether a failure to accept is no reason to stop: the process
+// has too many files open just now, or the peer has gone already.
+func passing(err error) bool {
+	for _, errno := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // accept starts a connection, unless there are too many.

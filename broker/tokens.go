@@ -33,10 +33,11 @@ type tokens struct {
 	rules auth.TokenRules
 	http  *http.Client
 
-	mu    sync.Mutex // guards the fields below; held while keys are read
-	keys  auth.KeySet
-	read  time.Time // when keys were read
-	tried time.Time // when that was tried last
+	mu      sync.Mutex // a leaf lock, guards the fields below
+	keys    auth.KeySet
+	read    time.Time // when keys were read
+	tried   time.Time // when that was tried last
+	loading bool      // one login is reading them; the others do not wait for it
 }
 
 // init checks the configuration and reads the keys: a broker that cannot verify
@@ -89,19 +90,25 @@ func (t *tokens) verify(token string) (user string, expires time.Time, err error
 // current returns the keys, read again when that is due.
 func (t *tokens) current(id string, now time.Time) auth.KeySet {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	due := now.Sub(t.read) > keySetMaxAge || id != "" && !t.keys.Has(id)
-	if due && now.Sub(t.tried) >= keySetRetry {
-		if err := t.load(now); err != nil {
-			t.b.cfg.Logger.Warn("key set not read; the one before stays in use", "err", err)
-		}
+	if !due || t.loading || now.Sub(t.tried) < keySetRetry {
+		defer t.mu.Unlock()
+		return t.keys
 	}
+	t.loading, t.tried = true, now
+	t.mu.Unlock()
+	err := t.load(now)
+	if err != nil {
+		t.b.cfg.Logger.Warn("key set not read; the one before stays in use", "err", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.loading = false
 	return t.keys
 }
 
-// load reads the keys. The caller holds t.mu, or is alone.
+// load reads the keys.
 func (t *tokens) load(now time.Time) error {
-	t.tried = now
 	text, err := t.fetch()
 	if err != nil {
 		return fmt.Errorf("read key set: %w", err)
@@ -110,7 +117,9 @@ func (t *tokens) load(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	t.keys, t.read = keys, now
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.keys, t.read, t.tried = keys, now, now
 	return nil
 }
 

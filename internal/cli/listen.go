@@ -82,7 +82,7 @@ func (o securityOptions) parse(plain string) ([]kafkaListener, error) {
 			return nil, fmt.Errorf("--listener: %w", err)
 		}
 		if names[l.Name] {
-			return nil, fmt.Errorf("--listener: two listeners are called %s: give them names, NAME=%s://...", l.Name, l.Protocol)
+			return nil, fmt.Errorf("--listener: two listeners are called %s: give each a name in front of %s://", l.Name, l.Protocol)
 		}
 		names[l.Name] = true
 		l.AllowInsecure = o.allowInsecure

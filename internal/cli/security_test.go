@@ -81,13 +81,14 @@ func TestListenerMistakes(t *testing.T) {
 		{"--kafka 0.0.0.0:0", "--allow-insecure-listener"},
 		{"--listener SASL_SSL://127.0.0.1:0", "needs a certificate"},
 		{"--listener TLS://127.0.0.1:0", "expected PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"},
-		{"--listener PLAINTEXT://127.0.0.1:0 --listener PLAINTEXT://127.0.0.1:0", "give them names"},
+		{"--listener PLAINTEXT://127.0.0.1:0 --listener PLAINTEXT://127.0.0.1:0", "give each a name"},
 		{"--listener PLAINTEXT://127.0.0.1:0 --kafka 127.0.0.1:0", "--kafka has no meaning with --listener"},
 		{"--listener PLAINTEXT://127.0.0.1:0 --tls-cert x", "--tls-cert has no meaning"},
 		{"--listener SASL_PLAINTEXT://127.0.0.1:0 --sasl-mechanisms GSSAPI", "expected one of"},
 		{"--listener SASL_PLAINTEXT://127.0.0.1:0 --bootstrap-user admin", "no password"},
 		{"--authorize maybe", "expected on, off or auto"},
 		{"--super-user admin", "expected User:NAME"},
+		{"--log-level loud", "expected debug, info, warn or error"},
 	} {
 		code, out, stderr := run(t, "", append([]string{"server", "--http", "127.0.0.1:0", "--data", data}, strings.Fields(c.flags)...)...)
 		if code == 0 || out != "" || !strings.Contains(stderr, c.want) {

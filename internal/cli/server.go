@@ -27,6 +27,7 @@ type serverOptions struct {
 	data, http, kafka, bootstrap, config, service, registry string
 	stateMemory                                             int64
 	security                                                securityOptions
+	logLevel                                                string
 }
 
 func newServer(std Stdio) *cobra.Command {
@@ -63,6 +64,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	addRegistryFlag(c, &o.registry)
 	addSecurityFlags(c, &o.security)
 	c.Flags().Int64Var(&o.stateMemory, "state-memory-bytes", executor.DefaultStateMemory, "state that queries keep in memory; more is read from disk")
+	c.Flags().StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error; debug shows TLS handshakes, logins and what is allowed")
 	c.Flags().StringVar(&o.config, "config", "", "file of flag=value lines; flags on the command line win")
 	return c
 }
@@ -200,7 +202,11 @@ func (n *node) close() error {
 func runServer(ctx context.Context, std Stdio, o serverOptions) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	logger := slog.New(slog.NewTextHandler(std.Err, nil))
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return fmt.Errorf("--log-level %s: expected debug, info, warn or error", o.logLevel)
+	}
+	logger := slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: level}))
 	n, err := startNode(o, logger, false)
 	if err != nil {
 		return err
