@@ -352,6 +352,7 @@ func TestCompactionOracle(t *testing.T) {
 		o.compact()
 		o.check(o.p)
 		o.checkActive()
+		o.checkAborted()
 		o.reload()
 	})
 }
@@ -368,6 +369,32 @@ func (o *oracle) checkActive() {
 		if a.HasData && (b.ProducerID() != pid || b.LastOffset() != a.Last) {
 			o.t.Fatalf("the last batch of producer %d, at %d, is gone", pid, a.Last)
 		}
+	}
+}
+
+// checkAborted: no record of an aborted transaction is stored any more where it
+// was compacted.
+func (o *oracle) checkAborted() {
+	o.t.Helper()
+	aborted := map[kafka.Offset]bool{}
+	for _, r := range o.records {
+		aborted[r.offset] = r.aborted
+	}
+	for from := kafka.Offset(0); from < o.p.cleanedTo; {
+		run, err := o.p.Read(from, o.p.cleanedTo, 300)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		for rest := run.Batches; len(rest) > 0; {
+			var b kafka.Batch
+			if b, rest, err = kafka.NextBatch(rest); err != nil {
+				o.t.Fatal(err)
+			}
+			if !b.Control() && b.Count() > 0 && aborted[b.BaseOffset()] {
+				o.t.Fatalf("aborted records at offset %d stayed", b.BaseOffset())
+			}
+		}
+		from = run.Next
 	}
 }
 
@@ -395,6 +422,43 @@ func (o *oracle) reload() {
 		}
 	}
 	o.check(p)
+}
+
+// TestLeaderEpochChecked: no checksum covers a batch's leader epoch, so it is
+// compared with the partition's.
+func TestLeaderEpochChecked(t *testing.T) {
+	o := newOracle(t, rand.New(rand.NewPCG(3, 3)))
+	for range 20 {
+		o.append(kafka.NoProducerID, false)
+	}
+	o.archive(true)
+	name := o.fs.PathJoin(o.p.dir, o.p.segments[0].name())
+	content, err := vfs.ReadFile(o.fs, name, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kafka.Batch(content).SetLeaderEpoch(2)
+	if err := vfs.WriteFileAtomic(o.fs, name, content); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.p.Read(0, o.next, 1<<20); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("a batch of another leader epoch: %v", err)
+	}
+}
+
+// TestLostRecordsNoticed: a partition whose checkpoint counts more records than
+// there are does not open.
+func TestLostRecordsNoticed(t *testing.T) {
+	o := newOracle(t, rand.New(rand.NewPCG(4, 4)))
+	o.append(kafka.NoProducerID, false)
+	o.archive(true)
+	o.append(kafka.NoProducerID, false) // in a log file that is not replayed
+	var e wal.Encoder
+	o.p.Encode(&e)
+	p := o.store.NewPartition(wal.TopicID{1}, 0)
+	if p.Decode(&wal.Decoder{Buf: e.Buf}, true); !errors.Is(p.CheckRestored(), ErrCorrupt) {
+		t.Fatalf("lost records: %v", p.CheckRestored())
+	}
 }
 
 // TestCompactedSegmentFlips flips bits of compacted segments, their guards and

@@ -37,7 +37,7 @@ var table = []mutant{
 	{"frames of an earlier incarnation", "broker/wal/recover.go", "|| h.epoch < s.epoch ||", "||", inWAL},
 	{"epoch not bumped", "broker/recover.go", "next.Epoch = root.Epoch + 1", "next.Epoch = root.Epoch", inBroker},
 	{"archived records replayed again", "broker/log/partition.go", "	if e.Next <= p.archived {\n		return nil\n	}\n", "", inBroker},
-	{"lost records not noticed", "broker/log/partition.go", "if end != p.next {", "if false {", inBroker},
+	{"lost records not noticed", "broker/log/partition.go", "if end != p.next {", "if false {", inLog},
 	{"orphans of a compaction not removed", "broker/log/store.go", "err = s.removeStrayFiles(id, parts)", "err = nil", inBroker},
 
 	// Reads.
@@ -45,7 +45,7 @@ var table = []mutant{
 	{"time index off by one", "broker/log/cache.go", "h.index[i].maxBefore >= ts", "h.index[i].maxBefore > ts+500", inBroker},
 	{"checksum not checked", "broker/log/stored.go", "if !b.CRCValid() {", "if false {", []string{"log", ""}},
 	{"guard not checked", "broker/log/stored.go", "case s.guarded && binary", "case false && binary", inLog},
-	{"leader epoch not checked", "broker/log/stored.go", "case !s.epochFits(b):", "case false:", inBroker},
+	{"leader epoch not checked", "broker/log/stored.go", "case !s.epochFits(b):", "case false:", inLog},
 
 	// Transactions and producers.
 	{"only the last batch is a duplicate", "broker/txn/producer.go", "for _, d := range w.batches {\n		if d.firstSeq", "for _, d := range w.batches[max(0, len(w.batches)-1):] {\n		if d.firstSeq", inTxn},
