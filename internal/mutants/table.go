@@ -71,6 +71,7 @@ var table = []mutant{
 	// A full disk.
 	{"refused frames not taken back", "broker/wal/full.go", "for _, at := range l.unsynced {", "for _, at := range l.unsynced[:0] {", inWAL},
 	{"offsets of refused frames not taken back", "broker/refused.go", "a.p.next = a.base", "_ = a.base", inBroker},
+	{"topics and transactions of refused frames not taken back", "broker/refused.go", "		undo()\n", "		_ = undo\n", inBroker},
 	{"windows of refused batches not taken back", "broker/refused.go", "a.p.producers.Restore(s)", "_ = s", inBroker},
-	{"frames go on behind a refused one", "broker/wal/commit.go", "err = l.full.refusing", "err = nil", inBroker},
+	{"frames go on behind a refused one", "broker/wal/commit.go", "err = l.full.refusing", "err = nil", inWAL},
 }
