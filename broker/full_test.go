@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -70,6 +71,34 @@ func TestDiskFull(t *testing.T) {
 		if _, ok := b.Topic("b"); ok {
 			t.Fatalf("%s: deleted topic is back", name)
 		}
+	}
+}
+
+// TestStartOnFullDisk: a broker that stopped on a full disk starts on it, and
+// can delete there.
+func TestStartOnFullDisk(t *testing.T) {
+	disk := vfs.WithCapacity(vfs.NewMem(), 1<<40)
+	b := mustOpen(t, disk, smallLimits())
+	if err := load(b, newModel(), 20); err != nil {
+		t.Fatal(err)
+	}
+	disk.SetCapacity(disk.Used())
+	if r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, "x"), 1}}}); !errors.Is(r.Err, ErrDiskFull) {
+		t.Fatal(r.Err)
+	}
+	if err := b.Close(context.Background()); err != nil && !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	b = mustOpen(t, disk, smallLimits())
+	if got, err := readAll(b, tpA, 0); err != nil || len(got) != 20 {
+		t.Fatalf("%d records, %v", len(got), err)
+	}
+	if err := b.Apply(Metadata{DeleteTopics: []string{"b"}}); err != nil && !errors.Is(err, ErrDiskFull) {
+		t.Fatal(err)
+	}
+	disk.SetCapacity(1 << 40)
+	if r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, "x"), 1}}}); r.Outcome != Committed || r.BaseOffsets[0] != 20 {
+		t.Fatalf("there is room again: %+v", r)
 	}
 }
 

@@ -461,6 +461,32 @@ func TestLostRecordsNoticed(t *testing.T) {
 	}
 }
 
+// TestDecodeBeforeCompaction reads a partition as checkpoints of version 2 have
+// it: byte for byte what that version wrote.
+func TestDecodeBeforeCompaction(t *testing.T) {
+	old := []byte{
+		4, 20, 24, // log start 2, archived 10, next 12
+		1, 2, 0, // epochs: 1 from 0
+		1, 14, 22, // open transactions: producer 7 from 11
+		1, 6, 8, 10, // aborted: producer 3, [4, 5]
+		1, 0, 20, 0xc8, 0x01, 0x80, 0x01, 1, // segment: [0, 10), 100 bytes, largest timestamp 64, 1 index entry
+	}
+	p := newOracle(t, rand.New(rand.NewPCG(5, 5))).p
+	d := wal.Decoder{Buf: old}
+	if p.Decode(&d, false); d.Err != nil || len(d.Buf) != 0 {
+		t.Fatal(d.Err, d.Buf)
+	}
+	want := &segment{next: 10, size: 100, maxTimestamp: 64, firstTimestamp: kafka.NoTimestamp, indexEntries: 1}
+	if len(p.segments) != 1 || *p.segments[0] != *want || p.logStart != 2 || p.archived != 10 || p.next != 12 || p.cleanedTo != 0 || p.open[7] != 11 || p.aborted[0] != (AbortedTxn{3, 4, 5}) {
+		t.Fatalf("%+v, segment %+v", p.Info(), p.segments)
+	}
+	var e wal.Encoder
+	p.Encode(&e)
+	if now := append(append([]byte(nil), old...), 1, 0, 0, 0); !bytes.Equal(e.Buf, now) { // first timestamp -1, generation 0, not sealed; compacted to 0
+		t.Fatalf("version 3 writes\n%v, want\n%v", e.Buf, now)
+	}
+}
+
 // TestCompactedSegmentFlips flips bits of compacted segments, their guards and
 // batch heads included: reads return the same bytes or ErrCorrupt.
 func TestCompactedSegmentFlips(t *testing.T) {
