@@ -347,4 +347,3 @@ func (o *oracle) reload() {
 	}
 	o.check(p)
 }
-
