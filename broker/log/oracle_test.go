@@ -337,8 +337,15 @@ func (o *oracle) reload() {
 	if err := p.CheckRestored(); err != nil {
 		o.t.Fatal(err)
 	}
+	stray := o.fs.PathJoin(p.dir, (&segment{base: 3, generation: 99}).name())
+	if err := vfs.WriteFileAtomic(o.fs, stray, []byte("left by a compaction that a crash cut short")); err != nil {
+		o.t.Fatal(err)
+	}
 	if err := store.RemoveOrphans(func(wal.TopicID) ([]*Partition, bool) { return []*Partition{p}, true }); err != nil {
 		o.t.Fatal(err)
+	}
+	if _, err := o.fs.Stat(stray); !vfs.IsNotExist(err) {
+		o.t.Fatalf("a segment that the checkpoint does not name is still there: %v", err)
 	}
 	for _, s := range p.segments {
 		if err := o.fs.Remove(o.fs.PathJoin(p.dir, s.indexName())); err != nil {

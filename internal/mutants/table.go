@@ -38,7 +38,7 @@ var table = []mutant{
 	{"epoch not bumped", "broker/recover.go", "next.Epoch = root.Epoch + 1", "next.Epoch = root.Epoch", inBroker},
 	{"archived records replayed again", "broker/log/partition.go", "	if e.Next <= p.archived {\n		return nil\n	}\n", "", inBroker},
 	{"lost records not noticed", "broker/log/partition.go", "if end != p.next {", "if false {", inLog},
-	{"orphans of a compaction not removed", "broker/log/store.go", "err = s.removeStrayFiles(id, parts)", "err = nil", inBroker},
+	{"orphans of a compaction not removed", "broker/log/store.go", "err = s.removeStrayFiles(id, parts)", "err = s.removeStrayFiles(id, parts[:0])", inLog},
 
 	// Reads.
 	{"index off by one", "broker/log/cache.go", "return place{h.index[i-1].position, h.index[i-1].base}", "return place{h.index[min(i, len(h.index)-1)].position, h.index[min(i, len(h.index)-1)].base}", inBroker},
