@@ -21,6 +21,7 @@ type storedRecord struct {
 	pid        kafka.ProducerID
 	aborted    bool
 	open       bool
+	marker     kafka.Offset // of its transaction, 0 without
 }
 
 // oracle drives a partition and remembers everything.
@@ -107,11 +108,12 @@ func (o *oracle) append(pid kafka.ProducerID, txn bool) {
 
 // end ends a producer's transaction.
 func (o *oracle) end(pid kafka.ProducerID, commit bool) {
+	marker := o.next
 	o.publish(NewMarker(pid, 0, commit, 1, o.now))
 	delete(o.open, pid)
 	for i := range o.records {
 		if r := &o.records[i]; r.pid == pid && r.open {
-			r.open, r.aborted = false, !commit
+			r.open, r.aborted, r.marker = false, !commit, marker
 		}
 	}
 	if !commit {
@@ -297,13 +299,14 @@ func (o *oracle) checkActive() {
 }
 
 // checkAborted: no record of an aborted transaction is stored any more where it
-// was compacted.
+// was compacted, and of every other that has records left its marker is.
 func (o *oracle) checkAborted() {
 	o.t.Helper()
-	aborted := map[kafka.Offset]bool{}
+	written := map[kafka.Offset]storedRecord{}
 	for _, r := range o.records {
-		aborted[r.offset] = r.aborted
+		written[r.offset] = r
 	}
+	needed, markers := map[kafka.Offset]bool{}, map[kafka.Offset]bool{}
 	for from := kafka.Offset(0); from < o.p.cleanedTo; {
 		run, err := o.p.Read(from, o.p.cleanedTo, 300)
 		if err != nil {
@@ -314,11 +317,48 @@ func (o *oracle) checkAborted() {
 			if b, rest, err = kafka.NextBatch(rest); err != nil {
 				o.t.Fatal(err)
 			}
-			if !b.Control() && b.Count() > 0 && aborted[b.BaseOffset()] {
+			r := written[b.BaseOffset()]
+			switch {
+			case b.Control():
+				markers[b.BaseOffset()] = true
+			case b.Count() > 0 && r.aborted:
 				o.t.Fatalf("aborted records at offset %d stayed", b.BaseOffset())
+			case b.Count() > 0 && r.marker > 0 && r.marker < o.p.cleanedTo:
+				needed[r.marker] = true
 			}
 		}
 		from = run.Next
+	}
+	for marker := range needed {
+		if !markers[marker] {
+			o.t.Fatalf("the marker at offset %d is gone, records of its transaction are not", marker)
+		}
+	}
+}
+
+// TestMinCompactionLag: from the first batch on that is too young everything
+// stays.
+func TestMinCompactionLag(t *testing.T) {
+	o := newOracle(t, rand.New(rand.NewPCG(6, 6)))
+	for range 200 {
+		o.now += 100
+		o.append(kafka.NoProducerID, false)
+	}
+	o.archive(true)
+	opts := o.options()
+	opts.MinLag, opts.KeyMapBytes = 5000, 1<<20
+	stats, err := o.p.Compact(opts)
+	if err != nil || stats.Removed == 0 || stats.More {
+		t.Fatalf("%+v, %v", stats, err)
+	}
+	o.check(o.p)
+	for _, r := range o.records {
+		if r.offset < stats.CleanedTo && r.ts > o.now-5000 {
+			t.Fatalf("offset %d, %d ms old, was compacted", r.offset, o.now-r.ts)
+		}
+	}
+	if last := o.records[len(o.records)-1]; stats.CleanedTo > last.offset || stats.CleanedTo < last.offset/2 {
+		t.Fatalf("compacted to %d of %d", stats.CleanedTo, last.offset)
 	}
 }
 

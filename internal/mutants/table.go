@@ -59,13 +59,13 @@ var table = []mutant{
 
 	// Compaction and retention.
 	{"compaction keeps the older value", "broker/log/keymap.go", "	*s = keySlot{h, offset}\n	return true", "	if s.offset < 0 {\n		*s = keySlot{h, offset}\n	}\n	return true", inLog},
-	{"tombstone goes early", "broker/log/rewrite.go", "(rec.Value != nil || !hasHorizon || horizon > r.now)", "rec.Value != nil", inLog},
+	{"tombstone goes early", "broker/log/rewrite.go", "(rec.Value != nil || !hasHorizon || horizon > r.now)", "(rec.Value != nil || hasHorizon && horizon < 0)", inLog},
 	{"aborted data survives compaction", "broker/log/rewrite.go", "case b.Transactional() && r.isAborted(b):", "case false:", inLog},
-	{"marker goes before its data", "broker/log/rewrite.go", "if dataKept || b.BaseOffset()", "if b.BaseOffset()", inLog},
-	{"sequence forgotten by compaction", "broker/log/rewrite.go", "if !last && !(active && a.HasData && a.Last == b.LastOffset()) {", "if !last {", inLog},
+	{"marker goes before its data", "broker/log/rewrite.go", "if dataKept || b.BaseOffset()", "if dataKept && false || b.BaseOffset()", inLog},
+	{"sequence forgotten by compaction", "broker/log/rewrite.go", "if !last && !(active && a.HasData && a.Last == b.LastOffset()) {", "if !last && !(active && a.Last < -1) {", inLog},
 	{"open transaction compacted", "broker/log/compact.go", "if b.LastOffset() >= c.limit || b", "if b", inLog},
-	{"young record compacted", "broker/log/compact.go", "|| b.MaxTimestamp() > youngest {", "{", inLog},
-	{"retention passes an open transaction", "broker/log/retention.go", "if next > stable || !old && !large {", "if !old && !large {", inLog},
+	{"young record compacted", "broker/log/compact.go", "|| b.MaxTimestamp() > youngest {", "|| b.MaxTimestamp() > max(youngest, 1<<62) {", inLog},
+	{"retention passes an open transaction", "broker/log/retention.go", "if next > stable || !old && !large {", "if next > stable+1<<40 || !old && !large {", inLog},
 	{"retention follows a clock that jumps", "broker/steady.go", "	s.ms.Store(int64(next))", "	s.ms.Store(int64(wall))", inBroker},
 
 	// A full disk.
