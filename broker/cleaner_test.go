@@ -8,7 +8,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/millrace/millrace/internal/kafka"
@@ -236,6 +238,10 @@ func TestCompactionDue(t *testing.T) {
 // TestCrashDuringCompaction takes crash clones before every operation of a keyed
 // load with compactions, recovers each, and crashes some of the recoveries.
 func TestCrashDuringCompaction(t *testing.T) {
+	seeds(t, rounds(1), crashDuringCompaction)
+}
+
+func crashDuringCompaction(t *testing.T, seed uint64, _ *rand.Rand) {
 	type crash struct {
 		op, keep int
 		fs       *vfs.MemFS
@@ -259,9 +265,9 @@ func TestCrashDuringCompaction(t *testing.T) {
 		if ops++; ops%every != 0 {
 			return nil
 		}
-		keep := []int{0, 50, 100}[ops/every%3]
+		keep := []int{0, 50, 100}[(ops/every+int(seed))%3]
 		before := m.clone()
-		rng := rand.New(rand.NewPCG(3, uint64(ops)))
+		rng := rand.New(rand.NewPCG(seed, uint64(ops)))
 		crashes = append(crashes, crash{ops, keep, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: keep, RNG: rng}), before})
 		return nil
 	})
@@ -311,3 +317,66 @@ func (m *keyed) recover(fs vfs.FS) error {
 	}
 	return errors.Join(err, b.Close(context.Background()))
 }
+
+// TestFailEveryWriteOfCompaction fails every operation of a keyed load with
+// compactions in turn, as a broken or as a full disk: what was acknowledged is
+// there after a restart, and a full disk fences nothing.
+func TestFailEveryWriteOfCompaction(t *testing.T) {
+	step := 3
+	if testing.Short() {
+		step = 17
+	}
+	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
+		for n := 1; ; n += step {
+			mem := vfs.NewCrashable()
+			var mu sync.Mutex
+			ops, failed, synced := 0, false, false
+			fs := vfs.WithHook(mem, func(op vfs.Op) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if !vfs.IsWrite(op) {
+					return nil
+				}
+				if ops++; ops >= n && !failed {
+					failed, synced = true, vfs.IsSync(op)
+					return errno
+				}
+				return nil
+			})
+			m := &keyed{acked: map[string]int{}, sent: map[string]int{}}
+			b, err := openTest(t, fs, cleanerLimits())
+			if err == nil {
+				err = keyedLoad(b, m, 120)
+				if err != nil && !errors.Is(err, ErrStorage) && !errors.Is(err, ErrDiskFull) {
+					t.Fatalf("%v at operation %d: %v", errno, n, err)
+				}
+				mu.Lock()
+				full := errno == syscall.ENOSPC && !synced
+				mu.Unlock()
+				if full && errors.Is(b.Err(), ErrStorage) && !removing(b.Err()) {
+					t.Fatalf("%v at operation %d fences: %v", errno, n, b.Err())
+				}
+				if err := b.Close(context.Background()); err != nil && !failed {
+					t.Fatal(err)
+				}
+			}
+			mu.Lock()
+			done := !failed
+			mu.Unlock()
+			for _, keep := range []int{0, 100} {
+				clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: keep, RNG: rand.New(rand.NewPCG(6, uint64(n)))})
+				if err := m.clone().recover(clone); err != nil {
+					t.Fatalf("%v at operation %d, keeping %d%%: %v", errno, n, keep, err)
+				}
+			}
+			if done {
+				t.Logf("%v: %d operations", errno, n)
+				break
+			}
+		}
+	}
+}
+
+// removing reports whether an error is about a removal, which needs no room: no
+// disk says ENOSPC there.
+func removing(err error) bool { return strings.Contains(err.Error(), "remove") }

@@ -36,8 +36,8 @@ func (m *clientModel) clone() *clientModel {
 
 // clientLoad produces with acks=all, and in transactions over two topics with
 // group offsets, every third of which is aborted.
-func clientLoad(ctx context.Context, addr string, m *clientModel, rounds int) error {
-	opts := []kgo.Opt{kgo.SeedBrokers(addr), kgo.AllowAutoTopicCreation()}
+func clientLoad(ctx context.Context, addr string, m *clientModel, rounds int, more ...kgo.Opt) error {
+	opts := append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.AllowAutoTopicCreation()}, more...)
 	plain, err := kgo.NewClient(opts...)
 	if err != nil {
 		return err

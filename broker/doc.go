@@ -64,6 +64,12 @@
 //
 //   - Data is forgotten by a clock that does not jump (steady.go).
 //
+// # Tests
+//
+// Randomised tests print the seed that fails and how to replay it:
+// MILLRACE_SEED=N. MILLRACE_TIER=N runs them many times as long, -short less.
+// `make mutants` checks the tests (package internal/mutants).
+//
 // # Not here
 //
 // Replication, more than one node, share groups, encryption of the data

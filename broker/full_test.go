@@ -1,11 +1,13 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,6 +71,34 @@ func TestDiskFull(t *testing.T) {
 		if _, ok := b.Topic("b"); ok {
 			t.Fatalf("%s: deleted topic is back", name)
 		}
+	}
+}
+
+// TestStartOnFullDisk: a broker that stopped on a full disk starts on it, and
+// can delete there.
+func TestStartOnFullDisk(t *testing.T) {
+	disk := vfs.WithCapacity(vfs.NewMem(), 1<<40)
+	b := mustOpen(t, disk, smallLimits())
+	if err := load(b, newModel(), 20); err != nil {
+		t.Fatal(err)
+	}
+	disk.SetCapacity(disk.Used())
+	if r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, "x"), 1}}}); !errors.Is(r.Err, ErrDiskFull) {
+		t.Fatal(r.Err)
+	}
+	if err := b.Close(context.Background()); err != nil && !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	b = mustOpen(t, disk, smallLimits())
+	if got, err := readAll(b, tpA, 0); err != nil || len(got) != 20 {
+		t.Fatalf("%d records, %v", len(got), err)
+	}
+	if err := b.Apply(Metadata{DeleteTopics: []string{"b"}}); err != nil && !errors.Is(err, ErrDiskFull) {
+		t.Fatal(err)
+	}
+	disk.SetCapacity(1 << 40)
+	if r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, "x"), 1}}}); r.Outcome != Committed || r.BaseOffsets[0] != 20 {
+		t.Fatalf("there is room again: %+v", r)
 	}
 }
 
@@ -248,4 +278,55 @@ func TestDiskFullClients(t *testing.T) {
 				t.Error(err)
 			}
 		})
+}
+
+// TestRefusalsUnderClients refuses every few writes of the log as a full disk
+// does, under clients that produce, commit and abort transactions, with their
+// offsets, and retry: nothing is lost, doubled or torn, and nothing stays open.
+func TestRefusalsUnderClients(t *testing.T) {
+	seeds(t, rounds(3), func(t *testing.T, seed uint64, rng *rand.Rand) {
+		var mu sync.Mutex
+		on, refused := false, 0
+		mem := vfs.NewCrashable()
+		fs := vfs.WithHook(mem, func(op vfs.Op) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if on && vfs.IsWrite(op) && !vfs.IsSync(op) && rng.IntN(6) == 0 {
+				refused++
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		b := mustOpen(t, fs, smallLimits())
+		addr := serveOn(t, b)
+		createTopics(t, b, TopicSpec{Name: "p"}, TopicSpec{Name: "x"}, TopicSpec{Name: "y"})
+		mu.Lock()
+		on = true
+		mu.Unlock()
+		m := &clientModel{}
+		retry := []kgo.Opt{kgo.RetryBackoffFn(func(int) time.Duration { return time.Millisecond }), kgo.MetadataMinAge(10 * time.Millisecond)}
+		if err := clientLoad(testCtx(t), addr, m, 20, retry...); err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		on = false
+		if refused < 5 {
+			t.Errorf("%d writes were refused", refused)
+		}
+		mu.Unlock()
+		for name, b := range map[string]*Broker{"as it is": b, "after a crash": mustOpen(t, mem.CrashClone(vfs.CrashCloneCfg{}), smallLimits())} {
+			if err := errors.Join(m.check(b), b.settled()); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if x := readValues(t, b, "x"); len(x) != len(m.committed) {
+				t.Fatalf("%s: %d values, %d were committed", name, len(x), len(m.committed))
+			}
+			if p := readValues(t, b, "p"); len(p) != len(m.acked) {
+				t.Fatalf("%s: %d records, %d were acknowledged", name, len(p), len(m.acked))
+			}
+		}
+		if err := b.Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

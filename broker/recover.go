@@ -103,13 +103,17 @@ func (b *Broker) finishRecovery(root wal.Root) (wal.Root, error) {
 		return wal.Root{}, err
 	}
 	b.keeper.dropRemoved()
-	// On a full disk the spare makes room for the checkpoint.
-	if err := b.wal.DropSpare(); err != nil {
-		return wal.Root{}, err
-	}
 	next := b.wal.Root()
 	next.Epoch = root.Epoch + 1
-	if err := wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, b.encodeStaged()(next.Synced)); err != nil {
+	state := b.encodeStaged()(next.Synced)
+	err = wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, state)
+	if vfs.IsFull(err) {
+		// The spare makes room, so that a start on a full disk succeeds.
+		if err = b.wal.DropSpare(); err == nil {
+			err = wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, state)
+		}
+	}
+	if err != nil {
 		return wal.Root{}, err
 	}
 	return next, b.wal.MakeSpare()

@@ -140,13 +140,37 @@ func TestDeletedRecordsStayDeleted(t *testing.T) {
 	}
 }
 
+// TestEpochGrows: every start has a leader epoch of its own, also behind a crash
+// during the start before.
+func TestEpochGrows(t *testing.T) {
+	mem := vfs.NewCrashable()
+	b := mustOpen(t, mem, Limits{WALSpareBytes: 1})
+	last := b.epoch
+	for i := range 4 {
+		if i%2 == 0 {
+			mustClose(t, b)
+		} else {
+			mem = mem.CrashClone(vfs.CrashCloneCfg{})
+		}
+		b = mustOpen(t, mem, Limits{WALSpareBytes: 1})
+		if b.epoch <= last {
+			t.Fatalf("start %d has epoch %d, the one before had %d", i, b.epoch, last)
+		}
+		last = b.epoch
+	}
+}
+
 // TestTimeLookups compares lookups by time, and of the largest timestamp, with a
 // scan: over segments, log entries, deleted records, markers and compaction.
 func TestTimeLookups(t *testing.T) {
 	seeds(t, rounds(15), func(t *testing.T, seed uint64, rng *rand.Rand) {
-		b := mustOpen(t, vfs.NewMem(), cleanerLimits())
+		limits, value, segment := cleanerLimits(), []byte("value"), "1024"
+		if seed%2 == 0 { // segments with many index entries
+			limits.SegmentBytes, value, segment = 1<<20, make([]byte, 3000), "1048576"
+		}
+		b := mustOpen(t, vfs.NewMem(), limits)
 		policy := []string{"delete", "compact"}[rng.IntN(2)]
-		spec := TopicSpec{Name: "c", Configs: map[string]string{"cleanup.policy": policy, "min.cleanable.dirty.ratio": "0", "segment.bytes": "1024", "segment.ms": "2000"}}
+		spec := TopicSpec{Name: "c", Configs: map[string]string{"cleanup.policy": policy, "min.cleanable.dirty.ratio": "0", "segment.bytes": segment}}
 		if err := b.Apply(Metadata{CreateTopics: []TopicSpec{spec}}); err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +178,7 @@ func TestTimeLookups(t *testing.T) {
 		for i := range n {
 			var w kafka.BatchBuilder
 			for range 1 + rng.IntN(3) {
-				w.Append(kafka.Timestamp(10*i+rng.IntN(200)), []byte{byte('a' + rng.IntN(20))}, []byte("value"), nil)
+				w.Append(kafka.Timestamp(10*i+rng.IntN(30)), []byte{byte('a' + rng.IntN(20))}, value, nil)
 			}
 			w.Finish()
 			if r := commitWait(b, Commit{Appends: []Append{{tpC, w.Bytes(), w.Records()}}}); r.Err != nil {

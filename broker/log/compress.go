@@ -118,22 +118,46 @@ func unsnappy(in []byte, limit int) ([]byte, error) {
 	if len(in) < xerialHeaderBytes {
 		return nil, io.ErrUnexpectedEOF
 	}
-	var out []byte
-	for in = in[xerialHeaderBytes:]; len(in) > 0; {
-		if len(in) < 4 {
-			return nil, io.ErrUnexpectedEOF
-		}
-		n := binary.BigEndian.Uint32(in)
-		if uint64(n) > uint64(len(in)-4) {
-			return nil, io.ErrUnexpectedEOF
-		}
-		var err error
-		if out, err = snappyBlock(out, in[4:4+n], limit); err != nil {
+	in = in[xerialHeaderBytes:]
+	size := 0
+	for rest := in; len(rest) > 0; {
+		block, after, err := xerialBlock(rest)
+		if err != nil {
 			return nil, err
 		}
-		in = in[4+n:]
+		n, err := s2.DecodedLen(block)
+		if err != nil {
+			return nil, err
+		}
+		if size += n; size > limit {
+			return nil, ErrTooLarge
+		}
+		rest = after
+	}
+	out := make([]byte, 0, size)
+	for len(in) > 0 {
+		block, after, err := xerialBlock(in)
+		if err != nil {
+			return nil, err
+		}
+		if out, err = snappyBlock(out, block, limit); err != nil {
+			return nil, err
+		}
+		in = after
 	}
 	return out, nil
+}
+
+// xerialBlock splits the first block off framed snappy data.
+func xerialBlock(in []byte) (block, rest []byte, err error) {
+	if len(in) < 4 {
+		return nil, nil, io.ErrUnexpectedEOF
+	}
+	n := binary.BigEndian.Uint32(in)
+	if uint64(n) > uint64(len(in)-4) {
+		return nil, nil, io.ErrUnexpectedEOF
+	}
+	return in[4 : 4+n], in[4+n:], nil
 }
 
 // snappyBlock appends a block's content to dst.

@@ -230,3 +230,71 @@ func TestExpiryAndRoundTrip(t *testing.T) {
 		t.Fatalf("an unused id stays: %+v", ch)
 	}
 }
+
+// TestDuplicates: any of the last five batches may come again, with five in
+// flight, and is answered with its own offset.
+func TestDuplicates(t *testing.T) {
+	var p Producers
+	for i := range int32(6) {
+		p.Append(batch(1, 0, 10*i, 10, kafka.Offset(100+10*i)), false, 1)
+	}
+	for i := int32(1); i < 6; i++ {
+		dup, err := p.Check(batch(1, 0, 10*i, 10, 0))
+		if err != nil || dup == nil || dup.Base != kafka.Offset(100+10*i) {
+			t.Errorf("batch %d again: %+v, %v", i, dup, err)
+		}
+	}
+	if _, err := p.Check(batch(1, 0, 0, 10, 0)); !errors.Is(err, ErrOutOfOrderSequence) {
+		t.Errorf("a batch from before the window: %v", err)
+	}
+	if _, err := p.Check(batch(1, 0, 70, 1, 0)); !errors.Is(err, ErrOutOfOrderSequence) {
+		t.Errorf("a gap: %v", err)
+	}
+}
+
+// TestProducerEpochs: an old epoch is refused, a new one starts at sequence 0.
+func TestProducerEpochs(t *testing.T) {
+	var p Producers
+	p.Append(batch(1, 3, 0, 2, 0), false, 1)
+	if _, err := p.Check(batch(1, 2, 2, 1, 0)); !errors.Is(err, ErrInvalidProducerEpoch) {
+		t.Errorf("an old epoch: %v", err)
+	}
+	if _, err := p.Check(batch(1, 4, 2, 1, 0)); !errors.Is(err, ErrOutOfOrderSequence) {
+		t.Errorf("a new epoch that starts at 2: %v", err)
+	}
+	if dup, err := p.Check(batch(1, 4, 0, 2, 0)); dup != nil || err != nil {
+		t.Errorf("a new epoch: %+v, %v", dup, err)
+	}
+}
+
+// TestProducersExpire: idle producers are forgotten, but not with an open
+// transaction, and what Save returned is not changed by what comes later.
+func TestProducersExpire(t *testing.T) {
+	var p Producers
+	open := batch(1, 0, 0, 1, 0)
+	open.SetAttributes(kafka.AttrTransactional)
+	p.Append(open, false, 10)
+	p.Append(batch(2, 0, 0, 1, 1), false, 10)
+	saved := p.Save(2)
+	for i := range int32(7) {
+		p.Append(batch(2, 0, 1+i, 1, kafka.Offset(2+i)), false, 10)
+	}
+	p.Restore(saved)
+	if dup, err := p.Check(batch(2, 0, 0, 1, 0)); err != nil || dup == nil || dup.Base != 1 {
+		t.Errorf("after Restore: %+v, %v", dup, err)
+	}
+	if _, err := p.Check(batch(2, 0, 1, 1, 0)); err != nil {
+		t.Errorf("after Restore the next sequence is 1: %v", err)
+	}
+	p.Expire(11)
+	if _, ok := p.Epoch(1); !ok {
+		t.Error("a producer with an open transaction is forgotten")
+	}
+	if _, ok := p.Epoch(2); ok {
+		t.Error("an idle producer is remembered")
+	}
+	p.Restore(p.Save(9))
+	if _, ok := p.Epoch(9); ok {
+		t.Error("a producer that was not known is known")
+	}
+}

@@ -23,7 +23,7 @@ const (
 	checkpointHeaderBytes = 28
 	checkpointName        = "checkpoint"
 	// FormatVersion is the version of the data directory. It changes with any
-	// format in it: checkpoint, frame, segment, index.
+	// format in it that the version of the checkpoint's body does not tell.
 	FormatVersion = 1
 	// checkpointMaxBytes bounds the checkpoint file.
 	checkpointMaxBytes = 1 << 30

@@ -153,7 +153,7 @@ func (l *Log) writeToSpare(group []request, positions []Position) (durable int, 
 	return l.writeFrames(group, positions)
 }
 
-// DropSpare gives the spare's room back; Open leaves it where a full disk did.
+// DropSpare gives the spare's room back.
 func (l *Log) DropSpare() error {
 	l.full.spare = false
 	if err := l.opts.FS.Remove(l.sparePath()); err != nil && !vfs.IsNotExist(err) {
@@ -162,9 +162,15 @@ func (l *Log) DropSpare() error {
 	return nil
 }
 
-// MakeSpare writes the spare file. A full disk is no error: the spare is made
-// when there is room.
+// MakeSpare writes the spare file, unless it is there. A full disk is no error:
+// the spare is made when there is room.
 func (l *Log) MakeSpare() error {
+	if info, err := l.opts.FS.Stat(l.sparePath()); err == nil && info.Size() == l.opts.SpareBytes {
+		l.mu.Lock()
+		l.full.spare = true
+		l.mu.Unlock()
+		return nil
+	}
 	if err := l.refill(); err != nil && !vfs.IsFull(err) {
 		return fmt.Errorf("write spare log file: %w", err)
 	}

@@ -87,6 +87,28 @@ func TestBuilderRoundTrip(t *testing.T) {
 // sameBytes is equality that tells null from empty.
 func sameBytes(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
+// TestDeleteHorizon: a horizon stands in place of the base timestamp, and the
+// records' deltas count from it, as for any client that does not know of it.
+func TestDeleteHorizon(t *testing.T) {
+	var w BatchBuilder
+	w.Append(1000, []byte("k"), nil, nil)
+	w.Finish()
+	b := Batch(w.Bytes())
+	if _, ok := b.DeleteHorizon(); ok {
+		t.Fatal("a batch without horizon has one")
+	}
+	b.SetAttributes(AttrDeleteHorizon)
+	b.SetBaseTimestamp(5000)
+	b.Seal()
+	if h, ok := b.DeleteHorizon(); !ok || h != 5000 || !b.CRCValid() {
+		t.Fatalf("horizon %d, %v", h, ok)
+	}
+	walk := b.Records(b.Payload())
+	if !walk.Next() || walk.Record().Timestamp != 5000 {
+		t.Fatalf("a delta of 0 from the horizon is %d", walk.Record().Timestamp)
+	}
+}
+
 func TestAbortRecord(t *testing.T) {
 	var w BatchBuilder
 	w.BeginRecord(5)

@@ -37,15 +37,15 @@ var table = []mutant{
 	{"frames of an earlier incarnation", "broker/wal/recover.go", "|| h.epoch < s.epoch ||", "||", inWAL},
 	{"epoch not bumped", "broker/recover.go", "next.Epoch = root.Epoch + 1", "next.Epoch = root.Epoch", inBroker},
 	{"archived records replayed again", "broker/log/partition.go", "	if e.Next <= p.archived {\n		return nil\n	}\n", "", inBroker},
-	{"lost records not noticed", "broker/log/partition.go", "if end != p.next {", "if false {", inBroker},
-	{"orphans of a compaction not removed", "broker/log/store.go", "err = s.removeStrayFiles(id, parts)", "err = nil", inBroker},
+	{"lost records not noticed", "broker/log/partition.go", "if end != p.next {", "if false {", inLog},
+	{"orphans of a compaction not removed", "broker/log/store.go", "err = s.removeStrayFiles(id, parts)", "err = s.removeStrayFiles(id, parts[:0])", inLog},
 
 	// Reads.
 	{"index off by one", "broker/log/cache.go", "return place{h.index[i-1].position, h.index[i-1].base}", "return place{h.index[min(i, len(h.index)-1)].position, h.index[min(i, len(h.index)-1)].base}", inBroker},
 	{"time index off by one", "broker/log/cache.go", "h.index[i].maxBefore >= ts", "h.index[i].maxBefore > ts+500", inBroker},
 	{"checksum not checked", "broker/log/stored.go", "if !b.CRCValid() {", "if false {", []string{"log", ""}},
 	{"guard not checked", "broker/log/stored.go", "case s.guarded && binary", "case false && binary", inLog},
-	{"leader epoch not checked", "broker/log/stored.go", "case !s.epochFits(b):", "case false:", inBroker},
+	{"leader epoch not checked", "broker/log/stored.go", "case !s.epochFits(b):", "case false:", inLog},
 
 	// Transactions and producers.
 	{"only the last batch is a duplicate", "broker/txn/producer.go", "for _, d := range w.batches {\n		if d.firstSeq", "for _, d := range w.batches[max(0, len(w.batches)-1):] {\n		if d.firstSeq", inTxn},
@@ -59,18 +59,19 @@ var table = []mutant{
 
 	// Compaction and retention.
 	{"compaction keeps the older value", "broker/log/keymap.go", "	*s = keySlot{h, offset}\n	return true", "	if s.offset < 0 {\n		*s = keySlot{h, offset}\n	}\n	return true", inLog},
-	{"tombstone goes early", "broker/log/rewrite.go", "(rec.Value != nil || !hasHorizon || horizon > r.now)", "rec.Value != nil", inLog},
+	{"tombstone goes early", "broker/log/rewrite.go", "(rec.Value != nil || !hasHorizon || horizon > r.now)", "(rec.Value != nil || hasHorizon && horizon < 0)", inLog},
 	{"aborted data survives compaction", "broker/log/rewrite.go", "case b.Transactional() && r.isAborted(b):", "case false:", inLog},
-	{"marker goes before its data", "broker/log/rewrite.go", "if dataKept || b.BaseOffset()", "if b.BaseOffset()", inLog},
-	{"sequence forgotten by compaction", "broker/log/rewrite.go", "if !last && !(active && a.HasData && a.Last == b.LastOffset()) {", "if !last {", inLog},
+	{"marker goes before its data", "broker/log/rewrite.go", "if dataKept || b.BaseOffset()", "if dataKept && false || b.BaseOffset()", inLog},
+	{"sequence forgotten by compaction", "broker/log/rewrite.go", "if !last && !(active && a.HasData && a.Last == b.LastOffset()) {", "if !last && !(active && a.Last < -1) {", inLog},
 	{"open transaction compacted", "broker/log/compact.go", "if b.LastOffset() >= c.limit || b", "if b", inLog},
-	{"young record compacted", "broker/log/compact.go", "|| b.MaxTimestamp() > youngest {", "{", inLog},
-	{"retention passes an open transaction", "broker/log/retention.go", "if next > stable || !old && !large {", "if !old && !large {", inLog},
+	{"young record compacted", "broker/log/compact.go", "|| b.MaxTimestamp() > youngest {", "|| b.MaxTimestamp() > max(youngest, 1<<62) {", inLog},
+	{"retention passes an open transaction", "broker/log/retention.go", "if next > stable || !old && !large {", "if next > stable+1<<40 || !old && !large {", inLog},
 	{"retention follows a clock that jumps", "broker/steady.go", "	s.ms.Store(int64(next))", "	s.ms.Store(int64(wall))", inBroker},
 
 	// A full disk.
 	{"refused frames not taken back", "broker/wal/full.go", "for _, at := range l.unsynced {", "for _, at := range l.unsynced[:0] {", inWAL},
 	{"offsets of refused frames not taken back", "broker/refused.go", "a.p.next = a.base", "_ = a.base", inBroker},
+	{"topics and transactions of refused frames not taken back", "broker/refused.go", "		undo()\n", "		_ = undo\n", inBroker},
 	{"windows of refused batches not taken back", "broker/refused.go", "a.p.producers.Restore(s)", "_ = s", inBroker},
-	{"frames go on behind a refused one", "broker/wal/commit.go", "err = l.full.refusing", "err = nil", inBroker},
+	{"frames go on behind a refused one", "broker/wal/commit.go", "err = l.full.refusing", "err = nil", inWAL},
 }
