@@ -72,6 +72,17 @@ func (p *program) adminTopics(ctx context.Context) error {
 	if _, err := a.DeleteTopic(ctx, p.topic); err != nil {
 		return err
 	}
+	return p.isGone(ctx)
+}
+
+// isGone checks that a topic is not known; a client of its own has nothing of it
+// in its cache.
+func (p *program) isGone(ctx context.Context) error {
+	a, err := p.admin()
+	if err != nil {
+		return err
+	}
+	defer a.Close()
 	left, err := a.ListTopics(ctx, p.topic)
 	if err != nil {
 		return err

@@ -315,7 +315,8 @@ class Program:
         self.wait(a.delete_consumer_groups([self.topic]))
 
     def admin_cluster(self):
-        c = self.admin().describe_cluster(include_authorized_operations=True).result(TIMEOUT)
+        a = self.admin()
+        c = a.describe_cluster(include_authorized_operations=True).result(TIMEOUT)
         check("nodes", len(c.nodes), 1)
         check("has an id", bool(c.cluster_id), True)
         check("has operations", bool(c.authorized_operations), True)
