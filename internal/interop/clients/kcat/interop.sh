@@ -94,18 +94,17 @@ member() {
 # until waits for a command; the suite ends the program when it never succeeds.
 until_true() { until "$@"; do sleep 0.1; done; }
 seen() { [ "$(cat "$work"/*.values | sort -u | wc -l)" -ge "$1" ]; }
-assigned() { [ "$(tail -n 1 "$work/$1.log" | grep -o '\[[0-9]*\]' | wc -l)" -eq "$2" ] && grep -q assigned "$work/$1.log"; }
-rebalances() { [ "$(grep -c 'assigned:' "$work/$1.log")" -ge "$2" ]; }
+assigned() { grep -q 'rebalanced.*assig.*\[[0-9]' "$work/$1.log"; }
 feed() { for p in 0 1 2 3; do for i in $(seq 10); do echo "$1-$p-$i"; done | produce -t "$topic" -p $p; done; }
 
 group() {
   feed one
   member a
   until_true seen 40
-  until_true rebalances a 1
+  until_true assigned a
   member b
   local b=$REPLY
-  until_true rebalances b 1
+  until_true assigned b
   feed two
   until_true seen 80
   [ -s "$work/b.values" ] || fail "the second member got nothing"

@@ -196,7 +196,7 @@ class Program:
             m = b.poll(0.1)
             if m is not None and m.error():
                 check("the first of two with one name is told", m.error().name(), "_FATAL")
-                check("why", b.poll is not None and "fenced" in str(m.error()).lower(), True)
+                check("why", "fenced" in str(m.error()).lower(), True)
                 return
 
     # Transactions
@@ -283,6 +283,8 @@ class Program:
         configs = next(iter(self.wait(a.describe_configs([ka.ConfigResource(ka.RESOURCE_TOPIC, self.topic)])).values()))
         check("cleanup.policy", configs["cleanup.policy"].value, "compact")
         check("is a default", configs["retention.ms"].is_default, True)
+        self.wait(a.incremental_alter_configs([ka.ConfigResource(ka.RESOURCE_TOPIC, self.topic, incremental_configs=[
+            ka.ConfigEntry("cleanup.policy", "delete", incremental_operation=ka.AlterConfigOpType.SET)])]))
         self.wait(a.create_partitions([ka.NewPartitions(self.topic, 3)]))
         self.produce([self.record("v", i, i % 3) for i in range(9)])
         self.wait(a.delete_records([TopicPartition(self.topic, 2, 2)]))
