@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# Drives Apache Kafka's command-line tools for the interop suite; the suite's
+# doc.go has the command line and the exit codes. The first argument is the
+# folder of the tools' jars.
+set -Eeuo pipefail
+
+jars=$1
+scenario=$2
+shift 2
+declare -A arg=([protocol]=PLAINTEXT)
+while [ $# -ge 2 ]; do
+  arg[${1#--}]=$2
+  shift 2
+done
+topic=${arg[topic]}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+{
+  echo "security.protocol=${arg[protocol]}"
+  if [ -n "${arg[ca]:-}" ]; then printf 'ssl.truststore.type=PEM\nssl.truststore.location=%s\n' "${arg[ca]}"; fi
+  if [ -n "${arg[mechanism]:-}" ]; then
+    module=scram.ScramLoginModule
+    [ "${arg[mechanism]}" != PLAIN ] || module=plain.PlainLoginModule
+    secret=${arg[password]//\"/\\\\\"}
+    printf 'sasl.mechanism=%s\nsasl.jaas.config=org.apache.kafka.common.security.%s required username="%s" password="%s";\n' \
+      "${arg[mechanism]}" "$module" "${arg[user]}" "$secret"
+  fi
+} >"$work/client.properties"
+
+fail() { echo "$*" >&2; exit 1; }
+trap 'echo "line $LINENO: $BASH_COMMAND failed: $(cat "$work/said" 2>/dev/null)" >&2' ERR
+tool() { java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx256m -cp "$jars/*" "$@" 2>&1 | tee "$work/said"; }
+# on runs a tool against the broker.
+on() {
+  local class=$1
+  shift
+  tool "$class" --bootstrap-server "${arg[bootstrap]}" --command-config "$work/client.properties" "$@"
+}
+expect() { grep -qE -- "$2" <<<"$3" || fail "$1: expected $2 in: $3"; }
+expect_not() { ! grep -qE -- "$2" <<<"$3" || fail "$1: did not expect $2 in: $3"; }
+
+topics() { on org.apache.kafka.tools.TopicCommand "$@"; }
+configs() { on kafka.admin.ConfigCommand "$@"; }
+groups() { on org.apache.kafka.tools.consumer.group.ConsumerGroupCommand "$@"; }
+transactions() { on org.apache.kafka.tools.TransactionsCommand "$@"; }
+produce() { tool org.apache.kafka.tools.ConsoleProducer --bootstrap-server "${arg[bootstrap]}" --command-config "$work/client.properties" "$@"; }
+consume() {
+  tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "${arg[bootstrap]}" --command-config "$work/client.properties" \
+    --from-beginning --timeout-ms 20000 "$@"
+}
+
+values() {
+  printf 'without null-key\nwithout empty-key\nwithout empty-value\nwithout headers\n'
+  printf 'tombstone:NIL\nü€😀:ü€😀\n' | produce --topic "$topic" --reader-property parse.key=true --reader-property key.separator=: --reader-property null.marker=NIL
+  local got
+  got=$(consume --topic "$topic" --max-messages 2 --formatter-property print.key=true --formatter-property print.offset=true)
+  expect values 'tombstone.*null' "$got"
+  expect values 'ü€😀.*ü€😀' "$got"
+}
+
+partitioner() {
+  sed 's/$/\tv/' "${arg[keys]}" | produce --topic "$topic" --reader-property parse.key=true
+}
+
+compacted() {
+  expect "records read" "Processed a total of ${arg[expect]} messages" "$(consume --topic "$topic" --max-messages "${arg[expect]}")"
+}
+
+idempotent() {
+  for i in $(seq 100); do echo "v$i"; done | produce --topic "$topic" --command-property enable.idempotence=true
+}
+
+simple() {
+  for i in $(seq 10); do echo "v$i"; done | produce --topic "$topic"
+  expect "records read" 'Processed a total of 10 messages' "$(consume --topic "$topic" --max-messages 10)"
+}
+
+refused() { expect "a wrong password" 'Authentication failed|SaslAuthenticationException' "$(topics --list || true)"; }
+
+admin_topics() {
+  topics --create --topic "$topic" --partitions 2 --replication-factor 1 --config retention.ms=3600000 >/dev/null
+  expect "creating it again" 'exists' "$(topics --create --topic "$topic" --partitions 2 || true)"
+  local said
+  said=$(topics --describe --topic "$topic")
+  expect describe 'PartitionCount: 2.*ReplicationFactor: 1.*retention.ms=3600000' "$said"
+  topics --alter --topic "$topic" --partitions 3
+  expect partitions 'PartitionCount: 3' "$(topics --describe --topic "$topic")"
+  expect "under-replicated" '^$' "$(topics --describe --under-replicated-partitions --topic "$topic")"
+  configs --alter --entity-type topics --entity-name "$topic" --add-config max.message.bytes=2000000 --delete-config retention.ms >/dev/null
+  said=$(configs --describe --entity-type topics --entity-name "$topic")
+  expect configurations 'max.message.bytes=2000000' "$said"
+  expect_not configurations 'retention.ms=' "$said"
+  expect "all configurations" 'cleanup.policy=delete' "$(configs --describe --all --entity-type topics --entity-name "$topic")"
+  for i in $(seq 9); do echo "k:v$i"; done | produce --topic "$topic" --reader-property parse.key=true --reader-property key.separator=:
+  local where
+  where=$(tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "${arg[bootstrap]}" --topic "$topic" | grep ':9$' | cut -d: -f2)
+  [ -n "$where" ] || fail "no partition has 9 records"
+  printf '{"partitions":[{"topic":"%s","partition":%s,"offset":4}],"version":1}' "$topic" "$where" >"$work/delete.json"
+  expect "delete records" 'low_watermark: 4' "$(on org.apache.kafka.tools.DeleteRecordsCommand --offset-json-file "$work/delete.json")"
+  expect "earliest offset" ":$where:4" "$(tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "${arg[bootstrap]}" --topic "$topic" --time earliest)"
+  expect "broker configurations" 'Dynamic configs|=' "$(configs --describe --all --entity-type brokers --entity-name "$(broker)")"
+  topics --delete --topic "$topic"
+  expect_not list "^$topic\$" "$(topics --list)"
+}
+
+# broker prints the node's id.
+broker() { on org.apache.kafka.tools.MetadataQuorumCommand describe --status | sed -n 's/^LeaderId: *//p'; }
+
+admin_groups() {
+  for i in $(seq 10); do echo "k$i:v$i"; done | produce --topic "$topic" --reader-property parse.key=true --reader-property key.separator=:
+  consume --topic "$topic" --max-messages 10 --group "$topic" >/dev/null
+  expect list "^$topic\$" "$(groups --list)"
+  expect state 'Empty' "$(groups --describe --state --group "$topic")"
+  expect lag "$topic +$topic +0 " "$(groups --describe --group "$topic")"
+  groups --reset-offsets --to-earliest --execute --group "$topic" --topic "$topic" >/dev/null
+  local said
+  said=$(groups --describe --group "$topic")
+  expect "offsets after the reset" "$topic +$topic +0 +0 " "$said"
+  expect "all groups" "$topic" "$(groups --describe --all-groups --state)"
+  expect "the groups tool" "$topic" "$(on org.apache.kafka.tools.GroupsCommand --list)"
+  expect "delete offsets" 'Successful' "$(groups --delete-offsets --group "$topic" --topic "$topic")"
+  expect delete 'was successful' "$(groups --delete --group "$topic")"
+  expect_not list "^$topic\$" "$(groups --list)"
+}
+
+admin_cluster() {
+  expect quorum 'LeaderId' "$(on org.apache.kafka.tools.MetadataQuorumCommand describe --status)"
+  expect replication 'Leader' "$(on org.apache.kafka.tools.MetadataQuorumCommand describe --replication)"
+  expect "log directories" '"logDirs"' "$(on org.apache.kafka.tools.LogDirsCommand --describe)"
+  expect features 'transaction.version' "$(on org.apache.kafka.tools.FeatureCommand describe)"
+  expect "cluster id" 'Cluster ID: ' "$(tool org.apache.kafka.tools.ClusterTool cluster-id --bootstrap-server "${arg[bootstrap]}" --config "$work/client.properties")"
+  expect versions 'Produce\(0\)' "$(on org.apache.kafka.tools.BrokerApiVersionsCommand)"
+  expect_not versions 'UNSUPPORTED.*Produce' "$(on org.apache.kafka.tools.BrokerApiVersionsCommand)"
+}
+
+admin_txns() {
+  tool org.apache.kafka.tools.ProducerPerformance --bootstrap-server "${arg[bootstrap]}" --topic "$topic" --num-records 20 --record-size 20 --throughput 100 \
+    --transactional-id "$topic" --transaction-duration-ms 100 >/dev/null
+  expect list "$topic" "$(transactions list)"
+  expect describe 'CompleteCommit' "$(transactions describe --transactional-id "$topic")"
+  expect producers 'ProducerId' "$(transactions describe-producers --topic "$topic" --partition 0)"
+  expect hanging 'ProducerId' "$(transactions find-hanging --broker-id "$(broker)")"
+}
+
+admin_acls() {
+  on org.apache.kafka.tools.AclCommand --add --allow-principal User:alice --operation Read --topic "$topic" --resource-pattern-type prefixed >/dev/null
+  expect list 'principal=User:alice' "$(on org.apache.kafka.tools.AclCommand --list --topic "$topic.x" --resource-pattern-type match)"
+  on org.apache.kafka.tools.AclCommand --remove --force --allow-principal User:alice --operation Read --topic "$topic" --resource-pattern-type prefixed >/dev/null
+  expect_not list 'principal=User:alice' "$(on org.apache.kafka.tools.AclCommand --list --topic "$topic" --resource-pattern-type prefixed)"
+}
+
+admin_scram() {
+  configs --alter --entity-type users --entity-name "$topic" --add-config 'SCRAM-SHA-256=[iterations=8192,password=secret]' >/dev/null
+  expect describe 'iterations=8192' "$(configs --describe --entity-type users --entity-name "$topic")"
+  configs --alter --entity-type users --entity-name "$topic" --delete-config SCRAM-SHA-256 >/dev/null
+  expect_not describe 'iterations' "$(configs --describe --entity-type users --entity-name "$topic")"
+}
+
+admin_quotas() {
+  configs --alter --entity-type clients --entity-name "$topic" --add-config producer_byte_rate=1000000 >/dev/null
+  expect describe 'producer_byte_rate=1000000' "$(configs --describe --entity-type clients --entity-name "$topic")"
+  configs --alter --entity-type clients --entity-name "$topic" --delete-config producer_byte_rate >/dev/null
+  expect_not describe 'producer_byte_rate' "$(configs --describe --entity-type clients --entity-name "$topic")"
+}
+
+function=${scenario//-/_}
+declare -F "$function" >/dev/null || { echo "has no such scenario" >&2; exit 3; }
+"$function"

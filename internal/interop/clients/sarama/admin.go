@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/IBM/sarama"
+)
+
+const (
+	manyTopics     = 50
+	manyPartitions = 100
+)
+
+func adminTopics() error {
+	a, err := admin()
+	if err != nil {
+		return err
+	}
+	retention := "3600000"
+	detail := &sarama.TopicDetail{NumPartitions: 2, ReplicationFactor: 1, ConfigEntries: map[string]*string{"retention.ms": &retention}}
+	if err := a.CreateTopic(*topic, detail, false); err != nil {
+		return err
+	}
+	if err := a.CreateTopic(*topic, detail, false); !errors.Is(err, sarama.ErrTopicAlreadyExists) {
+		return fmt.Errorf("creating it again: %w", err)
+	}
+	size := "2000000"
+	if err := a.AlterConfig(sarama.TopicResource, *topic, map[string]*string{"max.message.bytes": &size}, false); err != nil {
+		return err
+	}
+	entries, err := a.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: *topic, ConfigNames: []string{"max.message.bytes"}})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(expect("entries", len(entries), 1), expect("value", entries[0].Value, size)); err != nil {
+		return err
+	}
+	if err := a.CreatePartitions(*topic, 3, nil, false); err != nil {
+		return err
+	}
+	var messages []*sarama.ProducerMessage
+	for i := range 9 {
+		messages = append(messages, message("v", i, int32(i%3)))
+	}
+	if err := errors.Join(produce(messages, nil), a.DeleteRecords(*topic, map[int32]int64{2: 2})); err != nil {
+		return err
+	}
+	got, err := read(1, *topic, 2, sarama.OffsetOldest, nil)
+	if err != nil {
+		return err
+	}
+	listed, err := a.ListTopics()
+	if err != nil {
+		return err
+	}
+	return errors.Join(expect("first offset", got[0].Offset, 2), expect("partitions", listed[*topic].NumPartitions, 3), a.DeleteTopic(*topic), a.Close())
+}
+
+func adminGroups() error {
+	if err := produce([]*sarama.ProducerMessage{message("v", 0, 0), message("v", 1, 1)}, nil); err != nil {
+		return err
+	}
+	m, err := join("")
+	if err != nil {
+		return err
+	}
+	if err := until(func() bool { return count(m) == 2 }, m); err != nil {
+		return err
+	}
+	a, err := admin()
+	if err != nil {
+		return err
+	}
+	groups, err := a.DescribeConsumerGroups([]string{*topic})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(expect("state", groups[0].State, "Stable"), expect("members", len(groups[0].Members), 1)); err != nil {
+		return err
+	}
+	if err := a.DeleteConsumerGroup(*topic); !errors.Is(err, sarama.ErrNonEmptyGroup) {
+		return fmt.Errorf("deleting a group with members: %w", err)
+	}
+	if err := m.leave(); err != nil {
+		return err
+	}
+	offsets, err := a.ListConsumerGroupOffsets(*topic, map[string][]int32{*topic: {0, 1}})
+	if err != nil {
+		return err
+	}
+	return errors.Join(expect("offset", offsets.GetBlock(*topic, 0).Offset, 1), a.DeleteConsumerGroupOffset(*topic, *topic, 1),
+		a.DeleteConsumerGroup(*topic), a.Close())
+}
+
+func adminCluster() error {
+	a, err := admin()
+	if err != nil {
+		return err
+	}
+	brokers, _, err := a.DescribeCluster()
+	if err != nil {
+		return err
+	}
+	dirs, err := a.DescribeLogDirs([]int32{brokers[0].ID()})
+	if err != nil {
+		return err
+	}
+	return errors.Join(expect("brokers", len(brokers), 1), expect("log directories", len(dirs[brokers[0].ID()]), 1), a.Close())
+}
+
+func adminACLs() error {
+	a, err := admin()
+	if err != nil {
+		return err
+	}
+	r := sarama.Resource{ResourceType: sarama.AclResourceTopic, ResourceName: *topic, ResourcePatternType: sarama.AclPatternPrefixed}
+	acl := sarama.Acl{Principal: "User:alice", Host: "*", Operation: sarama.AclOperationRead, PermissionType: sarama.AclPermissionAllow}
+	if err := a.CreateACL(r, acl); err != nil {
+		return err
+	}
+	f := sarama.AclFilter{ResourceType: sarama.AclResourceTopic, ResourceName: topic, ResourcePatternTypeFilter: sarama.AclPatternPrefixed,
+		Operation: sarama.AclOperationAny, PermissionType: sarama.AclPermissionAny}
+	listed, err := a.ListAcls(f)
+	if err != nil {
+		return err
+	}
+	deleted, err := a.DeleteACL(f, false)
+	if err != nil {
+		return err
+	}
+	return errors.Join(expect("listed", len(listed), 1), expect("deleted", len(deleted), 1), a.Close())
+}
+
+func adminSCRAM() error {
+	a, err := admin()
+	if err != nil {
+		return err
+	}
+	results, err := a.UpsertUserScramCredentials([]sarama.AlterUserScramCredentialsUpsert{{Name: *topic, Mechanism: sarama.SCRAM_MECHANISM_SHA_256,
+		Iterations: 8192, Salt: []byte("salt"), Password: []byte("secret")}})
+	if err != nil {
+		return err
+	}
+	if err := expect("upsert", results[0].ErrorCode, sarama.ErrNoError); err != nil {
+		return err
+	}
+	described, err := a.DescribeUserScramCredentials([]string{*topic})
+	if err != nil {
+		return err
+	}
+	return errors.Join(expect("credentials", len(described[0].CredentialInfos), 1), a.Close())
+}
+
+func many() error {
+	a, err := admin()
+	if err != nil {
+		return err
+	}
+	var messages []*sarama.ProducerMessage
+	for t := range manyTopics {
+		name := fmt.Sprintf("%s.%d", *topic, t)
+		if err := a.CreateTopic(name, &sarama.TopicDetail{NumPartitions: manyPartitions, ReplicationFactor: 1}, false); err != nil {
+			return err
+		}
+		for i := range manyPartitions {
+			m := message("v", i, int32(i))
+			m.Topic = name
+			messages = append(messages, m)
+		}
+	}
+	if err := produce(messages, nil); err != nil {
+		return err
+	}
+	for t := range manyTopics {
+		if err := a.DeleteTopic(fmt.Sprintf("%s.%d", *topic, t)); err != nil {
+			return err
+		}
+	}
+	return a.Close()
+}
