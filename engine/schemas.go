@@ -19,7 +19,7 @@ import (
 // schemaTopic is the partition that holds the changes of the schema registry,
 // one registry.Event a record.
 func (e *Engine) schemaTopic() kafka.TopicPartition {
-	return kafka.TopicPartition{Topic: fmt.Sprintf(planner.InternalPrefix+"%s-schemas", e.cfg.ServiceID)}
+	return kafka.TopicPartition{Topic: SchemaTopic(e.cfg.ServiceID)}
 }
 
 // Schemas returns the embedded schema registry, for readers. It takes no part in

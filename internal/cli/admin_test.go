@@ -149,3 +149,20 @@ func TestCompletion(t *testing.T) {
 		t.Errorf("completion script: exit code %d, %d bytes", code, len(out))
 	}
 }
+
+// Values and keys with registered schemas are shown as JSON by a plain Kafka
+// client, which reads the embedded registry's topic.
+func TestConsumeDecodes(t *testing.T) {
+	http, kafka, _ := startServer(t, t.TempDir())
+	code, out, stderr := run(t, "", "sql", "--server", http, "-e",
+		"CREATE STREAM s (k STRING KEY, n BIGINT, d DECIMAL(5,2)) WITH (kafka_topic='s', partitions=1, value_format='AVRO', key_format='PROTOBUF'); INSERT INTO s VALUES ('a', 7, 1.50);")
+	if code != 0 {
+		t.Fatal(out, stderr)
+	}
+	runSteps(t, kafka, []step{
+		{args: "consume s --from-beginning --to-end --decode", has: []string{`{"N": 7, "D": 1.50}`}},
+		{args: "consume s --from-beginning --to-end --decode --output json", has: []string{`"value":{"N":7,"D":1.50}`}},
+		{args: "consume s --from-beginning --to-end --decode --service-id nobody", fails: "give --service-id"},
+		{args: "consume s --schema-registry-url http://127.0.0.1:1", fails: "is for --decode"},
+	})
+}

@@ -113,6 +113,7 @@ func TestMistakes(t *testing.T) {
 		{"consume t --output xml", "expected text or json"},
 		{"produce t --file /nonexistent", "no such file"},
 		{"server --config /nonexistent", "no such file"},
+		{"server --kafka 127.0.0.1:0 --http 0.0.0.0:0 --data " + t.TempDir(), "HTTP asks for no login"},
 		{"server --http " + inUse.Addr().String() + " --data " + data, "in use by another process: give another address"},
 	} {
 		code, out, stderr := run(t, "", strings.Fields(c.args)...)

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/engine"
 )
 
 // toEndIdle ends --to-end when compaction or a transaction has left no record at
@@ -26,6 +28,8 @@ type consumeOptions struct {
 	offset, from, isolation string
 	partitions              []int32
 	fromBeginning, toEnd    bool
+	decode                  bool
+	service, registry       string
 	max                     int64
 	timeout                 time.Duration
 }
@@ -60,6 +64,9 @@ committed.`,
 	c.Flags().StringVar(&o.from, "from", "", "start at the first record of a time (2026-11-22T08:00:00Z, ms) or of a duration back (-2h)")
 	c.Flags().BoolVar(&o.toEnd, "to-end", false, "end at what is the end now")
 	c.Flags().StringVar(&o.isolation, "isolation", "committed", "committed, or uncommitted to see records of open and aborted transactions")
+	c.Flags().BoolVar(&o.decode, "decode", false, "show keys and values of AVRO, PROTOBUF and JSON_SR as JSON, by their registered schemas")
+	c.Flags().StringVar(&o.service, "service-id", engine.DefaultServiceID, "with --decode: the service whose embedded schema registry is read")
+	c.Flags().StringVar(&o.registry, "schema-registry-url", "", "with --decode: an external schema registry, http[s]://[USER:PASSWORD@]HOST[:PORT]")
 	c.ValidArgsFunction = completeNames(&o.to, topicNames)
 	return c
 }
@@ -77,6 +84,8 @@ func (o *consumeOptions) check() error {
 		return fmt.Errorf("--output %s: expected text or json", o.output)
 	case o.isolation != "committed" && o.isolation != "uncommitted":
 		return fmt.Errorf("--isolation %s: expected committed or uncommitted", o.isolation)
+	case !o.decode && o.registry != "":
+		return errors.New("--schema-registry-url is for --decode")
 	case starts > 1:
 		return errors.New("--from-beginning, --offset and --from exclude one another")
 	case o.group != "" && (len(o.partitions) > 0 || o.offset != "" || o.from != "" || o.toEnd):
@@ -118,8 +127,14 @@ func consume(ctx context.Context, out io.Writer, topic string, o consumeOptions)
 		return err
 	}
 	defer cl.Close()
+	show := recordWriter{output: o.output}
+	if o.decode {
+		if show.reader, err = openPayloads(ctx, topic, o); err != nil {
+			return err
+		}
+	}
 	w := bufio.NewWriter(out)
-	err = consumeLoop(ctx, cl, w, o, ends)
+	err = consumeLoop(ctx, cl, w, o, ends, show)
 	return errors.Join(err, w.Flush())
 }
 
@@ -136,7 +151,7 @@ func requireTopic(ctx context.Context, topic string, to cluster) error {
 	})
 }
 
-func consumeLoop(ctx context.Context, cl *kgo.Client, w *bufio.Writer, o consumeOptions, ends consumeEnds) error {
+func consumeLoop(ctx context.Context, cl *kgo.Client, w *bufio.Writer, o consumeOptions, ends consumeEnds, show recordWriter) error {
 	left := o.max
 	for {
 		pollCtx, cancel := ctx, context.CancelFunc(func() {})
@@ -160,7 +175,7 @@ func consumeLoop(ctx context.Context, cl *kgo.Client, w *bufio.Writer, o consume
 			if past || rec.Attrs.IsControl() {
 				continue
 			}
-			if err := writeRecord(w, rec, o.output); err != nil {
+			if err := show.write(w, rec); err != nil {
 				return err
 			}
 			last = append(last, rec)
@@ -198,21 +213,45 @@ type consumedHeader struct {
 	Value any    `json:"value"`
 }
 
-func writeRecord(w io.Writer, r *kgo.Record, output string) error {
-	if output == "text" {
-		_, err := fmt.Fprintf(w, "%s\t%s\n", textOf(r.Key), textOf(r.Value))
+// recordWriter prints records; reader is nil where nothing is decoded.
+type recordWriter struct {
+	output string
+	reader *engine.PayloadReader
+}
+
+func (r recordWriter) write(w io.Writer, rec *kgo.Record) error {
+	if r.output == "text" {
+		_, err := fmt.Fprintf(w, "%s\t%s\n", r.text(true, rec.Key), r.text(false, rec.Value))
 		return err
 	}
-	rec := consumedRecord{r.Topic, r.Partition, r.Offset, r.Timestamp.UnixMilli(), payload(r.Key), payload(r.Value), []consumedHeader{}}
-	for _, h := range r.Headers {
-		rec.Headers = append(rec.Headers, consumedHeader{h.Key, payload(h.Value)})
+	line := consumedRecord{rec.Topic, rec.Partition, rec.Offset, rec.Timestamp.UnixMilli(), r.json(true, rec.Key), r.json(false, rec.Value), []consumedHeader{}}
+	for _, h := range rec.Headers {
+		line.Headers = append(line.Headers, consumedHeader{h.Key, payload(h.Value)})
 	}
-	b, err := json.Marshal(rec)
+	b, err := json.Marshal(line)
 	if err != nil {
 		return err
 	}
 	_, err = w.Write(append(b, '\n'))
 	return err
+}
+
+func (r recordWriter) text(key bool, b []byte) string {
+	if r.reader != nil {
+		if text, ok := r.reader.JSON(key, b); ok {
+			return text
+		}
+	}
+	return textOf(b)
+}
+
+func (r recordWriter) json(key bool, b []byte) any {
+	if r.reader != nil {
+		if text, ok := r.reader.JSON(key, b); ok {
+			return json.RawMessage(text)
+		}
+	}
+	return payload(b)
 }
 
 func textOf(b []byte) string {

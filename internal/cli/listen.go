@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"syscall"
@@ -40,7 +41,7 @@ type securityOptions struct {
 func addSecurityFlags(c *cobra.Command, o *securityOptions) {
 	f := c.Flags()
 	f.StringArrayVar(&o.listeners, "listener", nil, "Kafka listener `[NAME=]PROTOCOL://HOST:PORT[@ADVERTISED-HOST:PORT]` instead of --kafka, may be repeated; PROTOCOL is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
-	f.BoolVar(&o.allowInsecure, "allow-insecure-listener", false, "let a Kafka listener without a login have an address that other machines reach")
+	f.BoolVar(&o.allowInsecure, "allow-insecure-listener", false, "let a listener without a login have an address that other machines reach; HTTP has none")
 	f.StringVar(&o.tls.CertFile, "tls-cert", "", "PEM `file` of the server's certificate chain, read again when it changes")
 	f.StringVar(&o.tls.KeyFile, "tls-key", "", "PEM `file` of its key, default: in --tls-cert")
 	f.StringVar(&o.tls.ClientCAFile, "tls-client-ca", "", "PEM `file` of who may sign clients' certificates")
@@ -101,6 +102,20 @@ func (o securityOptions) parse(plain string) ([]kafkaListener, error) {
 		return nil, errors.New("--tls-cert has no meaning: no --listener is SSL or SASL_SSL")
 	}
 	return list, nil
+}
+
+// checkHTTP refuses an HTTP address that other machines reach: whoever connects
+// may run any statement, and no access rule stops them.
+func (o securityOptions) checkHTTP(l net.Listener, logger *slog.Logger) error {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	switch {
+	case !ok || addr.IP.IsLoopback():
+		return nil
+	case !o.allowInsecure:
+		return fmt.Errorf("--http %s: other machines reach this address, and HTTP asks for no login: give a loopback address, or --allow-insecure-listener when something in front of it does", addr)
+	}
+	logger.Warn("the HTTP listener has no login: whoever reaches it may run any statement", "address", addr.String())
+	return nil
 }
 
 // configure fills in the broker's configuration.

@@ -28,6 +28,7 @@ type serverOptions struct {
 	stateMemory                                             int64
 	security                                                securityOptions
 	logLevel                                                string
+	offsetsRetention                                        time.Duration
 }
 
 func newServer(std Stdio) *cobra.Command {
@@ -64,6 +65,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	addRegistryFlag(c, &o.registry)
 	addSecurityFlags(c, &o.security)
 	c.Flags().Int64Var(&o.stateMemory, "state-memory-bytes", executor.DefaultStateMemory, "state that queries keep in memory; more is read from disk")
+	c.Flags().DurationVar(&o.offsetsRetention, "offsets-retention", 0, "forget committed offsets of groups that have had no members for so long, 0 for never")
 	c.Flags().StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error; debug shows TLS handshakes, logins and what is allowed")
 	c.Flags().StringVar(&o.config, "config", "", "file of flag=value lines; flags on the command line win")
 	return c
@@ -113,6 +115,7 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 	if err := o.security.configure(&cfg.Broker, listeners); err != nil {
 		return nil, err
 	}
+	cfg.Broker.Limits.OffsetsRetention = o.offsetsRetention
 	e, err := openEngine(cfg)
 	if err != nil {
 		return nil, err
@@ -125,6 +128,9 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 	httpListener, err := openListener(o.http, anyPort)
 	if err != nil {
 		return nil, err
+	}
+	if err := o.security.checkHTTP(httpListener, logger); err != nil {
+		return nil, errors.Join(err, httpListener.Close())
 	}
 	if o.bootstrap != "" { // Kafka clients go to the cluster itself
 		n := newNode(e, httpListener, o.bootstrap, logger)
