@@ -32,6 +32,6 @@ KAFKA_LIBS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/millrace-bench/kafka
 bench-broker:
 	if command -v mvn >/dev/null && command -v java >/dev/null; then \
 	  mvn -q -f bench/broker/kafka-pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(KAFKA_LIBS) && \
-	  go run ./bench/broker --kafka-libs $(KAFKA_LIBS); \
+	  go run ./bench/broker --kafka-libs $(KAFKA_LIBS) && go run ./bench/broker --kafka-libs $(KAFKA_LIBS) --client java; \
 	else echo "SKIP Apache Kafka: no Maven or Java"; go run ./bench/broker; fi
 	go run ./bench/broker --limits

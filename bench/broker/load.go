@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,11 +161,11 @@ func measure(ctx context.Context, t *target, s shape, o options) (f figures, err
 	}
 	defer func() { err = errors.Join(err, t.deleteTopic(ctx, topic)) }()
 	records := max(o.bytes/s.recordBytes, 1)
-	if f.produced, f.producedCPU, err = t.timed(records, func() error { return produceAll(ctx, t.addr, topic, s, records) }); err != nil {
+	if f.produced, f.producedCPU, err = t.timed(records, func() (time.Duration, error) { return o.produce(ctx, t.addr, topic, s, records) }); err != nil {
 		return f, fmt.Errorf("produce to %s: %w", t.name, err)
 	}
 	written := records / s.producers * s.producers
-	if f.fetched, f.fetchedCPU, err = t.timed(written, func() error { return fetchAll(ctx, t.addr, topic, written) }); err != nil {
+	if f.fetched, f.fetchedCPU, err = t.timed(written, func() (time.Duration, error) { return o.fetch(ctx, t.addr, topic, s, written) }); err != nil {
 		return f, fmt.Errorf("fetch from %s: %w", t.name, err)
 	}
 	took, err := latencies(ctx, t.addr, topic, s, o.rate, o.latency)
@@ -171,17 +176,51 @@ func measure(ctx context.Context, t *target, s shape, o options) (f figures, err
 	return f, nil
 }
 
-// timed returns records per second, of wall time and of the server's CPU time.
-func (t *target) timed(records int, work func() error) (perSecond, perCPU float64, err error) {
+// produce writes all records with the client that was asked for, and returns how
+// long it took.
+func (o options) produce(ctx context.Context, addr, topic string, s shape, records int) (time.Duration, error) {
+	if o.client == "java" {
+		return o.java(ctx, "produce", addr, topic, s, records)
+	}
+	began := clock.System.Now()
+	err := produceAll(ctx, addr, topic, s, records)
+	return clock.System.Now().Sub(began), err
+}
+
+func (o options) fetch(ctx context.Context, addr, topic string, s shape, records int) (time.Duration, error) {
+	if o.client == "java" {
+		return o.java(ctx, "fetch", addr, topic, s, records)
+	}
+	began := clock.System.Now()
+	err := fetchAll(ctx, addr, topic, records)
+	return clock.System.Now().Sub(began), err
+}
+
+// java runs Perf.java, which says itself how long it took: the start of its JVM
+// does not count.
+func (o options) java(ctx context.Context, what, addr, topic string, s shape, records int) (time.Duration, error) {
+	cmd := exec.CommandContext(ctx, "java", "-cp", filepath.Join(o.libs, "*"), "bench/broker/Perf.java", what, addr, topic,
+		strconv.Itoa(records), strconv.Itoa(s.recordBytes), strconv.Itoa(s.producers))
+	cmd.Stderr = io.Discard // slf4j tells that nobody listens to it
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("Perf.java %s: %w", what, err)
+	}
+	seconds, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	return time.Duration(seconds * float64(time.Second)), err
+}
+
+// timed returns records per second, of the time that work says it took and of the
+// server's CPU time.
+func (t *target) timed(records int, work func() (time.Duration, error)) (perSecond, perCPU float64, err error) {
 	before, err := t.cpu()
 	if err != nil {
 		return 0, 0, err
 	}
-	began := clock.System.Now()
-	if err := work(); err != nil {
+	took, err := work()
+	if err != nil {
 		return 0, 0, err
 	}
-	took := clock.System.Now().Sub(began)
 	after, err := t.cpu()
 	if err != nil {
 		return 0, 0, err

@@ -17,6 +17,7 @@ import (
 
 type options struct {
 	libs, servers string
+	client        string
 	rounds, bytes int
 	rate          int
 	latency       time.Duration
@@ -31,6 +32,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.libs, "kafka-libs", "", "folder with the jars of Apache Kafka; without it only millrace runs")
 	flag.StringVar(&o.servers, "servers", "millrace,millrace-memory,kafka,kafka-flush", "which to compare")
+	flag.StringVar(&o.client, "client", "go", "go (franz-go) or java (Kafka's own, which needs --kafka-libs)")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds over all servers; figures are medians")
 	flag.IntVar(&o.bytes, "bytes", 128<<20, "bytes of values per run")
 	flag.IntVar(&o.rate, "rate", 1000, "records per second of the latency run")
@@ -83,8 +85,8 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s/%s, %d processors, %s; medians of %d rounds, %d MiB of values a run, latency at %d records/s\n",
-		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), o.rounds, o.bytes>>20, o.rate)
+	fmt.Printf("%s/%s, %d processors, %s, client: %s; medians of %d rounds, %d MiB of values a run, latency at %d records/s\n",
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), o.client, o.rounds, o.bytes>>20, o.rate)
 	for _, s := range o.shapes() {
 		runs := map[string][]figures{}
 		for range o.rounds {
