@@ -1,0 +1,52 @@
+package broker
+
+import (
+	"context"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// These replies are what Apache Kafka 4.4 gives to the same requests; the
+// differential test of internal/interop found that ours were others.
+
+// atVersion returns a client that speaks one version of a key.
+func atVersion(t *testing.T, addr string, key, version int16) *kgo.Client {
+	v := kversion.Stable()
+	v.SetMaxKeyVersion(key, version)
+	return client(t, addr, kgo.MaxVersions(v))
+}
+
+func createTopic(t *testing.T, ctx context.Context, cl *kgo.Client, name string, configs map[string]*string) {
+	t.Helper()
+	if _, err := kadm.NewClient(cl).CreateTopic(ctx, 1, 1, configs, name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestListOffsetsSpecialTimestampsByVersion(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	ctx := testCtx(t)
+	produce(t, ctx, client(t, addr), "orders", "a", "b")
+	for _, c := range []struct {
+		version int16
+		at      int64
+		want    *kerr.Error
+		offset  int64
+	}{
+		{6, -3, kerr.UnsupportedVersion, -1}, {7, -3, nil, 1}, {7, -4, kerr.UnsupportedVersion, -1}, {8, -4, nil, 0},
+		{8, -5, kerr.UnsupportedVersion, -1}, {9, -5, nil, -1}, {10, -6, kerr.UnsupportedVersion, -1}, {11, -6, nil, -1},
+		{11, -7, kerr.UnsupportedVersion, -1}, {1, -1, nil, 2}, {1, -2, nil, 0},
+	} {
+		req := kmsg.NewPtrListOffsetsRequest()
+		req.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "orders", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: c.at, CurrentLeaderEpoch: -1}}}}
+		got := ask[*kmsg.ListOffsetsResponse](t, ctx, atVersion(t, addr, 2, c.version), req).Topics[0].Partitions[0]
+		if wantCode(t, "list", got.ErrorCode, c.want); got.Offset != c.offset {
+			t.Errorf("version %d, timestamp %d: offset %d, want %d", c.version, c.at, got.Offset, c.offset)
+		}
+	}
+}
