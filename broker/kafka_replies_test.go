@@ -50,3 +50,19 @@ func TestListOffsetsSpecialTimestampsByVersion(t *testing.T) {
 		}
 	}
 }
+
+func TestDeleteRecordsOfCompactedTopic(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	ctx, cl := testCtx(t), client(t, addr)
+	for policy, want := range map[string]*kerr.Error{"compact": kerr.PolicyViolation, "compact,delete": nil, "delete": nil} {
+		name := "orders-" + policy[len(policy)-4:] + policy[:4]
+		createTopic(t, ctx, cl, name, map[string]*string{"cleanup.policy": &policy})
+		req := kmsg.NewPtrDeleteRecordsRequest()
+		req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: name, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: 0}}}}
+		got := ask[*kmsg.DeleteRecordsResponse](t, ctx, cl, req).Topics[0].Partitions[0]
+		wantCode(t, policy, got.ErrorCode, want)
+		if want != nil && got.LowWatermark != -1 {
+			t.Errorf("%s: low watermark %d beside an error", policy, got.LowWatermark)
+		}
+	}
+}
