@@ -22,7 +22,7 @@ func init() {
 				p := b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: rp.Partition})
 				if p == nil {
 					sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
-				} else if sp.ErrorCode = b.checkLeaderEpoch(rp.CurrentLeaderEpoch); sp.ErrorCode == 0 {
+				} else if sp.ErrorCode = b.checkLeaderEpoch(rp.CurrentLeaderEpoch); sp.ErrorCode == 0 && rp.LeaderEpoch >= 0 {
 					epoch, end := p.EndOfEpoch(rp.LeaderEpoch, b.epoch)
 					sp.LeaderEpoch, sp.EndOffset = epoch, int64(end)
 				}

@@ -66,3 +66,15 @@ func TestDeleteRecordsOfCompactedTopic(t *testing.T) {
 		}
 	}
 }
+
+func TestOffsetForUndefinedEpoch(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	ctx, cl := testCtx(t), client(t, addr)
+	produce(t, ctx, cl, "orders", "a")
+	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
+	req.ReplicaID = -1
+	req.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{{Topic: "orders", Partitions: []kmsg.OffsetForLeaderEpochRequestTopicPartition{{CurrentLeaderEpoch: -1, LeaderEpoch: -1}}}}
+	if got := ask[*kmsg.OffsetForLeaderEpochResponse](t, ctx, cl, req).Topics[0].Partitions[0]; got.ErrorCode != 0 || got.LeaderEpoch != -1 || got.EndOffset != -1 {
+		t.Errorf("got %+v", got)
+	}
+}
