@@ -78,3 +78,14 @@ func TestOffsetForUndefinedEpoch(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestAlterConfigTwice(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	ctx, cl := testCtx(t), client(t, addr)
+	createTopic(t, ctx, cl, "orders", nil)
+	value := "60000"
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "orders",
+		Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "segment.ms", Value: &value}, {Name: "segment.ms", Op: kmsg.IncrementalAlterConfigOpDelete}}}}
+	wantCode(t, "alter", ask[*kmsg.IncrementalAlterConfigsResponse](t, ctx, cl, req).Resources[0].ErrorCode, kerr.InvalidRequest)
+}
