@@ -21,11 +21,15 @@ func init() {
 			count[rt.Topic]++
 		}
 		for _, rt := range req.Topics {
+			if count[rt.Topic] < 0 {
+				continue // answered
+			}
 			st := kmsg.NewCreateTopicsResponseTopic()
 			st.Topic, st.NumPartitions, st.ReplicationFactor = rt.Topic, -1, -1
 			err := error(nil)
 			if count[rt.Topic] > 1 {
 				err = fmt.Errorf("%w: the topic is in the request twice", kerr.InvalidRequest)
+				count[rt.Topic] = -1
 			} else {
 				err = b.createTopic(rt, req.ValidateOnly, &st)
 			}

@@ -89,3 +89,22 @@ func TestAlterConfigTwice(t *testing.T) {
 		Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "segment.ms", Value: &value}, {Name: "segment.ms", Op: kmsg.IncrementalAlterConfigOpDelete}}}}
 	wantCode(t, "alter", ask[*kmsg.IncrementalAlterConfigsResponse](t, ctx, cl, req).Resources[0].ErrorCode, kerr.InvalidRequest)
 }
+
+func TestTopicNamedTwice(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	ctx, cl := testCtx(t), client(t, addr)
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: "a", NumPartitions: 1, ReplicationFactor: 1}, {Topic: "b", NumPartitions: 1, ReplicationFactor: 1},
+		{Topic: "a", NumPartitions: 1, ReplicationFactor: 1}}
+	got := ask[*kmsg.CreateTopicsResponse](t, ctx, cl, req).Topics
+	if len(got) != 2 || got[0].ErrorCode != kerr.InvalidRequest.Code || got[1].ErrorCode != 0 {
+		t.Errorf("create: %+v", got)
+	}
+	md := kmsg.NewPtrMetadataRequest()
+	for _, name := range []string{"b", "a", "b"} {
+		md.Topics = append(md.Topics, kmsg.MetadataRequestTopic{Topic: &name})
+	}
+	if got := ask[*kmsg.MetadataResponse](t, ctx, cl, md).Topics; len(got) != 2 {
+		t.Errorf("metadata: %+v", got)
+	}
+}
