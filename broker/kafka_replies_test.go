@@ -108,3 +108,13 @@ func TestTopicNamedTwice(t *testing.T) {
 		t.Errorf("metadata: %+v", got)
 	}
 }
+
+func TestDescribeClusterOfUnknownEndpoint(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	req := kmsg.NewPtrDescribeClusterRequest()
+	req.EndpointType = 9
+	got := ask[*kmsg.DescribeClusterResponse](t, testCtx(t), client(t, addr), req)
+	if wantCode(t, "describe", got.ErrorCode, kerr.UnsupportedEndpointType); got.ClusterID != "" || got.ControllerID != -1 || len(got.Brokers) != 0 {
+		t.Errorf("got %+v", got)
+	}
+}
