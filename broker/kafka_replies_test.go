@@ -118,3 +118,21 @@ func TestDescribeClusterOfUnknownEndpoint(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestFetchOutOfRangeTellsNoOffsets(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	ctx, cl := testCtx(t), client(t, addr)
+	produce(t, ctx, cl, "orders", "a")
+	details, err := kadm.NewClient(cl).ListTopics(ctx, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := kmsg.NewPtrFetchRequest()
+	req.SessionEpoch, req.MaxBytes = -1, 1000
+	req.Topics = []kmsg.FetchRequestTopic{{Topic: "orders", TopicID: details["orders"].ID, Partitions: []kmsg.FetchRequestTopicPartition{
+		{FetchOffset: 9, CurrentLeaderEpoch: -1, LastFetchedEpoch: -1, LogStartOffset: -1, PartitionMaxBytes: 1000}}}}
+	got := ask[*kmsg.FetchResponse](t, ctx, cl, req).Topics[0].Partitions[0]
+	if wantCode(t, "fetch", got.ErrorCode, kerr.OffsetOutOfRange); got.HighWatermark != -1 || got.LastStableOffset != -1 || got.LogStartOffset != -1 {
+		t.Errorf("got %+v", got)
+	}
+}
