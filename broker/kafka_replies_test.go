@@ -136,3 +136,37 @@ func TestFetchOutOfRangeTellsNoOffsets(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestConsumerGroupReplies(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	ctx, cl := testCtx(t), client(t, addr)
+	createTopic(t, ctx, cl, "orders", nil)
+	beat := func(epoch int32) *kmsg.ConsumerGroupHeartbeatResponse {
+		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+		req.Group, req.MemberID, req.MemberEpoch, req.RebalanceTimeoutMillis = "g", "AAAAAAAAAAAAAAAAAAAAAA", epoch, -1
+		if epoch == 0 {
+			req.RebalanceTimeoutMillis, req.SubscribedTopicNames, req.Topics = 30000, []string{"orders"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+		}
+		return ask[*kmsg.ConsumerGroupHeartbeatResponse](t, ctx, cl, req)
+	}
+	joined := beat(0)
+	if wantCode(t, "join", joined.ErrorCode, nil); joined.HeartbeatIntervalMillis <= 0 {
+		t.Errorf("join: %+v", joined)
+	}
+	if bad := beat(99); bad.ErrorCode == 0 || bad.MemberID != nil || bad.MemberEpoch != 0 {
+		t.Errorf("wrong epoch: %+v", bad)
+	}
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	commit.Group, commit.MemberID, commit.Generation = "g", "AAAAAAAAAAAAAAAAAAAAAA", joined.MemberEpoch
+	commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "orders", Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 0, LeaderEpoch: -1}}}}
+	wantCode(t, "commit at 9", ask[*kmsg.OffsetCommitResponse](t, ctx, atVersion(t, addr, 8, 9), commit).Topics[0].Partitions[0].ErrorCode, nil)
+	wantCode(t, "commit at 8", ask[*kmsg.OffsetCommitResponse](t, ctx, atVersion(t, addr, 8, 8), commit).Topics[0].Partitions[0].ErrorCode, kerr.UnsupportedVersion)
+	describe := kmsg.NewPtrConsumerGroupDescribeRequest()
+	describe.Groups = []string{"g"}
+	if m := ask[*kmsg.ConsumerGroupDescribeResponse](t, ctx, cl, describe).Groups[0].Members[0]; m.SubscribedTopicRegex == nil || *m.SubscribedTopicRegex != "" {
+		t.Errorf("regular expression of a member without one: %v", m.SubscribedTopicRegex)
+	}
+	if left := beat(-1); left.ErrorCode != 0 || left.MemberEpoch != -1 || left.HeartbeatIntervalMillis != 0 {
+		t.Errorf("leave: %+v", left)
+	}
+}
