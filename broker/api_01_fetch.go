@@ -219,6 +219,7 @@ func (f *fetch) partition(t *topic, rp kmsg.FetchRequestTopicPartition, left int
 	}
 	from := kafka.Offset(rp.FetchOffset)
 	if from < bounds.LogStart || from > bounds.HighWatermark {
+		sp.HighWatermark, sp.LastStableOffset, sp.LogStartOffset = -1, -1, -1
 		sp.ErrorCode = kerr.OffsetOutOfRange.Code
 		return sp
 	}

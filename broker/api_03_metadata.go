@@ -66,7 +66,20 @@ func (b *Broker) metadata(rq *request, req *kmsg.MetadataRequest) *kmsg.Metadata
 		return resp
 	}
 	create := !b.cfg.DisableAutoCreate && (req.Version < 4 || req.AllowAutoTopicCreation)
+	type identity struct {
+		name string
+		id   [16]byte
+	}
+	asked := map[identity]bool{}
 	for _, rt := range req.Topics {
+		who := identity{name: deref(rt.Topic)}
+		if rt.Topic == nil {
+			who.id = rt.TopicID
+		}
+		if asked[who] {
+			continue
+		}
+		asked[who] = true
 		resp.Topics = append(resp.Topics, b.metadataTopic(rq, req, rt, create))
 	}
 	return resp

@@ -17,7 +17,10 @@ import (
 func init() {
 	register(8, 2, 10, func(b *Broker, rq *request, req *kmsg.OffsetCommitRequest) error {
 		resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
-		err := b.checkGroupCommit(req.Group, req.MemberID, deref(req.InstanceID), req.Generation)
+		err := error(kerr.UnsupportedVersion)
+		if req.Version >= epochCommitVersion || req.Generation < 0 || !b.groups.IsConsumer(req.Group) {
+			err = b.checkGroupCommit(req.Group, req.MemberID, deref(req.InstanceID), req.Generation)
+		}
 		if !rq.may(kmsg.ACLOperationRead, groupResource(req.Group)) {
 			err = kerr.GroupAuthorizationFailed
 		}
@@ -66,6 +69,10 @@ func init() {
 		return nil
 	})
 }
+
+// epochCommitVersion is the first in which a generation may be the epoch of a
+// member of KIP-848.
+const epochCommitVersion = 9
 
 // checkGroupCommit decides whether a member may commit offsets.
 func (b *Broker) checkGroupCommit(name, member, instance string, generation int32) error {

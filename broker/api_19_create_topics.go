@@ -21,6 +21,9 @@ func init() {
 			count[rt.Topic]++
 		}
 		for _, rt := range req.Topics {
+			if count[rt.Topic] < 0 {
+				continue // answered
+			}
 			st := kmsg.NewCreateTopicsResponseTopic()
 			st.Topic, st.NumPartitions, st.ReplicationFactor = rt.Topic, -1, -1
 			err := error(nil)
@@ -28,6 +31,7 @@ func init() {
 				err = kerr.TopicAuthorizationFailed
 			} else if count[rt.Topic] > 1 {
 				err = fmt.Errorf("%w: the topic is in the request twice", kerr.InvalidRequest)
+				count[rt.Topic] = -1
 			} else {
 				if err = rq.mutate(0, req.Version >= 6); err == nil {
 					err = b.createTopic(rt, req.ValidateOnly, &st)

@@ -9,7 +9,8 @@ import (
 	"github.com/millrace/millrace/internal/kafka"
 )
 
-// DeleteRecords (21). Versions 0-2. Offset -1 is the high watermark.
+// DeleteRecords (21). Versions 0-2. Offset -1 is the high watermark. Topics that
+// only compact refuse it: their readers rely on finding every key.
 func init() {
 	register(21, 0, 2, func(b *Broker, rq *request, req *kmsg.DeleteRecordsRequest) error {
 		resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
@@ -45,6 +46,11 @@ func (b *Broker) deleteRecords(tp kafka.TopicPartition, before kafka.Offset) err
 	}
 	if b.protectedTopic(tp.Topic) {
 		return fmt.Errorf("%w: %s belongs to the engine", kerr.TopicAuthorizationFailed, tp.Topic)
+	}
+	if t := b.topics.get(tp.Topic); t != nil {
+		if _, set := t.config(); set.compact && !set.del {
+			return fmt.Errorf("%w: %s is compacted and does not delete", kerr.PolicyViolation, tp.Topic)
+		}
 	}
 	if before == -1 {
 		before = p.Bounds().HighWatermark

@@ -25,7 +25,7 @@ func init() {
 					sp.ErrorCode = errorCode(denied)
 				} else if p == nil {
 					sp.ErrorCode = kerr.UnknownTopicOrPartition.Code
-				} else if sp.ErrorCode = b.checkLeaderEpoch(rp.CurrentLeaderEpoch); sp.ErrorCode == 0 {
+				} else if sp.ErrorCode = b.checkLeaderEpoch(rp.CurrentLeaderEpoch); sp.ErrorCode == 0 && rp.LeaderEpoch >= 0 {
 					epoch, end := p.EndOfEpoch(rp.LeaderEpoch, b.epoch)
 					sp.LeaderEpoch, sp.EndOffset = epoch, int64(end)
 				}

@@ -68,7 +68,12 @@ func alter(configs map[string]string, changes []kmsg.IncrementalAlterConfigsRequ
 	if configs == nil {
 		configs = map[string]string{}
 	}
+	seen := map[string]bool{}
 	for _, ch := range changes {
+		if seen[ch.Name] {
+			return nil, fmt.Errorf("%w: %s is changed twice", kerr.InvalidRequest, ch.Name)
+		}
+		seen[ch.Name] = true
 		known, ok := findConfig(ch.Name)
 		if !ok {
 			return nil, fmt.Errorf("%w: %s is not known", errConfig, ch.Name)

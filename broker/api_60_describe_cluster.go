@@ -12,15 +12,15 @@ import (
 func init() {
 	register(60, 0, 2, func(b *Broker, rq *request, req *kmsg.DescribeClusterRequest) error {
 		resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
-		resp.ClusterID, resp.ControllerID, resp.ClusterAuthorizedOperations = b.clusterID, nodeID, math.MinInt32
-		resp.EndpointType = 1
-		if req.IncludeClusterAuthorizedOperations {
-			resp.ClusterAuthorizedOperations = rq.authorizedOperations(clusterResource)
-		}
+		resp.ControllerID, resp.ClusterAuthorizedOperations, resp.EndpointType = -1, math.MinInt32, 1
 		if req.Version >= 1 && req.EndpointType != 1 {
 			resp.ErrorCode = kerr.UnsupportedEndpointType.Code
 			rq.reply(resp)
 			return nil
+		}
+		resp.ClusterID, resp.ControllerID = b.clusterID, nodeID
+		if req.IncludeClusterAuthorizedOperations {
+			resp.ClusterAuthorizedOperations = rq.authorizedOperations(clusterResource)
 		}
 		broker := kmsg.NewDescribeClusterResponseBroker()
 		broker.NodeID = nodeID

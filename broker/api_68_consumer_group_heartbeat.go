@@ -35,8 +35,14 @@ func init() {
 			Visible: func(topic string) bool { return rq.maySee(kmsg.ACLOperationDescribe, topicResource(topic)) },
 		}, func(h group.HeartbeatResponse) {
 			resp.ErrorCode, resp.ErrorMessage = coordinatorCode(h.Err), message(h.Err)
+			if h.Err != nil {
+				rq.reply(resp)
+				return
+			}
 			resp.MemberID, resp.MemberEpoch = &h.MemberID, h.Epoch
-			resp.HeartbeatIntervalMillis = int32(h.Interval.Milliseconds())
+			if h.Epoch >= 0 { // who leaves has nothing to beat for
+				resp.HeartbeatIntervalMillis = int32(h.Interval.Milliseconds())
+			}
 			if h.Assignment != nil {
 				resp.Assignment = &kmsg.ConsumerGroupHeartbeatResponseAssignment{Topics: []kmsg.ConsumerGroupHeartbeatResponseAssignmentTopic{}}
 				for topic, partitions := range h.Assignment {

@@ -164,6 +164,13 @@ func (c *Coordinator) Known(name string) bool {
 	return c.groups[name] != nil || c.consumers[name] != nil
 }
 
+// IsConsumer reports whether a group is one of KIP-848.
+func (c *Coordinator) IsConsumer(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.consumers[name] != nil
+}
+
 // EmptySince returns since when a group has no members, the zero time when it
 // never had any; a restart counts anew. members says that it has some.
 func (c *Coordinator) EmptySince(name string) (since time.Time, members bool) {
