@@ -18,7 +18,7 @@ const (
 
 func datetimeFunctions() []*Function {
 	return []*Function{
-		fn("CONVERT_TZ", dateTime, "A TIMESTAMP moved from one time zone to another.", over("ts TIMESTAMP, from STRING~zone, to STRING~zone", "TIMESTAMP", convertTZ)),
+		fn("CONVERT_TZ", dateTime, "A TIMESTAMP moved from one time zone to another: the difference of their offsets at that instant is added, so in the hours around a change of clocks it may be off by the change.", over("ts TIMESTAMP, from STRING~zone, to STRING~zone", "TIMESTAMP", convertTZ)),
 		shift("DATEADD", "A DATE and a number of units.", "DATE", 1, addDate),
 		shift("DATESUB", "A DATE less a number of units.", "DATE", -1, addDate),
 		shift("TIMEADD", "A TIME and a number of units, around midnight.", "TIME", 1, addTime),

@@ -530,12 +530,24 @@ func (t parsedTime) millis(zone *time.Location) (int64, error) {
 // gapMargin is longer than any change of a zone's offset.
 const gapMargin = 26 * time.Hour
 
+// overlapMargin is longer than what clocks are turned back at the end of summer.
+const overlapMargin = 3 * time.Hour
+
 // atLocal returns when a zone's clocks show local, whose own zone does not count.
 // Where they show it twice the earlier one counts; where they skip it, it is read
 // with the offset from before the gap, as java.time does.
 func atLocal(local time.Time, zone *time.Location) time.Time {
 	t := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), local.Nanosecond(), zone)
-	if t.Hour() == local.Hour() && t.Minute() == local.Minute() {
+	shows := func(t time.Time) bool { return t.Hour() == local.Hour() && t.Minute() == local.Minute() }
+	// Go does not say which of two it returns.
+	for _, margin := range []time.Duration{overlapMargin, gapMargin} {
+		_, before := t.Add(-margin).Zone()
+		earlier := local.Add(-time.Duration(before) * time.Second).In(zone)
+		if earlier.Before(t) && earlier.Day() == local.Day() && shows(earlier) {
+			return earlier
+		}
+	}
+	if shows(t) {
 		return t
 	}
 	_, before := t.Add(-gapMargin).Zone()
