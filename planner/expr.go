@@ -223,9 +223,13 @@ func (r *resolver) call(e *sql.Call) *plan.Expr {
 	if e.Filter != nil {
 		fail(sql.CodeUnsupported, e.Filter.Pos(), "FILTER is not supported yet: use CASE inside the aggregate")
 	}
-	args, argExprs := sub.arguments(e, f)
+	var body *sql.Error // why a lambda's body cannot be typed
+	args, argExprs := sub.arguments(e, f, &body)
 	resolved, err := f.Resolve(argExprs)
-	if err != nil {
+	switch {
+	case err != nil && body != nil:
+		panic(failure{body})
+	case err != nil:
 		fail(sql.CodeArguments, e.Span, "%v", err)
 	}
 	for i := range args {
@@ -282,8 +286,9 @@ func (r *resolver) checkNesting(e *sql.Call, f *function.Function, sub *resolver
 }
 
 // arguments resolves the arguments of a call; lambdas are left nil until the
-// overload has told their parameter types.
-func (r *resolver) arguments(e *sql.Call, f *function.Function) ([]*plan.Expr, []function.Argument) {
+// overload has told their parameter types. body is set when overload resolution
+// finds one whose body cannot be typed.
+func (r *resolver) arguments(e *sql.Call, f *function.Function, body **sql.Error) ([]*plan.Expr, []function.Argument) {
 	if (e.Star || len(e.Args) == 0) && f.Class == function.Aggregate {
 		rowTime := column(plan.ColRowTime, types.Bigint)
 		return []*plan.Expr{rowTime}, []function.Argument{{Type: types.Bigint}}
@@ -306,7 +311,7 @@ func (r *resolver) arguments(e *sql.Call, f *function.Function) ([]*plan.Expr, [
 			continue
 		}
 		if l, ok := a.(*sql.Lambda); ok {
-			args[i] = function.Argument{LambdaParams: len(l.Params), LambdaBody: r.lambdaTyper(l)}
+			args[i] = function.Argument{LambdaParams: len(l.Params), LambdaBody: r.lambdaTyper(l, body)}
 			continue
 		}
 		exprs[i] = r.resolve(a)
@@ -353,14 +358,18 @@ func unitArgument(f *function.Function, i int, a sql.Expr) string {
 
 // lambdaTyper returns the function by which overload resolution asks for the
 // type of a lambda's body.
-func (r *resolver) lambdaTyper(l *sql.Lambda) func([]types.Type) (types.Type, error) {
+func (r *resolver) lambdaTyper(l *sql.Lambda, failed **sql.Error) func([]types.Type) (types.Type, error) {
 	return func(params []types.Type) (t types.Type, err error) {
-		defer func() {
-			if f, ok := recover().(failure); ok {
-				err = f.err
-			}
+		var why *sql.Error
+		func() {
+			defer recoverFail(&why)
+			t = r.lambda(l, params).Type
 		}()
-		return r.lambda(l, params).Type, nil
+		if why != nil {
+			*failed = why
+			return types.Type{}, why
+		}
+		return t, nil
 	}
 }
 

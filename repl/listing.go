@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/planner/catalog"
 	"github.com/millrace/millrace/sql/types"
 )
@@ -86,7 +87,7 @@ func listingOf(result engine.Result) *listing {
 func explanationNote(r *engine.Explanation) string {
 	var b strings.Builder
 	if q := r.Query; q.Status.State != "" && q.SinkName != "" {
-		fmt.Fprintf(&b, "%s (%s)\n", q.ID, q.Status.State)
+		fmt.Fprintf(&b, "%s (%s)\n", q.ID, stateText(q.Status))
 	}
 	if r.Query.SinkName != "" {
 		fmt.Fprintf(&b, "%s -> %s\n", strings.Join(r.Query.Sources, ", "), r.Query.SinkName)
@@ -182,10 +183,10 @@ func sourceNote(d engine.SourceDescription) string {
 		fmt.Fprintf(&b, "timestamp column: %s\n", ts)
 	}
 	for _, q := range d.WrittenBy {
-		fmt.Fprintf(&b, "written by %s (%s): %d rows in, %d out, %d late, %d errors\n", q.ID, q.Status.State, q.Status.RowsIn, q.Status.RowsOut, q.Status.Late, q.Status.Errors)
+		fmt.Fprintf(&b, "written by %s (%s): %d rows in, %d out, %d late, %d errors\n", q.ID, stateText(q.Status), q.Status.RowsIn, q.Status.RowsOut, q.Status.Late, q.Status.Errors)
 	}
 	for _, q := range d.ReadBy {
-		fmt.Fprintf(&b, "read by %s (%s)\n", q.ID, q.Status.State)
+		fmt.Fprintf(&b, "read by %s (%s)\n", q.ID, stateText(q.Status))
 	}
 	for _, g := range d.Offsets {
 		for _, p := range g.Partitions {
@@ -223,3 +224,11 @@ func cellText(v any) string {
 
 // valueText is a value of a row in a table or CSV; NULL is written null.
 func valueText(v types.Value, t types.Type) string { return types.FormatText(v, t) }
+
+// stateText is a query's state, with the reason when it has failed.
+func stateText(s executor.Status) string {
+	if s.Reason == "" {
+		return string(s.State)
+	}
+	return string(s.State) + ": " + s.Reason
+}
