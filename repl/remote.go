@@ -25,6 +25,9 @@ const (
 	// ReadyTimeout is how long a statement is tried again while the server does
 	// not answer or is not ready.
 	ReadyTimeout = 30 * time.Second
+	// ListenTimeout is how long nothing may listen at the server's address: one
+	// that was just started listens within a second.
+	ListenTimeout = 5 * time.Second
 	// retryInterval lies between two attempts.
 	retryInterval = 100 * time.Millisecond
 	// maxAnswerBytes bounds the answer to one statement.
@@ -126,7 +129,7 @@ func (r *Remote) post(ctx context.Context, path, accept string, body any, fail f
 	if err != nil {
 		return nil, err
 	}
-	deadline := r.clock.Now().Add(ReadyTimeout)
+	began := r.clock.Now()
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+path, bytes.NewReader(payload))
 		if err != nil {
@@ -136,9 +139,10 @@ func (r *Remote) post(ctx context.Context, path, accept string, body any, fail f
 		req.Header.Set("Accept", accept)
 		req.Header.Set(server.WarningsHeader, server.WarningsInline)
 		resp, err := r.http.Do(req)
-		retry := errors.Is(err, syscall.ECONNREFUSED)
+		retry, patience := errors.Is(err, syscall.ECONNREFUSED), ReadyTimeout
 		switch {
 		case retry:
+			patience = ListenTimeout
 			err = fmt.Errorf("no server answers at %s: start one with `millrace server`, or leave --server out", r.url)
 		case err != nil:
 			return nil, fmt.Errorf("ask the server: %w", err)
@@ -152,7 +156,7 @@ func (r *Remote) post(ctx context.Context, path, accept string, body any, fail f
 			retry = resp.StatusCode == http.StatusServiceUnavailable && notReady(text)
 			err = fail(text)
 		}
-		if !retry || !r.clock.Now().Before(deadline) {
+		if !retry || r.clock.Now().Sub(began) >= patience {
 			return nil, err
 		}
 		timer := r.clock.NewTimer(retryInterval)
