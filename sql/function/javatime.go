@@ -73,6 +73,9 @@ func compilePattern(s string) (*timePattern, error) {
 			continue
 		case strings.IndexByte(dateLetters+timeLetters+zoneLetters, c) >= 0:
 			if n > maxCount(c) {
+				if c == 'z' && n == 4 {
+					return nil, fmt.Errorf("pattern %q: full names of zones are not supported, use z", s)
+				}
 				return nil, fmt.Errorf("pattern %q has too many letters %c", s, c)
 			}
 			p.items = append(p.items, item{letter: field(c), count: n, padding: padding})

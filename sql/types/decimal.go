@@ -15,7 +15,7 @@ var ErrDecimalOverflow = errors.New("numeric field overflow")
 var ErrInexact = errors.New("rounding necessary")
 
 // errInexactQuotient says which operation it was.
-var errInexactQuotient = fmt.Errorf("DECIMAL division has no exact result: %w", ErrInexact)
+var errInexactQuotient = fmt.Errorf("DECIMAL division has no exact result (CAST an operand to DOUBLE for a rounded one): %w", ErrInexact)
 
 // ErrDivisionByZero says what it says.
 var ErrDivisionByZero = errors.New("division by zero")
