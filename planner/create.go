@@ -42,8 +42,8 @@ func (p *planner) createSource(s *sql.CreateSource) Planned {
 	if old := p.Catalog.Source(name); old != nil {
 		checkReplaceable(old, src, s.Name.Span)
 	}
-	p.checkSchema(src, keySide, false, w.formatSpan("KEY_FORMAT", s.Name.Span))
-	p.checkSchema(src, valueSide, false, w.formatSpan("VALUE_FORMAT", s.Name.Span))
+	p.checkSchema(src, keySide, false, w.schemaSpan("KEY", s.Name.Span))
+	p.checkSchema(src, valueSide, false, w.schemaSpan("VALUE", s.Name.Span))
 	out := &CreateSource{Source: src, Topic: p.sourceTopic(src, w, s), Notes: notes, Warnings: append(p.unfit(src, keySide), p.unfit(src, valueSide)...)}
 	if s.ReadOnly && s.Kind == sql.Table {
 		p.materialiseSource(out)
@@ -387,4 +387,15 @@ func (p *planner) alterSource(s *sql.AlterSource) Planned {
 	}
 	src.Text = old.Text + " " + p.text(s.Span)
 	return &CreateSource{Source: &src}
+}
+
+// schemaSpan is where a statement says most exactly which schema it means: by id,
+// by name, or by the format.
+func (w with) schemaSpan(prefix string, def sql.Span) sql.Span {
+	for _, name := range []string{prefix + "_SCHEMA_ID", prefix + "_SCHEMA_FULL_NAME"} {
+		if w.has(name) {
+			return w.span(name)
+		}
+	}
+	return w.formatSpan(prefix+"_FORMAT", def)
 }

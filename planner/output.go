@@ -174,8 +174,8 @@ func (b *builder) sink(name string, s *sql.CreateAs) (*catalog.Source, []TopicSp
 		fail(sql.CodeInvalidProperty, w.span("KAFKA_TOPIC"), "Invalid topic name: it is empty")
 	}
 	refuseInternal(src.Topic, s.Name.Span)
-	b.checkSchema(src, keySide, true, w.formatSpan("KEY_FORMAT", s.Name.Span))
-	b.checkSchema(src, valueSide, true, w.formatSpan("VALUE_FORMAT", s.Name.Span))
+	b.checkSchema(src, keySide, true, w.schemaSpan("KEY", s.Name.Span))
+	b.checkSchema(src, valueSide, true, w.schemaSpan("VALUE", s.Name.Span))
 	topics := b.sinkTopic(src, w)
 	b.push("sink", &plan.Sink{Name: name, Topic: src.Topic, Key: src.Key, Value: src.Value, Timestamp: src.Timestamp})
 	return src, topics

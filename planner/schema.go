@@ -134,7 +134,7 @@ func (p *planner) inferColumns(src *catalog.Source, w with, s *sql.CreateSource,
 	if inferKey {
 		f := plan.Format{Name: key.Name, Unwrapped: key.Unwrap}
 		w.schemaProperties(keySide, &f)
-		in := p.infer(src, keySide, f, w.formatSpan("KEY_FORMAT", s.Name.Span))
+		in := p.infer(src, keySide, f, w.schemaSpan("KEY", s.Name.Span))
 		src.Schema.Key, notes = in.Columns, append(notes, in.Dropped...)
 	}
 	if inferValue {
@@ -143,7 +143,7 @@ func (p *planner) inferColumns(src *catalog.Source, w with, s *sql.CreateSource,
 			f.Unwrapped = value.Unwrap
 		}
 		w.schemaProperties(valueSide, &f)
-		in := p.infer(src, valueSide, f, w.formatSpan("VALUE_FORMAT", s.Name.Span))
+		in := p.infer(src, valueSide, f, w.schemaSpan("VALUE", s.Name.Span))
 		headers := src.Schema.Value // what was declared stands in headers
 		src.Schema.Value, notes = append(in.Columns, headers...), append(notes, in.Dropped...)
 	}
