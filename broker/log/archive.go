@@ -191,26 +191,24 @@ func (a *archiver) addBatch(b kafka.Batch) error {
 	a.buf = append(a.buf, b...)
 	s.next = b.LastOffset() + 1
 	s.maxTimestamp = max(s.maxTimestamp, b.MaxTimestamp())
-	if len(a.buf) >= archiveBufferBytes {
+	if len(a.buf) >= stepBytes {
 		return a.flush()
 	}
 	return nil
 }
-
-// archiveBufferBytes are written to a segment at once.
-const archiveBufferBytes = 1 << 20
 
 func (a *archiver) flush() error {
 	if len(a.buf) == 0 {
 		return nil
 	}
 	s := a.current()
+	a.p.store.giveWay()
 	if _, err := a.log.WriteAt(a.buf, s.size); err != nil {
 		return err
 	}
 	s.size += int64(len(a.buf))
 	a.buf = a.buf[:0]
-	return nil
+	return a.p.store.stepDone(a.log, s.size)
 }
 
 // openCurrent opens the current segment to go on behind its last byte.
@@ -240,6 +238,7 @@ func (a *archiver) seal() error {
 	}
 	err := a.flush()
 	if err == nil {
+		a.p.store.giveWay()
 		err = vfs.Sync(a.log)
 	}
 	err = errors.Join(err, a.log.Close())

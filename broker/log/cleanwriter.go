@@ -35,7 +35,7 @@ func (w *cleanWriter) add(b kafka.Batch) error {
 	w.buf = append(appendGuard(w.buf, b), b...)
 	s.next = b.LastOffset() + 1
 	s.maxTimestamp = max(s.maxTimestamp, b.MaxTimestamp())
-	if len(w.buf) >= archiveBufferBytes {
+	if len(w.buf) >= stepBytes {
 		return w.flush()
 	}
 	return nil
@@ -46,12 +46,13 @@ func (w *cleanWriter) flush() error {
 	if n == 0 {
 		return nil
 	}
+	w.p.store.giveWay()
 	if _, err := w.log.Write(w.buf); err != nil {
 		return err
 	}
 	w.s.size += n
 	w.buf = w.buf[:0]
-	return nil
+	return w.p.store.stepDone(w.log, w.s.size)
 }
 
 // close makes the segment, its index and their names durable, when good.
@@ -64,6 +65,7 @@ func (w *cleanWriter) close(good bool) error {
 	}
 	err := w.flush()
 	if err == nil {
+		w.p.store.giveWay()
 		err = vfs.Sync(w.log)
 	}
 	if err = errors.Join(err, w.log.Close()); err != nil || w.s.size == 0 {

@@ -84,6 +84,9 @@
 //
 //   - Segments change in one goroutine: archiving, retention and swaps.
 //
+//   - Segments are written in steps, each handed to the disk before the next and
+//     begun when no commit is under way, unless the log is nearly full (step.go).
+//
 // # Not here
 //
 // A limit on the bytes per second that compaction reads and writes, tiered

@@ -9,6 +9,7 @@ func (l *Log) run() {
 	for {
 		l.mu.Lock()
 		l.full.busy = false
+		l.groups++
 		l.room.Broadcast()
 		for len(l.queue) == 0 && !l.closing {
 			l.wake.Wait()

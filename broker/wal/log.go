@@ -82,6 +82,7 @@ type Log struct {
 	files    []*file // live, oldest first; the last is active
 	free     []uint64
 	full     fullness
+	groups   uint64 // taken and answered by the committer
 	done     chan struct{}
 
 	// Owned by the committer.
@@ -223,6 +224,19 @@ func (l *Log) liveBytes() int64 {
 		n += f.end
 	}
 	return n
+}
+
+// GiveWay lets the committer go first: when it is at work, it waits until the
+// group is answered. What is written behind the log calls it between steps, so
+// that there is a commit between two of them. It returns at once when the log is
+// three quarters full, since then commits are going to wait for what is behind.
+func (l *Log) GiveWay() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	group := l.groups
+	for l.full.busy && l.groups == group && l.err == nil && l.liveBytes() <= l.opts.MaxBytes/4*3 {
+		l.room.Wait()
+	}
 }
 
 // Unreserve gives reserved bytes back.

@@ -74,4 +74,10 @@ var table = []mutant{
 	{"topics and transactions of refused frames not taken back", "broker/refused.go", "		undo()\n", "		_ = undo\n", inBroker},
 	{"windows of refused batches not taken back", "broker/refused.go", "a.p.producers.Restore(s)", "_ = s", inBroker},
 	{"frames go on behind a refused one", "broker/wal/commit.go", "err = l.full.refusing", "err = nil", inWAL},
+
+	// Work behind the log.
+	{"segments not handed over in steps", "broker/log/step.go", "return vfs.SyncTo(f, size)", "return nil", inLog},
+	{"failed step taken for a full disk", "internal/vfs/full.go", "	_, err := f.SyncTo(length)\n	return syncError(err)", "	_, err := f.SyncTo(length)\n	return err", inLog},
+	{"work behind the log does not give way", "broker/wal/log.go", "for l.full.busy && l.groups == group", "for false && l.groups == group", inWAL},
+	{"work behind the log waits for ever", "broker/wal/log.go", "for l.full.busy && l.groups == group", "for l.full.busy", inWAL},
 }

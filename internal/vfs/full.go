@@ -16,6 +16,14 @@ func Sync(f File) error { return syncError(f.Sync()) }
 // SyncData is Sync without metadata that is not needed to read the data.
 func SyncData(f File) error { return syncError(f.SyncData()) }
 
+// SyncTo hands the first length bytes of a file to the disk and waits for those
+// that were handed over before: it promises nothing, but leaves little to wait
+// for to the sync that does. Its error is one of a sync.
+func SyncTo(f File, length int64) error {
+	_, err := f.SyncTo(length)
+	return syncError(err)
+}
+
 func syncError(err error) error {
 	if err == nil {
 		return nil
