@@ -1,4 +1,4 @@
-.PHONY: build test ci mutants conformance bench bench-plan bench-broker
+.PHONY: build test ci mutants conformance interop differential bench bench-plan bench-broker
 
 build:
 	CGO_ENABLED=0 go build -o millrace .
@@ -18,6 +18,14 @@ mutants:
 conformance:
 	go run ./internal/conformance --corpus $(CORPUS) --ratchet testdata/conformance.ratchet --failing testdata/conformance.failing
 	go run ./internal/conformance --corpus $(CORPUS) --live --ratchet testdata/conformance-live.ratchet --failing testdata/conformance-live.failing
+
+# interop runs Kafka clients of other makers, which it installs, against the server.
+interop:
+	go run ./internal/interop --table README.md
+
+# differential compares replies with those of an Apache Kafka that it installs.
+differential:
+	go run ./internal/interop/differential
 
 # bench-plan measures parsing and planning of the statements in CORPUS.
 bench-plan:

@@ -80,6 +80,8 @@ func checkBatchHeader(b kafka.Batch) error {
 		return fmt.Errorf("%w: %s", kerr.InvalidRecord, fmt.Sprintf(format, args...))
 	}
 	switch {
+	case b.BaseOffset() != 0: // which the CRC does not cover
+		return invalid("base offset %d", b.BaseOffset())
 	case b.Count() < 1 || b.LastOffsetDelta() != b.Count()-1:
 		return invalid("%d records with a last offset delta of %d", b.Count(), b.LastOffsetDelta())
 	case b.Control():

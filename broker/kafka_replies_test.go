@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/millrace/millrace/internal/kafka"
 )
 
 // These replies are what Apache Kafka 4.4 gives to the same requests; the
@@ -64,6 +66,30 @@ func TestDeleteRecordsOfCompactedTopic(t *testing.T) {
 		if want != nil && got.LowWatermark != -1 {
 			t.Errorf("%s: low watermark %d beside an error", policy, got.LowWatermark)
 		}
+	}
+}
+
+func TestProduceBaseOffset(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	ctx, cl := testCtx(t), client(t, addr)
+	createTopic(t, ctx, cl, "orders", nil)
+	details, err := kadm.NewClient(cl).ListTopics(ctx, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for base, want := range map[kafka.Offset]*kerr.Error{0: nil, 512: kerr.InvalidRecord, -1: kerr.InvalidRecord} {
+		var w kafka.BatchBuilder
+		w.Append(1, nil, []byte("a"), nil)
+		w.Finish()
+		batch, _, err := kafka.NextBatch(w.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch.SetBaseOffset(base)
+		req := kmsg.NewPtrProduceRequest()
+		req.Acks, req.TimeoutMillis = -1, 1000
+		req.Topics = []kmsg.ProduceRequestTopic{{Topic: "orders", TopicID: details["orders"].ID, Partitions: []kmsg.ProduceRequestTopicPartition{{Records: batch}}}}
+		wantCode(t, "produce", ask[*kmsg.ProduceResponse](t, ctx, cl, req).Topics[0].Partitions[0].ErrorCode, want)
 	}
 }
 

@@ -18,11 +18,12 @@ import (
 const defaultTimeout = 3 * time.Minute
 
 type options struct {
-	clients, scenarios   []string
-	server, table, json  string
-	serverLog, cache     string
-	timeout              time.Duration
-	keep, list, versions bool
+	clients, scenarios  []string
+	server, table, json string
+	merge               string
+	serverLog, cache    string
+	timeout             time.Duration
+	list                bool
 }
 
 func main() {
@@ -32,6 +33,7 @@ func main() {
 	pflag.StringVar(&o.server, "server", "", "run against the broker at this address instead of one started here")
 	pflag.StringVar(&o.table, "table", "", "rewrite the marked table in this file")
 	pflag.StringVar(&o.json, "json", "", "write the results to this file")
+	pflag.StringVar(&o.merge, "merge", "", "keep the results in this file of pairs that are not run now")
 	pflag.StringVar(&o.serverLog, "server-log", "", "write what the server logs to this file")
 	pflag.StringVar(&o.cache, "cache", "", "where clients are installed, default in the user's cache directory")
 	pflag.DurationVar(&o.timeout, "timeout", defaultTimeout, "limit of one scenario of one client")
@@ -90,6 +92,11 @@ func run(ctx context.Context, o options) (failed int, err error) {
 		return 0, err
 	}
 	defer s.close()
+	if o.merge != "" {
+		if err := s.readJSON(o.merge); err != nil {
+			return 0, err
+		}
+	}
 	for _, c := range chosenClients {
 		s.runClient(ctx, c, chosenScenarios)
 	}

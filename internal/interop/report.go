@@ -30,6 +30,7 @@ type result struct {
 
 // record keeps and prints a result.
 func (s *suite) record(r result) {
+	s.results = slices.DeleteFunc(s.results, func(old result) bool { return old.Client == r.Client && old.Scenario == r.Scenario })
 	s.results = append(s.results, r)
 	detail := fmt.Sprintf("%d ms", r.Ms)
 	if r.Detail != "" {
@@ -50,6 +51,14 @@ func (s *suite) count(status string) (n int) {
 func (s *suite) summary() string {
 	return fmt.Sprintf("%d passed, %d failed, %d skipped, %d not applicable",
 		s.count(statusPass), s.count(statusFail), s.count(statusSkip), s.count(statusNone))
+}
+
+func (s *suite) readJSON(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, &s.results)
 }
 
 func (s *suite) writeJSON(file string) error {

@@ -20,6 +20,8 @@ type step struct {
 	until func(kmsg.Response) bool
 	// quiet replies are not compared.
 	quiet bool
+	// least is the version below which the request means something else.
+	least int16
 }
 
 // attempts bounds how often a side is asked again for what takes it a moment.
@@ -85,7 +87,7 @@ func (c *comparison) step(ctx context.Context, st step, l level) error {
 	}
 	key := st.build(c.theirs).Key()
 	v, ok := version(c.theirs, c.ours, key, l)
-	if !ok {
+	if !ok || v < st.least {
 		return nil
 	}
 	var differences []difference
@@ -124,7 +126,7 @@ func (c *comparison) step(ctx context.Context, st step, l level) error {
 }
 
 // readOnly are the keys that may be asked again without changing anything.
-var readOnly = map[int16]bool{2: true, 3: true, 9: true, 10: true, 15: true, 16: true, 18: true, 23: true, 32: true, 35: true, 46: true,
+var readOnly = map[int16]bool{1: true, 2: true, 3: true, 9: true, 10: true, 15: true, 16: true, 18: true, 23: true, 32: true, 35: true, 46: true,
 	55: true, 60: true, 61: true, 65: true, 66: true, 69: true, 74: true, 75: true}
 
 // ask sends a step's request to one side until the reply has settled, and returns
@@ -146,7 +148,7 @@ func (c *comparison) ask(ctx context.Context, s *side, st step, v int16) ([]line
 		if st.learn != nil {
 			st.learn(s, resp)
 		}
-		return flatten(resp), nil
+		return flatten(resp, s.topicNames()), nil
 	}
 }
 

@@ -21,7 +21,7 @@ var hidden = map[string]bool{
 	"ControllerID": true, "Leader": true, "LeaderEpoch": true, "CurrentLeader": true, "CoordinatorEpoch": true, "SessionID": true,
 	"BrokerID": true, "LeaderLogEndOffset": true, "DirectoryID": true, "ReplicaDirectoryID": true, "VoterID": true, "TransactionStartTimestamp": true,
 	"LastTimestamp": true, "StartTimestamp": true, "StartTimestampMillis": true, "LastFetchTimestamp": true, "LastCaughtUpTimestamp": true,
-	"CoordinatorID": true, "FinalizedFeaturesEpoch": true, "ReplicaID": true, "Dir": true, "TotalBytes": true,
+	"CoordinatorID": true, "LogEndOffset": true, "FinalizedFeaturesEpoch": true, "ReplicaID": true, "Dir": true, "TotalBytes": true,
 	"UsableBytes": true, "Size": true, "ClientHost": true, "AssignmentEpoch": true,
 }
 
@@ -34,16 +34,19 @@ var ignored = map[string]bool{"Version": true, "ThrottleMillis": true, "UnknownT
 var named = map[string]string{"Configs": "Name", "ApiKeys": "ApiKey", "ConfigSynonyms": "Name", "SupportedFeatures": "Name", "FinalizedFeatures": "Name", "Groups": "Group"}
 
 // keys are fields by which the elements of a list are put into order.
-var keys = []string{"Topic", "Name", "Group", "ConfigName", "ResourceName", "Partition", "MemberID", "Key", "ApiKey", "TransactionalID", "NodeID"}
+var keys = []string{"Topic", "TopicID", "Name", "Group", "ConfigName", "ResourceName", "Partition", "MemberID", "Key", "ApiKey", "TransactionalID", "NodeID"}
 
-// flatten turns a reply into lines.
-func flatten(resp kmsg.Response) []line {
-	f := &flattener{}
+// flatten turns a reply into lines; names are those of topic ids.
+func flatten(resp kmsg.Response, names map[[16]byte]string) []line {
+	f := &flattener{names: names}
 	f.walk("", reflect.ValueOf(resp).Elem())
 	return f.lines
 }
 
-type flattener struct{ lines []line }
+type flattener struct {
+	lines []line
+	names map[[16]byte]string
+}
 
 func (f *flattener) add(path, value string) { f.lines = append(f.lines, line{path, value}) }
 
@@ -66,6 +69,10 @@ func (f *flattener) walk(path string, v reflect.Value) {
 	case reflect.Slice:
 		f.list(path, name, v)
 	case reflect.Array:
+		if id, ok := v.Interface().([16]byte); ok && f.names[id] != "" {
+			f.add(path, "id of "+f.names[id])
+			return
+		}
 		f.add(path, presence(!v.IsZero()))
 	default:
 		text := fmt.Sprint(v.Interface())
@@ -99,7 +106,7 @@ func (f *flattener) list(path, name string, v reflect.Value) {
 			key = ""
 			f.add(path, fmt.Sprintf("%d elements", v.Len()))
 		}
-		for _, i := range order(v) {
+		for _, i := range f.order(v) {
 			if key == "" {
 				f.walk(path, v.Index(i))
 				continue
@@ -115,7 +122,7 @@ func hasField(t reflect.Type, name string) bool {
 }
 
 // order returns the indexes of a list's elements, sorted where they have names.
-func order(v reflect.Value) []int {
+func (f *flattener) order(v reflect.Value) []int {
 	indexes := make([]int, v.Len())
 	names := make([]string, v.Len())
 	for i := range indexes {
@@ -136,7 +143,11 @@ func order(v reflect.Value) []int {
 			for field.Kind() == reflect.Pointer && !field.IsNil() {
 				field = field.Elem()
 			}
-			names[i] += fmt.Sprintf("%020v ", field.Interface())
+			text := fmt.Sprintf("%020v ", field.Interface())
+			if id, ok := field.Interface().([16]byte); ok {
+				text = f.names[id]
+			}
+			names[i] += text
 		}
 	}
 	slices.SortStableFunc(indexes, func(a, b int) int { return strings.Compare(names[a], names[b]) })

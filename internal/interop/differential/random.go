@@ -33,11 +33,15 @@ func (d *dice) setUp() []step {
 		names = append(names, fmt.Sprint(d.topic, "-", i))
 		topics = append(topics, newTopic(names[i], randomPartitions, 1))
 	}
-	return []step{
+	all := []step{
 		s("random create", create(false, topics...)),
-		{"random metadata", metadata(false, names...), learnIDs, known, false},
+		{name: "random metadata", build: metadata(false, names...), learn: learnIDs, until: known},
 		initProducer(d.topic, nil, 60000),
 	}
+	for _, name := range names {
+		all = append(all, ready(name, randomPartitions)...)
+	}
+	return all
 }
 
 // name draws a topic, seldom one that is not there.

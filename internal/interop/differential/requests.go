@@ -160,20 +160,20 @@ func found(resp kmsg.Response) bool {
 }
 
 func initProducer(name string, txn *string, timeout int32) step {
-	return step{"init producer " + name, func(s *side) kmsg.Request {
+	return step{name: "init producer " + name, build: func(s *side) kmsg.Request {
 		req := kmsg.NewPtrInitProducerIDRequest()
 		req.TransactionalID, req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = txn, timeout, -1, -1
 		return req
-	}, func(s *side, resp kmsg.Response) {
+	}, learn: func(s *side, resp kmsg.Response) {
 		r := resp.(*kmsg.InitProducerIDResponse)
 		s.pid[name], s.epoch[name] = r.ProducerID, r.ProducerEpoch
-	}, func(resp kmsg.Response) bool {
+	}, until: func(resp kmsg.Response) bool {
 		switch resp.(*kmsg.InitProducerIDResponse).ErrorCode {
 		case 14, 15, 16, 51: // the coordinator loads, or ends a transaction
 			return false
 		}
 		return true
-	}, false}
+	}}
 }
 
 func offsetCommit(group, member string, generation func(*side) int32, topic string, partition int32, offset int64) func(*side) kmsg.Request {

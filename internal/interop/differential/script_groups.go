@@ -26,15 +26,15 @@ func transactionSteps(t string) []step {
 		}
 	}
 	end := func(name string, commit bool, epochDelta int16) step {
-		return step{name, func(s *side) kmsg.Request {
+		return step{name: name, build: func(s *side) kmsg.Request {
 			req := kmsg.NewPtrEndTxnRequest()
 			req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = id, s.pid[id], s.epoch[id]+epochDelta, commit
 			return req
-		}, func(s *side, resp kmsg.Response) {
+		}, learn: func(s *side, resp kmsg.Response) {
 			if r := resp.(*kmsg.EndTxnResponse); r.ErrorCode == 0 && r.Version >= 5 {
 				s.pid[id], s.epoch[id] = r.ProducerID, r.ProducerEpoch
 			}
-		}, func(resp kmsg.Response) bool { return resp.(*kmsg.EndTxnResponse).ErrorCode != 51 }, false}
+		}, until: func(resp kmsg.Response) bool { return resp.(*kmsg.EndTxnResponse).ErrorCode != 51 }}
 	}
 	addOffsets := func(group string) func(*side) kmsg.Request {
 		return func(s *side) kmsg.Request {
@@ -94,9 +94,9 @@ func transactionSteps(t string) []step {
 		end("txn end old epoch", true, -1),
 		end("txn commit", true, 0),
 		end("txn commit again", true, 0),
-		{"txn settle", describe, nil, func(resp kmsg.Response) bool {
+		{name: "txn settle", build: describe, until: func(resp kmsg.Response) bool {
 			return resp.(*kmsg.DescribeTransactionsResponse).TransactionStates[0].State != "PrepareCommit"
-		}, false},
+		}},
 		s("txn fetch after commit", fetch(to, 0, 0, 1, 1<<20)),
 		initProducer(id, &id, 60000),
 		s("txn add 2", add(to, 0)),
@@ -106,12 +106,15 @@ func transactionSteps(t string) []step {
 		s("txn commit offset old epoch", commitOffset(t+"-tg", -1)),
 		s("txn offset pending", offsetFetch(t+"-tg", false, t)),
 		end("txn abort", false, 0),
-		{"txn settle 2", describe, nil, func(resp kmsg.Response) bool {
+		{name: "txn settle 2", build: describe, until: func(resp kmsg.Response) bool {
 			return resp.(*kmsg.DescribeTransactionsResponse).TransactionStates[0].State != "PrepareAbort"
-		}, false},
+		}},
 		s("txn offset after abort", offsetFetch(t+"-tg", false, t)),
 		s("txn fetch after abort", fetch(to, 0, 0, 1, 1<<20)),
 		s("txn latest after abort", listOffsets(to, 0, -1, 1)),
+		s("txn fetch all after abort", fetch(to, 0, 0, 0, 1<<20)),
+		s("txn fetch later after abort", fetch(to, 0, 1, 1, 1<<20)),
+		s("txn fetch last after abort", fetch(to, 0, 4, 1, 1<<20)),
 		initProducer(id, &id, 60000),
 		s("txn zombie produce", func(s *side) kmsg.Request {
 			s.epoch[id]--
@@ -127,7 +130,7 @@ func groupSteps(t string) []step {
 	g := t + "-g"
 	generation := func(s *side) int32 { return s.generation[g] }
 	join := func(name string, timeout int32, again bool) step {
-		return step{name, func(s *side) kmsg.Request {
+		return step{name: name, build: func(s *side) kmsg.Request {
 			req := kmsg.NewPtrJoinGroupRequest()
 			req.Group, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis, req.MemberID, req.ProtocolType = g, timeout, 10000, s.member[g], "consumer"
 			if !again {
@@ -137,12 +140,12 @@ func groupSteps(t string) []step {
 			p.Name, p.Metadata = "range", consumerMetadata(t)
 			req.Protocols = append(req.Protocols, p)
 			return req
-		}, func(s *side, resp kmsg.Response) {
+		}, learn: func(s *side, resp kmsg.Response) {
 			r := resp.(*kmsg.JoinGroupResponse)
 			if r.ErrorCode == 0 || r.ErrorCode == 79 {
 				s.member[g], s.generation[g] = r.MemberID, r.Generation
 			}
-		}, nil, false}
+		}}
 	}
 	sync := func(s *side) kmsg.Request {
 		req := kmsg.NewPtrSyncGroupRequest()
@@ -260,7 +263,7 @@ func consumerMetadata(topic string) []byte {
 func newGroupSteps(t string) []step {
 	g := t + "-n"
 	beat := func(name string, epoch func(*side) int32, full bool) step {
-		return step{name, func(s *side) kmsg.Request {
+		return step{name: name, build: func(s *side) kmsg.Request {
 			req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 			if s.member[g] == "" {
 				s.member[g] = "AAAAAAAAAAAAAAAAAAAAAA"
@@ -270,14 +273,14 @@ func newGroupSteps(t string) []step {
 				req.RebalanceTimeoutMillis, req.SubscribedTopicNames, req.Topics = 30000, []string{t}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
 			}
 			return req
-		}, func(s *side, resp kmsg.Response) {
+		}, learn: func(s *side, resp kmsg.Response) {
 			if r := resp.(*kmsg.ConsumerGroupHeartbeatResponse); r.ErrorCode == 0 {
 				s.generation[g] = r.MemberEpoch
 				if r.MemberID != nil {
 					s.member[g] = *r.MemberID
 				}
 			}
-		}, nil, false}
+		}}
 	}
 	fixed := func(e int32) func(*side) int32 { return func(*side) int32 { return e } }
 	current := func(s *side) int32 { return s.generation[g] }
@@ -364,7 +367,7 @@ func endSteps(t string) []step {
 	return []step{
 		s("delete topics", deleteTopics(t, t+"-c", t+"-no")),
 		s("delete again", deleteTopics(t)),
-		{"metadata of deleted", metadata(false, t), nil, func(resp kmsg.Response) bool { return !known(resp) }, false},
+		{name: "metadata of deleted", build: metadata(false, t), until: func(resp kmsg.Response) bool { return !known(resp) }},
 		s("produce to deleted", produce(t, 0, -1, nil, plain(1, 0))),
 		s("offsets of deleted", listOffsets(t, 0, -1, 0)),
 	}

@@ -44,6 +44,17 @@ func newSide(name, addr string) *side {
 		member: map[string]string{}, generation: map[string]int32{}}
 }
 
+// topicNames returns the names of the topic ids that the side gave.
+func (s *side) topicNames() map[[16]byte]string {
+	names := map[[16]byte]string{}
+	for name, id := range s.topicIDs {
+		if id != ([16]byte{}) { // old versions of Metadata tell none
+			names[id] = name
+		}
+	}
+	return names
+}
+
 // do sends a request at the version that it has and returns the reply. An error
 // is that of the connection, which the next request makes anew.
 func (s *side) do(req kmsg.Request) (kmsg.Response, error) {

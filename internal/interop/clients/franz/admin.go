@@ -49,6 +49,10 @@ func (p *program) adminTopics(ctx context.Context) error {
 	if err != nil || grown[p.topic].Err != nil {
 		return fmt.Errorf("partitions: %v, %v", err, grown)
 	}
+	policy = "delete" // a topic that only compacts refuses DeleteRecords
+	if _, err := a.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &policy}}, p.topic); err != nil {
+		return err
+	}
 	var records []*kgo.Record
 	for i := range 9 {
 		records = append(records, p.record(int32(i%3), "v", i))

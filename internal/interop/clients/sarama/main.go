@@ -68,6 +68,9 @@ func config() (*sarama.Config, error) {
 			return nil, err
 		}
 	}
+	if !c.Version.IsAtLeast(sarama.V1_0_0_0) { // as clients of that time: no look at versions, and a login without Kafka's headers
+		c.ApiVersionsRequest, c.Net.SASL.Version = false, sarama.SASLHandshakeV0
+	}
 	c.Producer.Return.Successes, c.Producer.Partitioner = true, sarama.NewManualPartitioner
 	c.Consumer.Offsets.Initial, c.Consumer.Return.Errors = sarama.OffsetOldest, true
 	c.Consumer.Fetch.Max, c.Consumer.Fetch.Default = 32<<20, 16<<20

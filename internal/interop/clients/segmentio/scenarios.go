@@ -247,7 +247,11 @@ func adminTopics(ctx context.Context) error {
 	if err != nil || grown.Errors[*topic] != nil {
 		return errors.Join(err, grown.Errors[*topic])
 	}
-	md, err := c.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{*topic}})
+	again, err := client() // the first has the topic in its cache
+	if err != nil {
+		return err
+	}
+	md, err := again.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{*topic}})
 	if err != nil {
 		return err
 	}
