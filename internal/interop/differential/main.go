@@ -19,11 +19,10 @@ import (
 const pollPause = 100 * time.Millisecond
 
 type options struct {
-	seed                uint64
-	random              int
-	kafka, ours, cache  string
-	accepted, oursState string
-	verbose             bool
+	seed               uint64
+	random             int
+	kafka, ours, cache string
+	verbose            bool
 }
 
 func main() {

@@ -36,7 +36,6 @@ type side struct {
 	member   map[string]string
 	// generation is a group's, or the member's epoch.
 	generation map[string]int32
-	session    int32
 }
 
 func newSide(name, addr string) *side {

@@ -35,6 +35,7 @@ func (p *program) join(options ...kgo.Opt) (*member, error) {
 	case "cooperative":
 		options = append(options, kgo.Balancers(kgo.CooperativeStickyBalancer()))
 	case "consumer":
+		//lint:ignore SA1029 the key is franz-go's own
 		options = append(options, kgo.WithContext(context.WithValue(context.Background(), "opt_in_kafka_next_gen_balancer_beta", true)))
 	default:
 		options = append(options, kgo.Balancers(kgo.RangeBalancer()))
