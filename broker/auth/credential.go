@@ -38,7 +38,7 @@ func ParseMechanism(name string) (Mechanism, error) {
 const (
 	MinIterations = 4096
 	MaxIterations = 16384
-	saltMinBytes  = 8
+	saltMinBytes  = 1 // as in Kafka: a client chooses it
 	saltMaxBytes  = 256
 	// UserNameMaxBytes bounds user names.
 	UserNameMaxBytes = 256
