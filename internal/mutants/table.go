@@ -79,5 +79,5 @@ var table = []mutant{
 	{"segments not handed over in steps", "broker/log/step.go", "return vfs.SyncTo(f, size)", "return nil", inLog},
 	{"failed step taken for a full disk", "internal/vfs/full.go", "	_, err := f.SyncTo(length)\n	return syncError(err)", "	_, err := f.SyncTo(length)\n	return err", inLog},
 	{"work behind the log does not give way", "broker/wal/log.go", "for l.full.busy && l.groups == group", "for false && l.groups == group", inWAL},
-	{"work behind the log waits for ever", "broker/wal/log.go", "for l.full.busy && l.groups == group", "for l.full.busy", inWAL},
+	{"work behind the log waits for ever", "broker/wal/log.go", "for l.full.busy && l.groups == group", "for l.full.busy && l.groups >= group", inWAL},
 }
