@@ -75,6 +75,9 @@ func alter(configs map[string]string, changes []kmsg.IncrementalAlterConfigsRequ
 		}
 		seen[ch.Name] = true
 		known, ok := findConfig(ch.Name)
+		if !ok && ch.Op == kmsg.IncrementalAlterConfigOpDelete {
+			continue // what is not set is gone already, as in Kafka
+		}
 		if !ok {
 			return nil, fmt.Errorf("%w: %s is not known", errConfig, ch.Name)
 		}

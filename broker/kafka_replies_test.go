@@ -16,6 +16,20 @@ import (
 // These replies are what Apache Kafka 4.4 gives to the same requests; the
 // differential test of internal/interop found that ours were others.
 
+// Deleting a configuration that does not exist succeeds; setting one does not.
+func TestDeleteUnknownConfig(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	ctx, cl := testCtx(t), client(t, addr)
+	produce(t, ctx, cl, "orders", "a")
+	value := "1"
+	for op, want := range map[kmsg.IncrementalAlterConfigOp]*kerr.Error{kmsg.IncrementalAlterConfigOpDelete: nil, kmsg.IncrementalAlterConfigOpSet: kerr.InvalidConfig} {
+		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "orders",
+			Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "no.such", Op: op, Value: &value}}}}
+		wantCode(t, op.String(), ask[*kmsg.IncrementalAlterConfigsResponse](t, ctx, cl, req).Resources[0].ErrorCode, want)
+	}
+}
+
 // atVersion returns a client that speaks one version of a key.
 func atVersion(t *testing.T, addr string, key, version int16) *kgo.Client {
 	v := kversion.Stable()
