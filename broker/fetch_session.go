@@ -36,8 +36,10 @@ type fetchSession struct {
 	epoch    int32 // of the next request
 	topicIDs bool  // topics are named by id
 	used     time.Time
-	parts    []*sessionPartition // in the order in which they are read
-	index    map[sessionKey]*sessionPartition
+	// parts are in the order in which they are read. A fetch in progress holds the
+	// slice: it is appended to or replaced, never changed.
+	parts []*sessionPartition
+	index map[sessionKey]*sessionPartition
 }
 
 // sessionKey names a partition as the client does, by name or by id.
@@ -103,7 +105,7 @@ func (s *fetchSessions) open(req *kmsg.FetchRequest, now time.Time) (session *fe
 	if session.epoch <= 0 {
 		session.epoch = 1 // wrapped
 	}
-	return session, append([]*sessionPartition(nil), session.parts...), 0
+	return session, session.parts, 0
 }
 
 // admit gives a session an id, unless all slots are taken by sessions in use.

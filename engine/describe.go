@@ -87,17 +87,16 @@ func (s *Session) describeSource(cat *catalog.Catalog, src *catalog.Source) Sour
 // addOffsets reads where the queries on a source stand.
 func (s *Session) addOffsets(ctx context.Context, d *SourceDescription) error {
 	e := s.engine
-	type reading struct{ group, topic string }
-	var all []reading
+	var groups []string
 	for _, q := range d.ReadBy {
 		for _, r := range q.Plan.Readers() {
 			if r.Topic == d.Source.Topic {
-				all = append(all, reading{r.Group(e.group(q.ID)), r.Topic})
+				groups = append(groups, r.Group(e.group(q.ID)))
 			}
 		}
 	}
-	for _, r := range all {
-		g := GroupOffsets{Group: r.group, Topic: r.topic}
+	for _, group := range groups {
+		g := GroupOffsets{Group: group, Topic: d.Source.Topic}
 		tps := make([]kafka.TopicPartition, d.Partitions)
 		for i := range tps {
 			tps[i] = kafka.TopicPartition{Topic: d.Source.Topic, Partition: int32(i)}

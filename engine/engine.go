@@ -12,7 +12,6 @@ import (
 
 	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/executor"
-	"github.com/millrace/millrace/executor/format"
 	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
@@ -100,7 +99,7 @@ func Open(cfg Config) (_ *Engine, err error) {
 	}
 	own := []string{planner.InternalPrefix + cfg.ServiceID + "-"}
 	b.Protect(own, own)
-	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b, schemas: registry.New(format.Checker{}), client: client}
+	e := &Engine{cfg: cfg, cluster: embedded{b}, broker: b, schemas: NewRegistry(), client: client}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(context.Background()))
@@ -116,7 +115,7 @@ func openOverKafka(cfg Config, client *registry.Client) (_ *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, cluster: c, schemas: registry.New(format.Checker{}), client: client}
+	e := &Engine{cfg: cfg, cluster: c, schemas: NewRegistry(), client: client}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(context.Background()))

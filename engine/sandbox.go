@@ -42,7 +42,7 @@ func (t *sandboxTopics) Topic(name string) (Topic, bool) {
 // NewSandbox returns an empty sandbox.
 func NewSandbox(serviceID string) *Sandbox {
 	topics := &sandboxTopics{partitions: map[string]int32{}}
-	e := &Engine{cfg: Config{ServiceID: serviceID}.withDefaults(), cluster: topics, schemas: registry.New(format.Checker{})}
+	e := &Engine{cfg: Config{ServiceID: serviceID}.withDefaults(), cluster: topics, schemas: NewRegistry()}
 	schemas := &embeddedSchemas{Registry: e.schemas}
 	v := e.view()
 	v.schemas = &schemaView{schemas}
