@@ -64,11 +64,14 @@ func (l *Log) write(group []request, positions []Position) (durable int, err err
 	if err := l.takeBack(); err != nil {
 		return durable, l.Fence("take back frames that did not fit", err)
 	}
-	n := durable
-	for n < len(group) && group[n].urgent() {
+	// Barriers among urgent frames pass with them: if only barriers were refused,
+	// nobody would have anything to undo, and nobody would say Resume.
+	n, urgent := durable, false
+	for n < len(group) && (group[n].urgent() || group[n].frame == nil) {
+		urgent = urgent || group[n].urgent()
 		n++
 	}
-	if n > durable {
+	if urgent {
 		m, err := l.writeToSpare(group[durable:n], positions[durable:n])
 		if durable += m; err != nil && !vfs.IsFull(err) {
 			return durable, l.Fence("write to the log", err)

@@ -11,22 +11,31 @@ import (
 	"github.com/millrace/millrace/internal/vfs"
 )
 
-// group appends one frame per body, all before the first is answered, and
-// returns the answers. The log must not be started before.
-func (l *Log) group(t *testing.T, bodies []string, urgent bool) []error {
+// queued is a frame of one event for a group, or a barrier when body is empty.
+type queued struct {
+	body   string
+	urgent bool
+}
+
+// group appends all of a group before the first is answered, and returns the
+// answers.
+func (l *Log) group(t *testing.T, group ...queued) []error {
 	t.Helper()
-	errs := make([]error, len(bodies))
-	answered := make(chan struct{}, len(bodies))
+	errs := make([]error, len(group))
+	answered := make(chan struct{}, len(group))
 	l.mu.Lock() // the committer takes all of them at once
-	for i, body := range bodies {
-		f := NewFrame(len(body))
-		f.Urgent = urgent
-		f.AddEvent(1, []byte(body))
-		l.queue = append(l.queue, request{frame: f, done: func(_ Position, err error) { errs[i] = err; answered <- struct{}{} }})
+	for i, q := range group {
+		r := request{done: func(_ Position, err error) { errs[i] = err; answered <- struct{}{} }}
+		if q.body != "" {
+			r.frame = NewFrame(len(q.body))
+			r.frame.Urgent = q.urgent
+			r.frame.AddEvent(1, []byte(q.body))
+		}
+		l.queue = append(l.queue, r)
 	}
 	l.mu.Unlock()
 	l.wake.Signal()
-	for range bodies {
+	for range group {
 		<-answered
 	}
 	return errs
@@ -58,26 +67,32 @@ func TestFullDiskFrames(t *testing.T) {
 			} else {
 				disk.SetCapacity(1 << 40)
 			}
-			group := make([]string, 1+rng.IntN(6))
+			group := make([]queued, 1+rng.IntN(6))
+			urgent := rng.IntN(3) * 3 // of 6
 			for i := range group {
-				number++
-				group[i] = fmt.Sprintf("%d-%s", number, bytes.Repeat([]byte{'x'}, rng.IntN(150)))
-			}
-			refused := false
-			for i, err := range l.group(t, group, rng.IntN(6) == 0) {
-				switch {
-				case err == nil && refused:
-					t.Fatalf("seed %d: frame %q was written behind a refused one", seed, group[i])
-				case err == nil:
-					acked = append(acked, group[i])
-				case !errors.Is(err, ErrDiskFull):
-					t.Fatalf("seed %d: %v", seed, err)
-				default:
-					refused = true
+				if rng.IntN(5) > 0 {
+					number++
+					group[i] = queued{fmt.Sprintf("%d-%s", number, bytes.Repeat([]byte{'x'}, rng.IntN(150))), rng.IntN(6) < urgent}
 				}
 			}
+			refused, undone := false, false // anything; a frame, whose caller says Resume
+			for i, err := range l.group(t, group...) {
+				switch {
+				case err == nil && refused:
+					t.Fatalf("seed %d: %q was written behind a refused frame", seed, group[i].body)
+				case err == nil && group[i].body != "":
+					acked = append(acked, group[i].body)
+				case err != nil && !errors.Is(err, ErrDiskFull):
+					t.Fatalf("seed %d: %v", seed, err)
+				case err != nil:
+					refused, undone = true, undone || group[i].body != ""
+				}
+			}
+			if refused != undone {
+				t.Fatalf("seed %d: only barriers were refused: nobody would say Resume", seed)
+			}
 			if refused {
-				if errs := l.group(t, []string{"while refusing"}, true); !errors.Is(errs[0], ErrDiskFull) {
+				if errs := l.group(t, queued{"while refusing", true}); !errors.Is(errs[0], ErrDiskFull) {
 					t.Fatalf("seed %d: a frame before Resume: %v", seed, errs[0])
 				}
 				l.Drain()
@@ -115,7 +130,7 @@ func TestUrgentFrames(t *testing.T) {
 	disk.SetCapacity(disk.Used())
 	try := func(body string, urgent bool, want error) {
 		t.Helper()
-		if err := l.group(t, []string{body}, urgent)[0]; !errors.Is(err, want) {
+		if err := l.group(t, queued{body, urgent})[0]; !errors.Is(err, want) {
 			t.Fatalf("%s: %v, want %v", body, err, want)
 		} else if err != nil {
 			l.Drain()
