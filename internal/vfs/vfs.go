@@ -40,6 +40,9 @@ func NewMem() *MemFS { return pebblevfs.NewMem() }
 // NewCrashable returns an empty file system in memory that supports CrashClone.
 func NewCrashable() *MemFS { return pebblevfs.NewCrashableMem() }
 
+// ErrCorrupt is wrapped by the errors of file systems that check what they read.
+var ErrCorrupt = errors.New("vfs: corrupt file")
+
 // IsNotExist reports whether err says that a file is missing, on any FS.
 func IsNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
