@@ -75,7 +75,7 @@ func TestACLs(t *testing.T) {
 		t.Fatalf("%v, %v", described, err)
 	}
 	mustClose(t, b)
-	again, err := Open(Config{Dir: "data", FS: fs})
+	again, err := Open(Config{Keys: testKeys, Dir: "data", FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +259,7 @@ func TestAlterUsers(t *testing.T) {
 		t.Errorf("carol, deleted: %v", err)
 	}
 	mustClose(t, b)
-	again, err := Open(Config{Dir: "data", FS: fs})
+	again, err := Open(Config{Keys: testKeys, Dir: "data", FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func TestSecuritySurvivesCrash(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	again, err := Open(Config{Dir: "data", FS: fs.CrashClone(vfs.CrashCloneCfg{})})
+	again, err := Open(Config{Keys: testKeys, Dir: "data", FS: fs.CrashClone(vfs.CrashCloneCfg{})})
 	if err != nil {
 		t.Fatal(err)
 	}

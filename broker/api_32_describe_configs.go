@@ -111,6 +111,11 @@ func (b *Broker) describeBrokerConfigs(names []string, req *kmsg.DescribeConfigs
 	add("auto.create.topics.enable", strconv.FormatBool(!b.cfg.DisableAutoCreate), configBool)
 	add("broker.id", strconv.Itoa(nodeID), configInt)
 	add("default.replication.factor", "1", configInt)
+	key, encrypted := b.EncryptionKey()
+	add("encryption.at.rest.enable", strconv.FormatBool(encrypted), configBool)
+	if encrypted {
+		add("encryption.at.rest.key.id", key.String(), configString)
+	}
 	add("group.initial.rebalance.delay.ms", strconv.FormatInt(l.GroupInitialRebalanceDelay.Milliseconds(), 10), configInt)
 	add("group.max.size", strconv.Itoa(l.GroupMaxSize), configInt)
 	add("log.retention.ms", "-1", configLong)

@@ -39,6 +39,7 @@ type Broker struct {
 	security      security
 	tokens        tokens
 	quotas        quotas
+	encryption    encryption
 
 	// mu orders everything that is appended: it guards the staged state, which
 	// is partition.next, partition.producers, txns and handles. It is held for
@@ -62,10 +63,14 @@ const stateVersion = 3
 
 // Open locks the data directory, recovers it and returns a broker that is
 // ready. The error wraps wal.ErrVersion when a newer program wrote the
-// directory, wal.ErrCorrupt or log.ErrCorrupt when acknowledged data is damaged.
+// directory, wal.ErrCorrupt or log.ErrCorrupt when acknowledged data is damaged,
+// ErrSealed or ErrUnknownKey when a key is missing; then nothing was written.
 func Open(cfg Config) (_ *Broker, err error) {
 	cfg = cfg.withDefaults()
 	b := &Broker{cfg: cfg}
+	if err := b.encryption.start(cfg.Keys); err != nil {
+		return nil, err
+	}
 	b.init()
 	b.server.init(b)
 	b.authorizer = newAuthorizer(b)
@@ -82,7 +87,7 @@ func Open(cfg Config) (_ *Broker, err error) {
 	}()
 	root, err := b.recover()
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", cfg.Dir, err)
+		return nil, fmt.Errorf("open %s: %w", cfg.Dir, b.encryption.keyError(err))
 	}
 	b.epoch = int32(root.Epoch)
 	b.steady.start(b.now())
@@ -105,6 +110,7 @@ func (b *Broker) init() {
 	b.store = log.NewStore(log.Options{
 		FS: b.cfg.FS, Dir: b.cfg.Dir, TailMaxBytes: b.cfg.Limits.TailMaxBytes,
 		OpenFiles: b.cfg.Limits.OpenFiles, DecompressedMaxBytes: b.cfg.Limits.DecompressedMaxBytes,
+		Sealer: b.encryption.sealer,
 	})
 }
 

@@ -137,7 +137,7 @@ func (b *Broker) checkpoint(number uint64, clean bool) error {
 	if clean {
 		s.root.Synced = b.wal.Root().Synced
 	}
-	if err := wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, s.root, s.state); err != nil {
+	if err := wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, s.root, s.state, b.encryption.sealing()); err != nil {
 		if vfs.IsFull(err) {
 			return err // the old one stands
 		}

@@ -306,7 +306,7 @@ func crashDuringCompaction(t *testing.T, seed uint64, _ *rand.Rand) {
 
 // recover opens a crashed file system, checks it, compacts and checks again.
 func (m *keyed) recover(fs vfs.FS) error {
-	b, err := Open(Config{Dir: "data", FS: fs, Limits: cleanerLimits()})
+	b, err := Open(Config{Keys: testKeys, Dir: "data", FS: fs, Limits: cleanerLimits()})
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/clock"
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/vfs"
 )
 
@@ -32,6 +33,9 @@ type Config struct {
 	// Security says who may do what; the zero value lets everybody do everything
 	// that listeners let in.
 	Security Security
+	// Keys encrypt what is written to Dir, and decrypt what was; nil leaves it
+	// plain, and refuses a directory that is encrypted.
+	Keys *seal.Keys
 	// Limits bounds what the broker holds and accepts.
 	Limits Limits
 }

@@ -21,7 +21,7 @@ func smallLimits() Limits {
 
 func openTest(t *testing.T, fs vfs.FS, limits Limits) (*Broker, error) {
 	t.Helper()
-	return Open(Config{Dir: "data", FS: fs, Limits: limits})
+	return Open(Config{Keys: testKeys, Dir: "data", FS: fs, Limits: limits})
 }
 
 func mustOpen(t *testing.T, fs vfs.FS, limits Limits) *Broker {

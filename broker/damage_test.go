@@ -35,7 +35,7 @@ func damageOf(fs vfs.FS, want []string, keys map[string]int) (noticed bool, err 
 	isDamage := func(err error) bool {
 		return errors.Is(err, wal.ErrCorrupt) || errors.Is(err, wal.ErrVersion) || errors.Is(err, log.ErrCorrupt) || errors.Is(err, kafka.ErrCorruptBatch)
 	}
-	b, err := Open(Config{Dir: "data", FS: fs, Limits: cleanerLimits()})
+	b, err := Open(Config{Keys: testKeys, Dir: "data", FS: fs, Limits: cleanerLimits()})
 	if err != nil {
 		if isDamage(err) {
 			return true, nil

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"github.com/millrace/millrace/broker/log"
 	"github.com/millrace/millrace/broker/wal"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/vfs"
 )
 
@@ -25,6 +27,8 @@ type DumpItem struct {
 	Batch  *DumpBatch  `json:"batch,omitempty"`
 	Record *DumpRecord `json:"record,omitempty"`
 	Damage string      `json:"damage,omitempty"`
+	// Locked says why something encrypted is not shown: its key was not given.
+	Locked string `json:"locked,omitempty"`
 }
 
 // DumpBatch is the header of a record batch.
@@ -44,6 +48,8 @@ type DumpBatch struct {
 	ProducerEpoch kafka.Epoch      `json:"producer_epoch"`
 	BaseSequence  int32            `json:"base_sequence"`
 	Transactional bool             `json:"transactional,omitempty"`
+	// KeyID is the key that the batch is encrypted with.
+	KeyID string `json:"key_id,omitempty"`
 	// Marker is COMMIT or ABORT for a control batch.
 	Marker string `json:"marker,omitempty"`
 }
@@ -60,6 +66,9 @@ type DumpRecord struct {
 type DumpOptions struct {
 	// Records shows keys and values.
 	Records bool
+	// Keys decrypt what is encrypted; without them only the places, sizes and
+	// headers of it are shown.
+	Keys *seal.Keys
 }
 
 // Dump reads a data directory, or one file of it, without changing or locking
@@ -68,6 +77,12 @@ type DumpOptions struct {
 // being written then may look torn.
 func Dump(fs vfs.FS, path string, o DumpOptions, emit func(DumpItem) error) error {
 	d := &dumper{fs: fs, o: o, emit: emit, names: map[TopicID]string{}, sizes: map[string]int64{}}
+	if o.Keys != nil {
+		var err error
+		if d.sealer, err = seal.NewSealer(o.Keys); err != nil {
+			return err
+		}
+	}
 	info, err := fs.Stat(path)
 	if err != nil {
 		return err
@@ -85,12 +100,13 @@ func Dump(fs vfs.FS, path string, o DumpOptions, emit func(DumpItem) error) erro
 
 // dumper is one call of Dump.
 type dumper struct {
-	fs    vfs.FS
-	o     DumpOptions
-	emit  func(DumpItem) error
-	names map[TopicID]string
-	sizes map[string]int64 // bytes that count, by path of a segment of the checkpoint
-	whole bool             // a checkpoint was read: other segments are stray
+	fs     vfs.FS
+	o      DumpOptions
+	emit   func(DumpItem) error
+	names  map[TopicID]string
+	sizes  map[string]int64 // bytes that count, by path of a segment of the checkpoint
+	whole  bool             // a checkpoint was read: other segments are stray
+	sealer *seal.Sealer     // nil without keys
 }
 
 // dir dumps the log files and segments below a directory.
@@ -138,21 +154,28 @@ func (d *dumper) file(path string) error {
 // checkpoint dumps the root and remembers topic names and segment sizes.
 func (d *dumper) checkpoint(dir string) error {
 	path := d.fs.PathJoin(dir, "checkpoint")
-	root, state, err := wal.LoadCheckpoint(d.fs, dir)
+	root, state, keys, err := wal.LoadCheckpoint(d.fs, dir, d.sealer)
 	b := &Broker{cfg: Config{Dir: dir, FS: d.fs}.withDefaults()}
 	if err == nil {
 		b.init()
 		var sequence uint64
 		if sequence, err = b.decodeState(state); err == nil {
 			d.whole = true
-			err = d.emit(DumpItem{Kind: "checkpoint", File: path, Text: fmt.Sprintf(
+			text := fmt.Sprintf(
 				"cluster %s, epoch %d, first log file %d with frame %d, synced below frame %d, clean %v, state up to frame %d",
-				b.clusterID, root.Epoch, root.FirstFile, root.FirstSequence, root.Synced, root.Clean, sequence)})
+				b.clusterID, root.Epoch, root.FirstFile, root.FirstSequence, root.Synced, root.Clean, sequence)
+			if len(keys) > 0 {
+				text += fmt.Sprintf(", encrypted, needs keys %v", keys)
+			}
+			err = d.emit(DumpItem{Kind: "checkpoint", File: path, Text: text})
 			if err != nil {
 				return err
 			}
 			return d.topics(b)
 		}
+	}
+	if errors.Is(err, ErrSealed) || errors.Is(err, ErrUnknownKey) {
+		return d.emit(DumpItem{Kind: "checkpoint", File: path, Text: fmt.Sprintf("encrypted, needs keys %v", keys), Locked: err.Error()})
 	}
 	return d.emit(DumpItem{Kind: "damage", File: path, Damage: err.Error()})
 }
@@ -211,7 +234,7 @@ func (d *dumper) log(path string, number uint64) error {
 	damage := func(from, to int64, what string) error {
 		return d.emit(DumpItem{Kind: "damage", File: path, Position: &from, Damage: fmt.Sprintf("%d bytes: %s", to-from, what)})
 	}
-	end, err := wal.InspectFile(d.fs, path, number, frame, damage)
+	end, err := wal.InspectFile(d.fs, path, number, d.sealer, frame, damage)
 	if err != nil {
 		return err
 	}
@@ -219,7 +242,12 @@ func (d *dumper) log(path string, number uint64) error {
 }
 
 func (d *dumper) entry(path string, e wal.Entry, at int64) error {
-	if e.Kind != wal.KindBatches {
+	switch {
+	case e.Locked != nil && errors.Is(e.Locked, ErrUnknownKey):
+		return d.emit(DumpItem{Kind: "event", File: path, Position: &at, Text: eventName(e.Kind), Locked: e.Locked.Error()})
+	case e.Locked != nil:
+		return d.emit(DumpItem{Kind: "damage", File: path, Position: &at, Damage: e.Locked.Error()})
+	case e.Kind != wal.KindBatches:
 		return d.emit(DumpItem{Kind: "event", File: path, Position: &at, Text: describeEvent(e)})
 	}
 	name := d.names[e.Topic]
@@ -237,7 +265,7 @@ func (d *dumper) entry(path string, e wal.Entry, at int64) error {
 		if !b.CRCValid() {
 			damage = fmt.Errorf("%w: checksum mismatch", log.ErrCorrupt)
 		}
-		if err := d.batch(path, tp, at, b, damage); err != nil {
+		if err := d.batch(path, tp, at, b, home{e.Topic, e.Partition, true}, damage); err != nil {
 			return err
 		}
 		at += int64(len(b))
@@ -266,7 +294,8 @@ func (d *dumper) segment(path string) error {
 	if err := d.emit(DumpItem{Kind: "segment", File: path, Text: text}); err != nil {
 		return err
 	}
+	of := d.homeOf(path)
 	return log.InspectSegment(d.fs, path, size, func(at int64, b kafka.Batch, err error) error {
-		return d.batch(path, "", at, b, err)
+		return d.batch(path, "", at, b, of, err)
 	})
 }

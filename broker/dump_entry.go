@@ -1,16 +1,66 @@
 package broker
 
 import (
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/broker/log"
 	"github.com/millrace/millrace/broker/wal"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/seal"
 )
 
-func (d *dumper) batch(path, tp string, at int64, b kafka.Batch, damage error) error {
+// home is the partition that batches belong to, which encrypted ones are bound to.
+type home struct {
+	topic     TopicID
+	partition int32
+	known     bool
+}
+
+// homeOf reads the partition from the path of a segment:
+// .../<topic id>/<partition>/<segment>.
+func (d *dumper) homeOf(path string) (h home) {
+	dir := d.fs.PathDir(path)
+	n, err := strconv.ParseInt(d.fs.PathBase(dir), 10, 32)
+	if err != nil {
+		return h
+	}
+	id := d.fs.PathBase(d.fs.PathDir(dir))
+	raw, err := hex.DecodeString(id)
+	if err != nil || len(raw) != len(h.topic) {
+		return home{}
+	}
+	h.topic = TopicID(raw)
+	h.partition, h.known = int32(n), true
+	return h
+}
+
+// unlock decrypts a batch. locked says why not, when its key was not given.
+func (d *dumper) unlock(b kafka.Batch, of home) (opened kafka.Batch, locked string, damage error) {
+	id, sealed, err := log.KeyOf(b)
+	switch {
+	case err != nil || !sealed:
+		return b, "", err
+	case d.sealer == nil:
+		return b, (&seal.UnknownKeyError{ID: id}).Error(), nil
+	case !of.known:
+		return b, "encrypted for a partition that the file's path does not tell: topics/TOPIC-ID/PARTITION/FILE", nil
+	}
+	out, err := log.OpenBatch(nil, of.topic, of.partition, b, d.sealer)
+	if errors.Is(err, ErrUnknownKey) {
+		return b, err.Error(), nil
+	}
+	if err != nil {
+		return b, "", err
+	}
+	return out, "", nil
+}
+
+func (d *dumper) batch(path, tp string, at int64, b kafka.Batch, of home, damage error) error {
 	item := DumpItem{Kind: "batch", File: path, Position: &at}
 	if damage != nil {
 		item.Kind, item.Damage = "damage", damage.Error()
@@ -18,9 +68,18 @@ func (d *dumper) batch(path, tp string, at int64, b kafka.Batch, damage error) e
 	if b == nil {
 		return d.emit(item)
 	}
+	size, keyID := len(b), ""
+	if id, sealed, err := log.KeyOf(b); sealed && err == nil {
+		keyID = id.String()
+	}
+	if damage == nil {
+		if b, item.Locked, damage = d.unlock(b, of); damage != nil {
+			item.Kind, item.Damage = "damage", damage.Error()
+		}
+	}
 	_, horizon := b.DeleteHorizon()
 	item.Batch = &DumpBatch{
-		Partition: tp, BaseOffset: b.BaseOffset(), LastOffset: b.LastOffset(), Count: b.Count(), Bytes: len(b),
+		Partition: tp, BaseOffset: b.BaseOffset(), LastOffset: b.LastOffset(), Count: b.Count(), Bytes: size, KeyID: keyID,
 		LeaderEpoch: b.LeaderEpoch(), Codec: codecName(b.Codec()), BaseTimestamp: b.BaseTimestamp(), MaxTimestamp: b.MaxTimestamp(),
 		DeleteHorizon: horizon, AppendTime: b.Attributes()&kafka.AttrLogAppendTime != 0,
 		ProducerID: b.ProducerID(), ProducerEpoch: b.ProducerEpoch(), BaseSequence: b.BaseSequence(), Transactional: b.Transactional(),
@@ -32,7 +91,7 @@ func (d *dumper) batch(path, tp string, at int64, b kafka.Batch, damage error) e
 			item.Batch.Marker = "UNKNOWN"
 		}
 	}
-	if err := d.emit(item); err != nil || !d.o.Records || damage != nil {
+	if err := d.emit(item); err != nil || !d.o.Records || damage != nil || item.Locked != "" {
 		return err
 	}
 	return d.records(path, at, b)
@@ -60,10 +119,21 @@ func codecName(codec int) string {
 	switch {
 	case codec == log.CodecNone:
 		return "none"
+	case codec == log.CodecSealed:
+		return "encrypted"
 	case codec < len(codecNames):
 		return codecNames[codec]
 	}
 	return fmt.Sprintf("codec %d", codec)
+}
+
+// eventName returns the name of a kind of event.
+func eventName(kind byte) string {
+	ev, err := newEvent(kind)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%T", ev), "*broker.")
 }
 
 // describeEvent tells what a metadata event is about.
@@ -76,7 +146,7 @@ func describeEvent(e wal.Entry) string {
 	if ev.decode(&dec); dec.Err != nil {
 		return fmt.Sprintf("%T: %v", ev, dec.Err)
 	}
-	name := strings.TrimPrefix(fmt.Sprintf("%T", ev), "*broker.")
+	name := eventName(e.Kind)
 	switch ev := ev.(type) {
 	case *topicCreated:
 		return fmt.Sprintf("%s: %s, id %x, %d partitions, internal %v, configs %v", name, ev.name, ev.id[:], ev.partitions, ev.internal, ev.configs)

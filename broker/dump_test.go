@@ -14,7 +14,7 @@ import (
 func dumpAll(t *testing.T, fs vfs.FS, path string) map[string][]DumpItem {
 	t.Helper()
 	items := map[string][]DumpItem{}
-	err := Dump(fs, path, DumpOptions{Records: true}, func(i DumpItem) error {
+	err := Dump(fs, path, DumpOptions{Records: true, Keys: testKeys}, func(i DumpItem) error {
 		if _, err := json.Marshal(i); err != nil {
 			return err
 		}

@@ -390,7 +390,7 @@ func (l *failingListener) Accept() (net.Conn, error) {
 // TestAcceptFails: too many open files do not end a listener.
 func TestAcceptFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, err := Open(Config{Dir: "data", FS: vfs.NewMem()})
+		b, err := Open(Config{Keys: testKeys, Dir: "data", FS: vfs.NewMem()})
 		if err != nil {
 			t.Fatal(err)
 		}

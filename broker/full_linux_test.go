@@ -26,7 +26,7 @@ func TestDiskFullReal(t *testing.T) {
 	})
 	limits := Limits{WALFileBytes: 256 << 10, WALMaxBytes: 1 << 20, WALSpareBytes: 64 << 10, SegmentBytes: 256 << 10}
 	open := func() *Broker {
-		b, err := Open(Config{Dir: filepath.Join(dir, "data"), Limits: limits})
+		b, err := Open(Config{Keys: testKeys, Dir: filepath.Join(dir, "data"), Limits: limits})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -133,7 +133,7 @@ func listenOn(t *testing.T, b *Broker, cfg Listener) (addr string) {
 // openSecure opens a broker in memory with users alice and root.
 func openSecure(t *testing.T, fs vfs.FS, change func(*Config)) *Broker {
 	t.Helper()
-	cfg := Config{Dir: "data", FS: fs, Limits: Limits{FailedLoginDelay: time.Millisecond}}
+	cfg := Config{Keys: testKeys, Dir: "data", FS: fs, Limits: Limits{FailedLoginDelay: time.Millisecond}}
 	if change != nil {
 		change(&cfg)
 	}
@@ -475,7 +475,7 @@ func inBubble(t *testing.T, limits Limits, cfg Listener, f func(t *testing.T, b 
 		if cfg.Protocol.TLS() {
 			writeFile(t, fs, cfg.TLS.CertFile, newAuthority(t).issue(t, pkix.Name{CommonName: "server"}))
 		}
-		b, err := Open(Config{Dir: "data", FS: fs, Limits: limits})
+		b, err := Open(Config{Keys: testKeys, Dir: "data", FS: fs, Limits: limits})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -653,7 +653,7 @@ func TestOAuthLogin(t *testing.T) {
 
 func TestOAuthConfig(t *testing.T) {
 	for _, o := range []OAuth{{}, {KeySetFile: "a", KeySetURL: "https://b"}, {KeySetURL: "http://example.com/keys"}, {KeySetURL: "file:///etc/passwd"}, {KeySetFile: "missing"}} {
-		if b, err := Open(Config{Dir: "data", FS: vfs.NewMem(), Security: Security{OAuth: &o}}); err == nil {
+		if b, err := Open(Config{Keys: testKeys, Dir: "data", FS: vfs.NewMem(), Security: Security{OAuth: &o}}); err == nil {
 			b.Close(context.Background())
 			t.Errorf("%+v is accepted", o)
 		}
@@ -667,7 +667,7 @@ func TestUsersSurvive(t *testing.T) {
 	b := openSecure(t, fs, nil)
 	secret := string(b.security.Secret())
 	mustClose(t, b)
-	again, err := Open(Config{Dir: "data", FS: fs})
+	again, err := Open(Config{Keys: testKeys, Dir: "data", FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -212,7 +212,7 @@ func TestAlterQuotas(t *testing.T) {
 		t.Error(err)
 	}
 	mustClose(t, b)
-	again, err := Open(Config{Dir: "data", FS: fs})
+	again, err := Open(Config{Keys: testKeys, Dir: "data", FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func (b *Broker) lockDir() error {
 // once never comes again, and clients notice the restart.
 func (b *Broker) recover() (wal.Root, error) {
 	fs, dir := b.cfg.FS, b.cfg.Dir
-	root, state, err := wal.LoadCheckpoint(fs, dir)
+	root, state, listed, err := wal.LoadCheckpoint(fs, dir, b.encryption.sealer)
 	fresh := vfs.IsNotExist(err)
 	if fresh {
 		root, err = b.initDir()
@@ -58,6 +58,9 @@ func (b *Broker) recover() (wal.Root, error) {
 		if replayed, err = b.decodeState(state); err != nil {
 			return wal.Root{}, err
 		}
+	}
+	if err := b.resolveKeys(listed, fresh); err != nil {
+		return wal.Root{}, err
 	}
 	b.wal, err = wal.Open(b.walOptions(), root, func(sequence uint64, entries []wal.Entry) error {
 		if err := b.replay(entries, sequence < replayed); err != nil {
@@ -106,11 +109,11 @@ func (b *Broker) finishRecovery(root wal.Root) (wal.Root, error) {
 	next := b.wal.Root()
 	next.Epoch = root.Epoch + 1
 	state := b.encodeStaged()(next.Synced)
-	err = wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, state)
+	err = wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, state, b.encryption.sealing())
 	if vfs.IsFull(err) {
 		// The spare makes room, so that a start on a full disk succeeds.
 		if err = b.wal.DropSpare(); err == nil {
-			err = wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, state)
+			err = wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, state, b.encryption.sealing())
 		}
 	}
 	if err != nil {
@@ -158,7 +161,7 @@ func (b *Broker) walOptions() wal.Options {
 	return wal.Options{
 		FS: b.cfg.FS, Dir: b.cfg.FS.PathJoin(b.cfg.Dir, "wal"), Logger: b.cfg.Logger,
 		FileBytes: l.WALFileBytes, MaxBytes: l.WALMaxBytes, QueueBytes: l.QueueMaxBytes,
-		FrameMaxBytes: l.FrameMaxBytes, SpareBytes: l.WALSpareBytes, OnFull: b.keeper.poke,
+		FrameMaxBytes: l.FrameMaxBytes, Sealer: b.encryption.sealer, SpareBytes: l.WALSpareBytes, OnFull: b.keeper.poke,
 	}
 }
 
@@ -214,6 +217,9 @@ func (b *Broker) replayBatches(e wal.Entry, inState bool) error {
 	p := parts[e.Partition]
 	info, err := log.Inspect(e.Batches)
 	if err != nil {
+		return fmt.Errorf("%s: %w", p.tp, err)
+	}
+	if err := log.CheckKeys(e.Batches, b.encryption.sealer); err != nil {
 		return fmt.Errorf("%s: %w", p.tp, err)
 	}
 	base := kafka.Batch(e.Batches).BaseOffset()

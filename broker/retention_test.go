@@ -54,7 +54,7 @@ func TestClockJumps(t *testing.T) {
 		for _, restart := range []bool{false, true} {
 			fs, c := vfs.NewMem(), newJumpy()
 			open := func() *Broker {
-				b, err := Open(Config{Dir: "data", FS: fs, Clock: c})
+				b, err := Open(Config{Keys: testKeys, Dir: "data", FS: fs, Clock: c})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -101,7 +101,7 @@ func TestClockJumps(t *testing.T) {
 // TestInternalTopicsKeep: retention does not apply to internal topics.
 func TestInternalTopicsKeep(t *testing.T) {
 	c := newJumpy()
-	b, err := Open(Config{Dir: "data", FS: vfs.NewMem(), Clock: c})
+	b, err := Open(Config{Keys: testKeys, Dir: "data", FS: vfs.NewMem(), Clock: c})
 	if err != nil {
 		t.Fatal(err)
 	}

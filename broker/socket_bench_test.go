@@ -13,7 +13,7 @@ import (
 // BenchmarkRequestsTCP sends small requests one after the other: what a connection
 // costs per request.
 func BenchmarkRequestsTCP(b *testing.B) {
-	br, err := Open(Config{Dir: "data", FS: vfs.NewMem()})
+	br, err := Open(Config{Keys: testKeys, Dir: "data", FS: vfs.NewMem()})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func newChange(payloadBytes int) *change {
 
 // append adds batches, whose headers were checked, to a partition.
 func (c *change) append(p *partition, batches []byte, info log.Info) *staged {
-	c.appends = append(c.appends, staged{p: p, info: info, entry: c.frame.AddBatches(p.Topic, p.Partition.Partition, batches)})
+	c.appends = append(c.appends, staged{p: p, info: info, entry: p.AddTo(c.frame, batches)})
 	return &c.appends[len(c.appends)-1]
 }
 
@@ -54,7 +54,7 @@ func (b *Broker) stage(c *change, e event) {
 	e.stage(b)
 	var enc wal.Encoder
 	e.encode(&enc)
-	c.frame.AddEvent(e.kind(), enc.Buf)
+	c.frame.AddEvent(e.kind(), enc.Buf, b.encryption.sealer)
 	c.events = append(c.events, e)
 }
 

@@ -14,6 +14,7 @@ type cleanWriter struct {
 	log   vfs.File
 	index indexWriter
 	buf   []byte
+	seal  []byte // one encrypted batch
 }
 
 func (w *cleanWriter) open() error {
@@ -24,9 +25,13 @@ func (w *cleanWriter) open() error {
 
 func (w *cleanWriter) path(name string) string { return w.p.store.opts.FS.PathJoin(w.p.dir, name) }
 
-// add appends a batch with its guard.
+// add appends a batch with its guard, encrypted when the directory is.
 func (w *cleanWriter) add(b kafka.Batch) error {
 	s := w.s
+	if sealer := w.p.store.opts.Sealer; sealer != nil {
+		w.seal = sealBatch(w.seal[:0], w.p.Topic, w.p.Partition, b, sealer)
+		b = w.seal
+	}
 	at := s.size + int64(len(w.buf))
 	if at == 0 {
 		s.firstTimestamp = b.MaxTimestamp()

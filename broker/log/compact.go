@@ -194,6 +194,9 @@ func (c *compaction) each(s *segment, from kafka.Offset, f func(kafka.Batch) (st
 		if err != nil {
 			return true, err
 		}
+		if run, err = c.p.opened(run); err != nil {
+			return true, err
+		}
 		for rest := run.Batches; len(rest) > 0; {
 			var b kafka.Batch
 			if b, rest, err = kafka.NextBatch(rest); err != nil {

@@ -17,7 +17,8 @@
 // # Segment
 //
 // topics/<topic id>/<partition>/<base offset, 20 digits>.log holds record
-// batches as they were stored, nothing else. How many of its bytes count is
+// batches as they were stored, nothing else; encrypted ones stay encrypted
+// (seal.go). How many of its bytes count is
 // written in the checkpoint; what stands behind them is an archive pass that a
 // crash cut short, and is overwritten. <base offset>.index is derived and may be
 // deleted:
@@ -79,6 +80,10 @@
 //
 //   - Bytes from disk are checked (length, magic, CRC, offset order) before they
 //     are handed out; bytes from memory were checked when they were appended.
+//
+//   - No encrypted batch leaves a Partition but for Archive, which copies it as it
+//     is, and Inspect functions. Compaction reads decrypted batches and encrypts
+//     what it writes, with the key and the nonce of now.
 //
 //   - The log start offset and the archived offset only grow.
 //

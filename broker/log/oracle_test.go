@@ -51,7 +51,11 @@ func newOracle(t *testing.T, rng *rand.Rand) *oracle {
 	if err := fs.MkdirAll("d", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	o.store = NewStore(Options{FS: fs, Dir: "d", TailMaxBytes: 1 << 30, OpenFiles: 3, DecompressedMaxBytes: 1 << 20})
+	opts := Options{FS: fs, Dir: "d", TailMaxBytes: 1 << 30, OpenFiles: 3, DecompressedMaxBytes: 1 << 20}
+	if rng.IntN(2) == 0 {
+		opts.Sealer = newSealer(t, sealKey)
+	}
+	o.store = NewStore(opts)
 	o.p = o.store.NewPartition(wal.TopicID{1}, 0)
 	return o
 }
@@ -60,6 +64,10 @@ func (o *oracle) publish(batch []byte) {
 	info, err := Inspect(batch)
 	if err != nil {
 		o.t.Fatal(err)
+	}
+	// A directory whose encryption was turned on late has both.
+	if s := o.store.opts.Sealer; s != nil && o.rng.IntN(4) > 0 {
+		batch = SealBatches(nil, o.p.Topic, o.p.Partition, batch, s)
 	}
 	Assign(batch, o.next, 1)
 	e := Published{Base: o.next, Next: o.next + kafka.Offset(info.Offsets), At: wal.Position{File: 1}, Info: info, Data: batch, InMemory: true}

@@ -36,8 +36,11 @@ func (p *Partition) Read(from, upTo kafka.Offset, maxBytes int) (Run, error) {
 	for attempt := 0; ; attempt++ {
 		run, err := p.read(from, upTo, maxBytes)
 		moved := errors.Is(err, wal.ErrRetired) || errors.Is(err, errSegmentGone)
-		if !moved || attempt == readAttempts {
+		if err != nil && (!moved || attempt == readAttempts) {
 			return run, err
+		}
+		if err == nil {
+			return p.opened(run)
 		}
 	}
 }
@@ -113,7 +116,7 @@ func (p *Partition) entryBytes(e entry, from kafka.Offset, maxBytes int) ([]byte
 	read := func(b []byte, at int64) error {
 		return p.store.wal.ReadAt(b, wal.Position{File: e.at.File, Offset: at})
 	}
-	stored := stored{read: read, end: e.at.Offset + int64(e.size), epochs: p.epochStarts()}
+	stored := stored{read: read, end: e.at.Offset + int64(e.size), epochs: p.epochStarts(), sealed: p.store.opts.Sealer != nil}
 	b, err := stored.batches(place{e.at.Offset, e.base}, from, e.next, maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("partition %x-%d: %w", p.Topic, p.Partition, err)

@@ -82,7 +82,7 @@ func (s *segment) read(store *Store, dir string, epochs []EpochStart, from, upTo
 		return Run{}, err
 	}
 	defer h.release()
-	stored := stored{read: h.readAt, end: s.size, guarded: s.guarded(), epochs: epochs}
+	stored := stored{read: h.readAt, end: s.size, guarded: s.guarded(), epochs: epochs, sealed: store.opts.Sealer != nil}
 	b, err := stored.batches(h.floor(s, from), from, upTo, maxBytes)
 	if err != nil {
 		return Run{}, fmt.Errorf("segment %s: %w", h.name, err)

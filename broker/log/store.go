@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/broker/wal"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/vfs"
 )
 
@@ -23,6 +24,8 @@ type Options struct {
 	OpenFiles    int
 	// DecompressedMaxBytes bounds one decompressed batch.
 	DecompressedMaxBytes int
+	// Sealer encrypts and decrypts batches, nil for neither.
+	Sealer *seal.Sealer
 }
 
 // Store is what the partitions of one data directory share.

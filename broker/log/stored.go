@@ -42,6 +42,7 @@ type stored struct {
 	end     int64
 	guarded bool
 	epochs  []EpochStart // nil when nothing is known about them
+	sealed  bool         // batches may be encrypted
 }
 
 func (s *stored) guard() int64 {
@@ -118,6 +119,9 @@ func (s *stored) batches(p place, from, upTo kafka.Offset, maxBytes int) ([]byte
 		b := head[:total-g]
 		if !b.CRCValid() {
 			return nil, fmt.Errorf("%w: batch at position %d, offset %d: checksum mismatch", ErrCorrupt, p.at, b.BaseOffset())
+		}
+		if b.Codec() == CodecSealed && !s.sealed {
+			return nil, fmt.Errorf("%w: batch at position %d is encrypted, the data directory is not", ErrCorrupt, p.at)
 		}
 		if b.BaseOffset() >= upTo {
 			if first && !s.guarded {

@@ -30,7 +30,7 @@
 //
 //	 0      1         4          8
 //	+------+---------+----------+-----------------------------------+
-//	| kind | zeros   | length   | body                              |
+//	| kind | flags   | length   | body                              |
 //	+------+---------+----------+-----------------------------------+
 //	body of kind 0 (record batches):
 //	+--------------+----------------+------------------------------ +
@@ -38,7 +38,10 @@
 //	+--------------+----------------+------------------------------ +
 //
 // Bodies of other kinds belong to the caller. A batch's base offset is in its
-// header.
+// header. The first of the three flag bytes is 1 when the body of an event is
+// encrypted: it is a blob of package seal, bound to the kind. The others are zero.
+// Batches are encrypted by the caller. A directory with anything encrypted in it
+// has a checkpoint of version 2, which programs that know nothing of it refuse.
 //
 // # Recovery
 //

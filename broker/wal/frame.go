@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+
+	"github.com/millrace/millrace/internal/seal"
 )
 
 // TopicID identifies a topic for ever (a version 4 UUID).
@@ -21,6 +23,9 @@ const (
 	batchesPrefixBytes = 20
 	frameAlign         = 8
 )
+
+// entrySealed is the flag of an event whose body is encrypted.
+const entrySealed = 1
 
 // KindBatches is the entry kind of record batches; every other kind is the
 // caller's.
@@ -59,22 +64,48 @@ const BatchesEntryBytes = entryHeaderBytes + batchesPrefixBytes
 // AddBatches adds record batches of one topic-partition and returns the
 // entry's index for Batches.
 func (f *Frame) AddBatches(id TopicID, partition int32, batches []byte) int {
-	f.buf = append(f.buf, KindBatches, 0, 0, 0)
-	f.buf = binary.BigEndian.AppendUint32(f.buf, uint32(batchesPrefixBytes+len(batches)))
+	from := f.beginBatches(id, partition)
+	f.buf = append(f.buf, batches...)
+	return f.endBatches(from)
+}
+
+// AddBatchesBy is AddBatches for batches that encode appends to what it is given.
+func (f *Frame) AddBatchesBy(id TopicID, partition int32, encode func(dst []byte) []byte) int {
+	from := f.beginBatches(id, partition)
+	f.buf = encode(f.buf)
+	return f.endBatches(from)
+}
+
+func (f *Frame) beginBatches(id TopicID, partition int32) (from int) {
+	f.buf = append(f.buf, KindBatches, 0, 0, 0, 0, 0, 0, 0)
 	f.buf = append(f.buf, id[:]...)
 	f.buf = binary.BigEndian.AppendUint32(f.buf, uint32(partition))
-	from := len(f.buf)
-	f.buf = append(f.buf, batches...)
+	return len(f.buf)
+}
+
+func (f *Frame) endBatches(from int) int {
+	body := from - batchesPrefixBytes
+	binary.BigEndian.PutUint32(f.buf[body-4:], uint32(len(f.buf)-body))
 	f.batches = append(f.batches, span{from, len(f.buf)})
 	return len(f.batches) - 1
 }
 
-// AddEvent adds a metadata event. kind must not be KindBatches.
-func (f *Frame) AddEvent(kind byte, body []byte) {
-	f.buf = append(f.buf, kind, 0, 0, 0)
-	f.buf = binary.BigEndian.AppendUint32(f.buf, uint32(len(body)))
-	f.buf = append(f.buf, body...)
+// AddEvent adds a metadata event, encrypted when there is a sealer. kind must not
+// be KindBatches.
+func (f *Frame) AddEvent(kind byte, body []byte, s *seal.Sealer) {
+	if s == nil {
+		f.buf = append(f.buf, kind, 0, 0, 0)
+		f.buf = binary.BigEndian.AppendUint32(f.buf, uint32(len(body)))
+		f.buf = append(f.buf, body...)
+		return
+	}
+	f.buf = append(f.buf, kind, entrySealed, 0, 0)
+	f.buf = binary.BigEndian.AppendUint32(f.buf, uint32(seal.Overhead+len(body)))
+	f.buf = s.Seal(f.buf, eventContext(kind), body)
 }
+
+// eventContext is what the encrypted body of an event is bound to.
+func eventContext(kind byte) []byte { return []byte{'e', kind} }
 
 // Batches returns the record batches of an entry, for base offsets to be
 // written in place before Append and for reading afterwards.
@@ -153,8 +184,10 @@ func parseHeader(b []byte) (h header, version byte, ok bool) {
 // Entry is one entry of a recovered frame.
 type Entry struct {
 	Kind byte
-	// Body is a metadata event's body, or nil.
-	Body []byte
+	// Body is a metadata event's body, or nil. Locked is why it could not be
+	// decrypted, when it could not.
+	Body   []byte
+	Locked error
 	// Topic, Partition, Batches and At are set for KindBatches. At is where the
 	// batches stand in the file.
 	Topic     TopicID
@@ -163,8 +196,9 @@ type Entry struct {
 	At        Position
 }
 
-// parseEntries decodes a frame's payload, which starts at position at.
-func parseEntries(payload []byte, at Position) ([]Entry, error) {
+// parseEntries decodes a frame's payload, which starts at position at. Without a
+// sealer encrypted events stay locked.
+func parseEntries(payload []byte, at Position, s *seal.Sealer) ([]Entry, error) {
 	var entries []Entry
 	for pos := 0; pos < len(payload); {
 		rest := payload[pos:]
@@ -177,6 +211,12 @@ func parseEntries(payload []byte, at Position) ([]Entry, error) {
 		}
 		body := rest[entryHeaderBytes : entryHeaderBytes+n]
 		e := Entry{Kind: rest[0], Body: body}
+		if rest[1] > entrySealed || rest[1] != 0 && e.Kind == KindBatches {
+			return nil, fmt.Errorf("%w: entry with flags %x at %v", ErrVersion, rest[1], at)
+		}
+		if rest[1] == entrySealed {
+			e.Body, e.Locked = openEvent(e.Kind, body, s)
+		}
 		if e.Kind == KindBatches {
 			if len(body) < batchesPrefixBytes {
 				return nil, fmt.Errorf("%w: short batches entry at %v", ErrCorrupt, at)
@@ -190,4 +230,20 @@ func parseEntries(payload []byte, at Position) ([]Entry, error) {
 		pos += entryHeaderBytes + int(n)
 	}
 	return entries, nil
+}
+
+// openEvent decrypts the body of an event.
+func openEvent(kind byte, body []byte, s *seal.Sealer) ([]byte, error) {
+	if s == nil {
+		id, err := seal.KeyOf(body)
+		if err == nil {
+			err = &seal.UnknownKeyError{ID: id}
+		}
+		return nil, err
+	}
+	plain, err := s.Open(nil, eventContext(kind), body)
+	if errors.Is(err, seal.ErrOpen) {
+		err = fmt.Errorf("%w: event of kind %d: %w", ErrCorrupt, kind, err)
+	}
+	return plain, err
 }

@@ -29,7 +29,7 @@ func (l *Log) group(t *testing.T, group ...queued) []error {
 		if q.body != "" {
 			r.frame = NewFrame(len(q.body))
 			r.frame.Urgent = q.urgent
-			r.frame.AddEvent(1, []byte(q.body))
+			r.frame.AddEvent(1, []byte(q.body), nil)
 		}
 		l.queue = append(l.queue, r)
 	}

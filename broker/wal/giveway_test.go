@@ -23,7 +23,7 @@ func testGiveWay(t *testing.T) {
 	release := make(chan struct{})
 	hold := func() { // appends a frame whose answer keeps the committer
 		f := NewFrame(8)
-		f.AddEvent(1, []byte("x"))
+		f.AddEvent(1, []byte("x"), nil)
 		l.Append(f, 0, func(Position, error) { <-release })
 		synctest.Wait()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/vfs"
 )
 
@@ -25,8 +26,9 @@ func FileNumber(name string) (number uint64, ok bool) { return parseFileName(nam
 // InspectFile reads a log file without changing it and calls frame for every
 // frame of the file's present life, also behind damage, and damage for bytes in
 // front of such a frame that are none. end is where its last frame ends; what
-// stands behind it is a torn write or the file's former life.
-func InspectFile(fs vfs.FS, path string, number uint64, frame func(FrameInfo) error, damage func(from, to int64, what string) error) (end int64, err error) {
+// stands behind it is a torn write or the file's former life. Events that sealer,
+// which may be nil, cannot decrypt are locked.
+func InspectFile(fs vfs.FS, path string, number uint64, sealer *seal.Sealer, frame func(FrameInfo) error, damage func(from, to int64, what string) error) (end int64, err error) {
 	f, err := fs.Open(path)
 	if err != nil {
 		return 0, err
@@ -36,6 +38,7 @@ func InspectFile(fs vfs.FS, path string, number uint64, frame func(FrameInfo) er
 	if err != nil {
 		return 0, err
 	}
+	s.sealer = sealer
 	var sequence uint64
 	var epoch uint32
 	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, s.size), scanBufferBytes)
@@ -52,7 +55,7 @@ func InspectFile(fs vfs.FS, path string, number uint64, frame func(FrameInfo) er
 				return end, fmt.Errorf("read log file: %w", err)
 			}
 			if frameCRC(b) == h.crc {
-				if err := inspectFrame(b, h, version, pos, end, sequence, frame, damage); err != nil {
+				if err := s.inspectFrame(b, h, version, pos, end, sequence, frame, damage); err != nil {
 					return end, err
 				}
 				n = int64(alignUp(len(b)))
@@ -67,7 +70,7 @@ func InspectFile(fs vfs.FS, path string, number uint64, frame func(FrameInfo) er
 	return end, nil
 }
 
-func inspectFrame(b []byte, h header, version byte, pos, end int64, last uint64, frame func(FrameInfo) error, damage func(from, to int64, what string) error) error {
+func (s *scanner) inspectFrame(b []byte, h header, version byte, pos, end int64, last uint64, frame func(FrameInfo) error, damage func(from, to int64, what string) error) error {
 	if pos > end || last > 0 && h.sequence != last+1 {
 		what := fmt.Sprintf("frames %d to %d are damaged or missing", last+1, h.sequence-1)
 		if last == 0 {
@@ -80,7 +83,7 @@ func inspectFrame(b []byte, h header, version byte, pos, end int64, last uint64,
 	if version != frameVersion {
 		return damage(pos, pos+int64(len(b)), fmt.Sprintf("frame version %d", version))
 	}
-	entries, err := parseEntries(b[frameHeaderBytes:], Position{h.file, pos + frameHeaderBytes})
+	entries, err := parseEntries(b[frameHeaderBytes:], Position{h.file, pos + frameHeaderBytes}, s.sealer)
 	if err != nil {
 		return damage(pos, pos+int64(len(b)), err.Error())
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/vfs"
 )
 
@@ -39,6 +40,8 @@ type Options struct {
 	FileBytes, MaxBytes, QueueBytes int64
 	// FrameMaxBytes bounds one frame.
 	FrameMaxBytes int
+	// Sealer encrypts and decrypts metadata events, nil for neither.
+	Sealer *seal.Sealer
 	// SpareBytes are kept for urgent frames on a full disk.
 	SpareBytes int64
 	// OnFull is called whenever a file was sealed, and when an append waits: it

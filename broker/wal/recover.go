@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/vfs"
 )
 
@@ -18,6 +19,11 @@ var ErrVersion = errors.New("wal: written by a newer version")
 // Replay is called with every frame that was recovered, in order. The entries'
 // bytes die with the call.
 type Replay func(sequence uint64, entries []Entry) error
+
+// frameSlack times FrameMaxBytes is the largest frame that recovery believes in:
+// events, and what encryption adds to the smallest batches, may pass the limit that
+// the caller holds a frame's batches to.
+const frameSlack = 2
 
 // Open recovers the log in opts.Dir, which must exist. A torn tail is cut; a
 // missing or damaged frame that had been durable is an error that wraps
@@ -77,11 +83,11 @@ func (l *Log) recover(live []uint64, root Root, replay Replay) error {
 		}
 		lf := &file{number: number, firstSequence: l.sequence, f: f}
 		l.files = append(l.files, lf)
-		s, err := newScanner(f, number, l.opts.FrameMaxBytes)
+		s, err := newScanner(f, number, frameSlack*l.opts.FrameMaxBytes)
 		if err != nil {
 			return err
 		}
-		s.expect, s.epoch = l.sequence, lastEpoch
+		s.expect, s.epoch, s.sealer = l.sequence, lastEpoch, l.opts.Sealer
 		if err := s.frames(replay); err != nil {
 			return err
 		}
@@ -136,6 +142,7 @@ type scanner struct {
 	pos      int64  // where the next frame should stand
 	expect   uint64 // its sequence
 	epoch    uint32 // its lowest epoch
+	sealer   *seal.Sealer
 }
 
 func newScanner(f vfs.File, number uint64, frameMax int) (*scanner, error) {
@@ -173,9 +180,14 @@ func (s *scanner) frames(replay Replay) error {
 			return fmt.Errorf("%w: frame version %d, this program reads %d", ErrVersion, version, frameVersion)
 		}
 		at := Position{s.number, s.pos + frameHeaderBytes}
-		entries, err := parseEntries(frame[frameHeaderBytes:frameHeaderBytes+h.length], at)
+		entries, err := parseEntries(frame[frameHeaderBytes:frameHeaderBytes+h.length], at, s.sealer)
 		if err != nil {
 			return err
+		}
+		for _, e := range entries {
+			if e.Locked != nil {
+				return fmt.Errorf("frame %d: %w", h.sequence, e.Locked)
+			}
 		}
 		if err := replay(h.sequence, entries); err != nil {
 			return err

@@ -43,7 +43,7 @@ func appendAll(t testing.TB, l *Log, bodies ...string) []Position {
 	positions := make([]Position, len(bodies))
 	for i, body := range bodies {
 		f := NewFrame(len(body))
-		f.AddEvent(1, []byte(body))
+		f.AddEvent(1, []byte(body), nil)
 		errs := make(chan error, 1)
 		l.Append(f, 0, func(p Position, err error) { positions[i] = p; errs <- err })
 		if err := <-errs; err != nil {
@@ -223,7 +223,7 @@ func TestStaleFrameOfEarlierIncarnation(t *testing.T) {
 	clear(torn[positions[1].Offset:positions[2].Offset])
 	// Frames b and c were one unsynced group: c's synced field says so.
 	f := NewFrame(1)
-	f.AddEvent(1, []byte("c"))
+	f.AddEvent(1, []byte("c"), nil)
 	f.seal(header{epoch: 1, file: 1, sequence: 3, synced: 2})
 	copy(torn[positions[2].Offset:], f.buf)
 	fs := fileSystem(t, 1, torn)
@@ -304,10 +304,10 @@ func TestRecoverySyncs(t *testing.T) {
 func TestCheckpoint(t *testing.T) {
 	fs := vfs.NewMem()
 	root := Root{FirstFile: 3, FirstSequence: 9, Synced: 12, Clean: true, Epoch: 4}
-	if err := SaveCheckpoint(fs, "", root, []byte("state")); err != nil {
+	if err := SaveCheckpoint(fs, "", root, []byte("state"), Sealing{}); err != nil {
 		t.Fatal(err)
 	}
-	got, state, err := LoadCheckpoint(fs, "")
+	got, state, _, err := LoadCheckpoint(fs, "", nil)
 	if err != nil || got != root || string(state) != "state" {
 		t.Fatalf("%+v %q %v", got, state, err)
 	}
@@ -321,7 +321,7 @@ func TestCheckpoint(t *testing.T) {
 		if err := vfs.WriteFileAtomic(fs, checkpointName, bad); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err := LoadCheckpoint(fs, "")
+		_, _, _, err := LoadCheckpoint(fs, "", nil)
 		reserved := i >= 12 && i < 16
 		if (err == nil) != reserved {
 			t.Fatalf("flip at %d: %v", i, err)
@@ -332,7 +332,7 @@ func TestCheckpoint(t *testing.T) {
 	if err := vfs.WriteFileAtomic(fs, checkpointName, bad); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := LoadCheckpoint(fs, ""); !errors.Is(err, ErrVersion) {
+	if _, _, _, err := LoadCheckpoint(fs, "", nil); !errors.Is(err, ErrVersion) {
 		t.Fatalf("newer version: %v", err)
 	}
 }
@@ -379,7 +379,7 @@ func BenchmarkCommit4KiB(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		f := NewFrame(len(body))
-		f.AddEvent(1, body)
+		f.AddEvent(1, body, nil)
 		l.Append(f, 0, func(_ Position, err error) { done <- err })
 		if err := <-done; err != nil {
 			b.Fatal(err)
