@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/executor/format/registry"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/vfs"
 )
 
@@ -82,6 +83,9 @@ type crashPoint struct {
 	acked int
 }
 
+// crashKeys encrypt the directories of the crash tests, nil for none.
+var crashKeys *seal.Keys
+
 // TestCrashAnywhere loads an engine, takes what a power loss would leave at its
 // writes (with all, nothing or a part of what was not synced), and opens an
 // engine on each: what was acknowledged must be there, and every result once.
@@ -90,6 +94,25 @@ func TestCrashAnywhere(t *testing.T) {
 	if testing.Short() {
 		sample = crashSampleShort
 	}
+	crashAnywhere(t, sample)
+}
+
+// TestCrashAnywhereEncrypted is TestCrashAnywhere over encrypted directories.
+func TestCrashAnywhereEncrypted(t *testing.T) {
+	keys, err := seal.ParseKeys(strings.Repeat("5a", seal.KeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	crashKeys = keys
+	defer func() { crashKeys = nil }()
+	sample := crashSample / 4
+	if testing.Short() {
+		sample = crashSampleShort
+	}
+	crashAnywhere(t, sample)
+}
+
+func crashAnywhere(t *testing.T, sample int) {
 	writes := len(crashLoad(t, nil))
 	take := map[int]bool{}
 	rng := rand.New(rand.NewPCG(*crashSeed, 1))
@@ -109,7 +132,7 @@ func TestCrashAnywhere(t *testing.T) {
 		}
 		checked++
 		if !t.Run(fmt.Sprintf("write-%d-%s", p.write, p.keep), func(t *testing.T) { checkCrash(t, p) }) {
-			t.Logf("replay: go test ./engine -run TestCrashAnywhere -crash.seed=%d", *crashSeed)
+			t.Logf("replay: go test ./engine -run '%s' -crash.seed=%d", t.Name(), *crashSeed)
 		}
 	}
 	if checked < len(take)/2 {
@@ -146,7 +169,7 @@ func crashLoad(t *testing.T, take map[int]bool) []crashPoint {
 	}
 	// Small log files, so that they are sealed, retired and recycled on the way.
 	limits := broker.Limits{WALFileBytes: 16 << 10}
-	w := startWorld(t, Config{Dir: "data", FS: vfs.WithHook(disk, hook), Broker: broker.Config{Limits: limits}})
+	w := startWorld(t, Config{Dir: "data", FS: vfs.WithHook(disk, hook), Broker: broker.Config{Limits: limits, Keys: crashKeys}})
 	if err := w.session.SetProperty("auto.offset.reset", "earliest"); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +196,7 @@ func crashLoad(t *testing.T, take map[int]bool) []crashPoint {
 func checkCrash(t *testing.T, p crashPoint) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
-	w := startWorld(t, Config{Dir: "data", FS: p.fs})
+	w := startWorld(t, Config{Dir: "data", FS: p.fs, Broker: broker.Config{Keys: crashKeys}})
 	w.checkModel(t, ctx, p.acked)
 	w.crash(t) // recovery itself must be durable
 	w.checkModel(t, ctx, p.acked)

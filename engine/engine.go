@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/executor/state"
 	"github.com/millrace/millrace/internal/clock"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/vfs"
 	"github.com/millrace/millrace/planner"
 	"github.com/millrace/millrace/planner/catalog"
@@ -46,7 +47,8 @@ type Config struct {
 	// (state.memory.max.bytes); what is over it is read from disk when needed.
 	StateMemory int64
 	// Broker sets limits and defaults of the embedded broker; its directory, file
-	// system, clock and logger are the engine's.
+	// system, clock and logger are the engine's. Its Keys encrypt the state store
+	// too.
 	Broker broker.Config
 	// SchemaRegistry is an external schema registry to use instead of the embedded
 	// one, which its empty URL means.
@@ -89,6 +91,9 @@ func Open(cfg Config) (_ *Engine, err error) {
 		return nil, err
 	}
 	if len(cfg.Bootstrap) > 0 {
+		if cfg.Broker.Keys != nil {
+			return nil, errors.New("encryption keys have no meaning over a Kafka cluster: it holds the data")
+		}
 		return openOverKafka(cfg, client)
 	}
 	bc := cfg.Broker
@@ -164,10 +169,8 @@ func (e *Engine) start() error {
 		if delay = kafkaCommitMinDelay; workers <= 0 {
 			workers = kafkaWorkers
 		}
-	} else if e.state, err = state.OpenBackend(e.cfg.FS, e.cfg.FS.PathJoin(e.cfg.Dir, "state")); err != nil {
+	} else if e.state, err = e.openState(); err != nil {
 		return fmt.Errorf("open the state store: %w", err)
-	} else if e.state.Discarded != nil {
-		e.cfg.Logger.Warn("state store was damaged and is built again from the changelogs", "err", e.state.Discarded)
 	}
 	e.exec, err = executor.New(executor.Config{
 		CommitMinDelay: delay,
@@ -199,6 +202,32 @@ func (e *Engine) start() error {
 	e.stopPurge, e.purged = stop, make(chan struct{})
 	go e.purge(purgeCtx, e.purged) // ends with stopPurge, which Close calls
 	return nil
+}
+
+// openState opens the state store, encrypted when the data directory is. It is
+// derived data: one that is damaged, or not encrypted with the keys of now, is
+// thrown away and made again from the changelogs.
+func (e *Engine) openState() (*state.Backend, error) {
+	fsys, dir := e.cfg.FS, e.cfg.FS.PathJoin(e.cfg.Dir, "state")
+	if keys := e.cfg.Broker.Keys; keys != nil {
+		files := seal.NewFiles(fsys, keys)
+		reason, err := files.Check(dir)
+		if err != nil {
+			return nil, err
+		}
+		if reason != nil {
+			e.cfg.Logger.Warn("state store is built again from the changelogs: it is not encrypted with the present keys", "err", reason)
+			if err := fsys.RemoveAll(dir); err != nil {
+				return nil, fmt.Errorf("remove %s: %w", dir, err)
+			}
+		}
+		fsys = files
+	}
+	backend, err := state.OpenBackend(fsys, dir)
+	if err == nil && backend.Discarded != nil {
+		e.cfg.Logger.Warn("state store was damaged and is built again from the changelogs", "err", backend.Discarded)
+	}
+	return backend, err
 }
 
 // Serve answers Kafka clients on l until the engine is closed. An engine over a

@@ -66,7 +66,7 @@ func OpenBackend(fsys vfs.FS, dir string) (*Backend, error) {
 	if err == nil {
 		return &Backend{db: db}, nil
 	}
-	if !vfs.IsNotExist(err) && !pebble.IsCorruptionError(err) {
+	if !vfs.IsNotExist(err) && !pebble.IsCorruptionError(err) && !errors.Is(err, vfs.ErrCorrupt) {
 		return nil, fmt.Errorf("open state store %s: %w", dir, err)
 	}
 	damage := err
