@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/bench/latency"
 	"github.com/millrace/millrace/bench/nexmark"
 	"github.com/millrace/millrace/bench/startup"
+	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/internal/clock"
 )
@@ -21,6 +22,7 @@ import (
 type nexmarkOptions struct {
 	queries, data string
 	profile       string
+	keyFile       string
 	events, rate  int64
 	partitions    int32
 	json          bool
@@ -47,6 +49,7 @@ line per query. Queries: ` + strings.Join(names, ", ") + ".",
 	n.Flags().Int32Var(&o.partitions, "partitions", 2, "partitions of each topic")
 	n.Flags().Int64Var(&o.rate, "event-rate", 10_000, "events per second of event time")
 	n.Flags().StringVar(&o.data, "data", "", "data directory, a temporary one by default")
+	addEncryptionFlag(n, &o.keyFile)
 	n.Flags().StringVar(&o.profile, "cpuprofile", "", "file to write a CPU profile of the queries to (go tool pprof)")
 	n.Flags().BoolVar(&o.json, "json", true, "print one JSON line per query; --json=false prints text")
 	c.AddCommand(n, newLatencyBench(std), newStartupBench(std))
@@ -74,7 +77,7 @@ func startProfile(file string) (stop func(), err error) {
 
 func newLatencyBench(std Stdio) *cobra.Command {
 	var events, rate int
-	var data string
+	var data, keyFile string
 	c := &cobra.Command{
 		Use: "latency", Short: "Measure produce-to-committed-result latency", Args: noArgs,
 		Long: `Produce records at a fixed rate over the Kafka protocol, filter them with a
@@ -84,7 +87,7 @@ JSON line, with the time of a 4 KiB write + fsync in the same directory beside i
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(c.Context())
 			defer stop()
-			return withBenchEngine(std, data, func(e *engine.Engine, dir string) error {
+			return withBenchEngine(std, data, keyFile, func(e *engine.Engine, dir string) error {
 				r, err := latency.Run(ctx, e, clock.System, dir, events, rate)
 				if err != nil {
 					return err
@@ -95,6 +98,7 @@ JSON line, with the time of a 4 KiB write + fsync in the same directory beside i
 	}
 	c.Flags().IntVar(&events, "events", 10_000, "records to produce")
 	c.Flags().IntVar(&rate, "rate", 1000, "records per second")
+	addEncryptionFlag(c, &keyFile)
 	c.Flags().StringVar(&data, "data", "", "data directory, a temporary one by default")
 	return c
 }
@@ -138,14 +142,18 @@ func printJSON(std Stdio, v any) error {
 }
 
 // withBenchEngine runs f with an engine in data, or in a temporary directory.
-func withBenchEngine(std Stdio, data string, f func(e *engine.Engine, dir string) error) (err error) {
+func withBenchEngine(std Stdio, data, keyFile string, f func(e *engine.Engine, dir string) error) (err error) {
 	if data == "" {
 		if data, err = os.MkdirTemp("", "millrace-bench-"); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
 	}
-	e, err := engine.Open(engine.Config{Dir: data, Logger: quietLogger(std.Err)})
+	keys, err := readKeys(keyFile)
+	if err != nil {
+		return err
+	}
+	e, err := openEngine(engine.Config{Dir: data, Logger: quietLogger(std.Err), Broker: broker.Config{Keys: keys}})
 	if err != nil {
 		return err
 	}
@@ -164,7 +172,7 @@ func runNexmark(ctx context.Context, std Stdio, o nexmarkOptions) error {
 		}
 		queries = append(queries, q)
 	}
-	return withBenchEngine(std, o.data, func(e *engine.Engine, _ string) error {
+	return withBenchEngine(std, o.data, o.keyFile, func(e *engine.Engine, _ string) error {
 		if err := nexmark.Load(ctx, e, o.events, o.rate, o.partitions); err != nil {
 			return err
 		}

@@ -26,14 +26,20 @@ func newLog(std Stdio) *cobra.Command {
 
 func newLogDump(std Stdio) *cobra.Command {
 	var records, asJSON bool
+	var keyFile string
 	c := &cobra.Command{
 		Use: "dump DIR|FILE", Short: "Print the checkpoint, log frames and segments, and where they are damaged",
 		Long: `Prints what a data directory, or one log file (.wal), segment (.log) or
 checkpoint holds. Nothing is changed or locked: the directory of a running
 broker and one that does not open can be read. Damage is printed where it is,
-and the exit status is 1 when there is some.`,
+and the exit status is 1 when there is some. What is encrypted with a key that is
+not given is shown without its content, which is no damage.`,
 		Args: exactArgs("DIR|FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			keys, err := readKeys(keyFile)
+			if err != nil {
+				return err
+			}
 			w := bufio.NewWriter(std.Out)
 			print := printItem
 			if asJSON {
@@ -41,7 +47,7 @@ and the exit status is 1 when there is some.`,
 				print = func(_ io.Writer, item broker.DumpItem) error { return enc.Encode(item) }
 			}
 			damaged := 0
-			err := broker.Dump(vfs.Default, args[0], broker.DumpOptions{Records: records}, func(item broker.DumpItem) error {
+			err = broker.Dump(vfs.Default, args[0], broker.DumpOptions{Records: records, Keys: keys}, func(item broker.DumpItem) error {
 				if item.Damage != "" {
 					damaged++
 				}
@@ -54,6 +60,7 @@ and the exit status is 1 when there is some.`,
 		},
 	}
 	c.Flags().BoolVar(&records, "records", false, "print offsets, timestamps, keys and values of records")
+	addEncryptionFlag(c, &keyFile)
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line; keys and values in base64")
 	return c
 }
@@ -75,6 +82,9 @@ func printItem(w io.Writer, item broker.DumpItem) error {
 	}
 	if r := item.Record; r != nil {
 		line += fmt.Sprintf(" offset %d timestamp %d key %s value %s", r.Offset, r.Timestamp, quoted(r.Key), quoted(r.Value))
+	}
+	if item.Locked != "" {
+		line += " (" + item.Locked + ")"
 	}
 	if item.Damage != "" {
 		line += fmt.Sprintf(" DAMAGED %s: %s", item.File, item.Damage)
@@ -101,6 +111,9 @@ func batchText(b *broker.DumpBatch) string {
 	}
 	if b.DeleteHorizon {
 		s += ", base timestamp is the delete horizon"
+	}
+	if b.KeyID != "" {
+		s += ", key " + b.KeyID
 	}
 	if b.AppendTime {
 		s += ", log append time"

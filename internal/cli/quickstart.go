@@ -29,11 +29,12 @@ input is not a terminal). A second run finds the data already there.`,
 		RunE:    func(c *cobra.Command, _ []string) error { return runQuickstart(c.Context(), std, o) },
 	}
 	c.Flags().StringVar(&o.data, "data", DefaultDataDir, "data directory")
+	addEncryptionFlag(c, &o.keyFile)
 	return c
 }
 
 func runQuickstart(ctx context.Context, std Stdio, o replOptions) (err error) {
-	n, err := startNode(serverOptions{data: o.data, http: DefaultHTTPAddr, kafka: DefaultKafkaAddr}, quietLogger(std.Err), true)
+	n, err := startNode(serverOptions{data: o.data, keyFile: o.keyFile, http: DefaultHTTPAddr, kafka: DefaultKafkaAddr}, quietLogger(std.Err), true)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/repl"
 )
 
-type replOptions struct{ data, server, registry string }
+type replOptions struct{ data, server, registry, keyFile string }
 
 // addRepl adds `millrace repl`, `millrace quickstart`, and makes the REPL what
 // millrace does without a command.
@@ -33,6 +33,8 @@ server. When standard input is not a terminal, statements are read from it.`,
 		c.Flags().StringVar(&o.server, "server", "", "URL of a running server to use instead")
 		addRegistryFlag(c, &o.registry)
 		c.MarkFlagsMutuallyExclusive("schema-registry-url", "server")
+		addEncryptionFlag(c, &o.keyFile)
+		c.MarkFlagsMutuallyExclusive("encryption-key-file", "server")
 	}
 	flags(c)
 	flags(root)
@@ -48,12 +50,12 @@ server. When standard input is not a terminal, statements are read from it.`,
 
 func runRepl(ctx context.Context, std Stdio, o replOptions) (err error) {
 	if !isTerminal(std.In) {
-		return runSQL(ctx, std, sqlOptions{data: o.data, server: o.server, registry: o.registry, output: "table", scripts: []scriptArg{{true, "-"}}})
+		return runSQL(ctx, std, sqlOptions{data: o.data, server: o.server, registry: o.registry, keyFile: o.keyFile, output: "table", scripts: []scriptArg{{true, "-"}}})
 	}
 	if o.server != "" {
 		return runRemoteRepl(ctx, std, o.server)
 	}
-	n, err := startNode(serverOptions{data: o.data, registry: o.registry, http: DefaultHTTPAddr, kafka: DefaultKafkaAddr}, quietLogger(std.Err), true)
+	n, err := startNode(serverOptions{data: o.data, registry: o.registry, keyFile: o.keyFile, http: DefaultHTTPAddr, kafka: DefaultKafkaAddr}, quietLogger(std.Err), true)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ const stopTimeout = 10 * time.Second
 
 type serverOptions struct {
 	data, http, kafka, bootstrap, config, service, registry string
+	keyFile                                                 string
 	stateMemory                                             int64
 	security                                                securityOptions
 	logLevel                                                string
@@ -44,7 +45,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 				return err
 			}
 			if o.bootstrap != "" {
-				for _, name := range []string{"data", "kafka", "listener", "bootstrap-user", "authorize"} {
+				for _, name := range []string{"data", "kafka", "listener", "bootstrap-user", "authorize", "encryption-key-file"} {
 					if c.Flags().Changed(name) {
 						return fmt.Errorf("--%s has no meaning with --bootstrap: the cluster holds the topics and answers Kafka clients", name)
 					}
@@ -63,6 +64,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	c.Flags().StringVar(&o.bootstrap, "bootstrap", "", "run over an external Kafka cluster (experimental): HOST:PORT,...")
 	c.Flags().StringVar(&o.service, "service-id", engine.DefaultServiceID, "name that internal topics and consumer groups carry")
 	addRegistryFlag(c, &o.registry)
+	addEncryptionFlag(c, &o.keyFile)
 	addSecurityFlags(c, &o.security)
 	c.Flags().Int64Var(&o.stateMemory, "state-memory-bytes", executor.DefaultStateMemory, "state that queries keep in memory; more is read from disk")
 	c.Flags().DurationVar(&o.offsetsRetention, "offsets-retention", 0, "forget committed offsets of groups that have had no members for so long, 0 for never")
@@ -106,6 +108,9 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 		cfg.Dir, cfg.Bootstrap = "", strings.Split(o.bootstrap, ",")
 	}
 	if cfg.SchemaRegistry, err = readRegistryURL(o.registry); err != nil {
+		return nil, err
+	}
+	if cfg.Broker.Keys, err = readKeys(o.keyFile); err != nil {
 		return nil, err
 	}
 	listeners, err := o.security.parse(o.kafka)
@@ -175,13 +180,13 @@ func insecure(err error) error {
 }
 
 // openEngine opens the engine and says what to do when its data directory is
-// locked.
+// locked or needs a key.
 func openEngine(cfg engine.Config) (*engine.Engine, error) {
 	e, err := engine.Open(cfg)
 	if err != nil && strings.Contains(err.Error(), "in use by another process") {
 		return nil, fmt.Errorf("data directory %s is in use by another process: send statements to it with --server URL, or give another --data", cfg.Dir)
 	}
-	return e, err
+	return e, keyHint(err)
 }
 
 // newNode makes a node whose HTTP listener does not answer yet.

@@ -10,12 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/repl"
 )
 
 type sqlOptions struct {
 	data, server, output, registry string
+	keyFile                        string
 	timeout                        time.Duration
 	scripts                        []scriptArg
 }
@@ -65,6 +67,8 @@ messages to standard error; the exit code is 0 only if every statement succeeded
 	c.Flags().StringVar(&o.output, "output", "table", "table, json or csv")
 	c.Flags().DurationVar(&o.timeout, "timeout", 0, "end push queries after this long, 0 for never")
 	addRegistryFlag(c, &o.registry)
+	addEncryptionFlag(c, &o.keyFile)
+	c.MarkFlagsMutuallyExclusive("encryption-key-file", "server")
 	c.MarkFlagsMutuallyExclusive("data", "server")
 	c.MarkFlagsMutuallyExclusive("schema-registry-url", "server")
 	return c
@@ -191,7 +195,11 @@ func openBackend(std Stdio, o sqlOptions) (repl.Backend, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := openEngine(engine.Config{Dir: o.data, Logger: quietLogger(std.Err), SchemaRegistry: schemas})
+	keys, err := readKeys(o.keyFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := openEngine(engine.Config{Dir: o.data, Logger: quietLogger(std.Err), SchemaRegistry: schemas, Broker: broker.Config{Keys: keys}})
 	if err != nil {
 		return nil, nil, err
 	}
