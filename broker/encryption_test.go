@@ -176,6 +176,33 @@ func TestKeysOfDirectory(t *testing.T) {
 	}
 }
 
+// TestKeysOfLogFiles: a key that only records in log files need is missed too.
+func TestKeysOfLogFiles(t *testing.T) {
+	fs := vfs.NewMem()
+	withKeys(t, parseKeys(keyOne))
+	archived(t, fs) // the log file with the topic's creation, an event, has retired
+	withKeys(t, parseKeys(keyTwo, keyOne))
+	b := mustOpen(t, fs, smallLimits())
+	p := b.topics.partition(tpA)
+	before := p.Info()
+	if before.Archived == 0 || before.Archived == before.HighWatermark {
+		t.Fatalf("archived to %d of %d", before.Archived, before.HighWatermark)
+	}
+	if err := b.DeleteRecords(tpA, before.Archived); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.keeper.do(b.keeper.work); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(p.Info().Segments); n > 0 {
+		t.Fatalf("%d segments are left", n)
+	}
+	mustClose(t, b)
+	if err := mustRefuse(t, fs, parseKeys(keyTwo)); !errors.Is(err, ErrUnknownKey) || !strings.Contains(err.Error(), "replay") {
+		t.Fatal(err)
+	}
+}
+
 // TestPlainDirectory: a plain directory goes on encrypted, says so once, and keeps
 // what it has.
 func TestPlainDirectory(t *testing.T) {

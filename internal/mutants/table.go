@@ -80,4 +80,16 @@ var table = []mutant{
 	{"failed step taken for a full disk", "internal/vfs/full.go", "	_, err := f.SyncTo(length)\n	return syncError(err)", "	_, err := f.SyncTo(length)\n	return err", inLog},
 	{"work behind the log does not give way", "broker/wal/log.go", "for l.full.busy && l.groups == group", "for false && l.groups == group", inWAL},
 	{"work behind the log waits for ever", "broker/wal/log.go", "for l.full.busy && l.groups == group", "for l.full.busy && l.groups >= group", inWAL},
+
+	// Encryption.
+	{"batches not encrypted", "broker/log/seal.go", "	if s == nil {\n		return f.AddBatches(", "	if true {\n		return f.AddBatches(", inBroker},
+	{"compacted batches not encrypted", "broker/log/cleanwriter.go", "sealer != nil {", "sealer != nil && false {", inBroker},
+	{"events not encrypted", "broker/wal/frame.go", "	if s == nil {\n		f.buf = append(f.buf, kind, 0", "	if true {\n		f.buf = append(f.buf, kind, 0", []string{"wal", ""}},
+	{"checkpoint not encrypted", "broker/checkpoint.go", "s.root, s.state, b.encryption.sealing())", "s.root, s.state, wal.Sealing{})", inBroker},
+	{"batch not bound to its partition", "broker/log/seal.go", "c = binary.BigEndian.AppendUint32(c, uint32(partition))", "c = binary.BigEndian.AppendUint32(c, 0)", []string{"log", ""}},
+	{"batch not bound to its header", "broker/log/seal.go", "return append(c, b[guardedBytes:kafka.BatchHeaderBytes]...)", "return c", inLog},
+	{"encrypted batches handed out", "broker/log/seal.go", "	if s == nil || len(run.Batches) == 0 {", "	if true {", inBroker},
+	{"keys of segments not checked", "broker/encryption.go", "if err == nil {\n				err = p.CheckKeys()", "if err == nil && p == nil {\n				err = p.CheckKeys()", inBroker},
+	{"keys of log files not checked", "broker/recover.go", "err := log.CheckKeys(e.Batches, b.encryption.sealer); err != nil", "err := error(nil); err != nil", inBroker},
+	{"needed keys forgotten", "broker/encryption.go", "		case !slices.Contains(e.needed, id):", "		case false && !slices.Contains(e.needed, id):", inBroker},
 }

@@ -104,6 +104,12 @@ func idOf(key []byte) (id KeyID, err error) {
 // First returns the id of the key that encrypts.
 func (k *Keys) First() KeyID { return k.order[0] }
 
+// String names the keys by their ids: printing them shows no key.
+func (k *Keys) String() string { return fmt.Sprint(k.order) }
+
+// GoString is String, for %#v.
+func (k *Keys) GoString() string { return k.String() }
+
 // IDs returns the ids of all keys, the one that encrypts first.
 func (k *Keys) IDs() []KeyID { return slices.Clone(k.order) }
 

@@ -106,7 +106,9 @@ func (s *Sealer) Seal(dst, context []byte, plain ...[]byte) []byte {
 	for _, p := range plain {
 		dst = append(dst, p...)
 	}
-	return s.cipher.Seal(dst[:from], nonce(n), dst[from:], additional(context))
+	p := newParams(n, context)
+	defer paramsPool.Put(p)
+	return s.cipher.Seal(dst[:from], p.nonce(), dst[from:], p.additional())
 }
 
 // Open appends what a blob holds to dst, which may not overlap it. Errors wrap
@@ -122,8 +124,9 @@ func (s *Sealer) Open(dst, context, blob []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	n := binary.BigEndian.Uint64(blob[prefixBytes-8:])
-	out, err := c.Open(dst, nonce(n), blob[prefixBytes:], additional(context))
+	p := newParams(binary.BigEndian.Uint64(blob[prefixBytes-8:]), context)
+	defer paramsPool.Put(p)
+	out, err := c.Open(dst, p.nonce(), blob[prefixBytes:], p.additional())
 	if err != nil {
 		return nil, fmt.Errorf("%w: sealed with key %s", ErrOpen, r.id)
 	}
@@ -148,10 +151,19 @@ func runOf(blob []byte) (r run, err error) {
 	return r, nil
 }
 
-func nonce(n uint64) []byte {
-	return binary.BigEndian.AppendUint64(make([]byte, nonceBytes-8, nonceBytes), n)
+// params are a nonce and the additional data behind it, in memory that is used
+// again.
+type params struct{ b []byte }
+
+var paramsPool = sync.Pool{New: func() any { return new(params) }}
+
+func newParams(n uint64, context []byte) *params {
+	p := paramsPool.Get().(*params)
+	p.b = append(p.b[:0], make([]byte, nonceBytes-8)...)
+	p.b = binary.BigEndian.AppendUint64(p.b, n)
+	p.b = append(append(p.b, blobVersion), context...)
+	return p
 }
 
-func additional(context []byte) []byte {
-	return append(append(make([]byte, 0, len(context)+1), blobVersion), context...)
-}
+func (p *params) nonce() []byte      { return p.b[:nonceBytes] }
+func (p *params) additional() []byte { return p.b[nonceBytes:] }
