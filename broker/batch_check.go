@@ -134,6 +134,9 @@ func checkRecords(b kafka.Batch, payload []byte, set settings, now kafka.Timesta
 
 // checkHeaders walks a record's headers without allocating.
 func checkHeaders(raw []byte) error {
+	if len(raw) == 1 && raw[0] == 0 {
+		return nil // none
+	}
 	count, n := kafka.Varint(raw)
 	if n <= 0 || count < 0 || count > recordHeadersMax {
 		return fmt.Errorf("header count %d", count)

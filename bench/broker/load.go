@@ -161,18 +161,24 @@ func measure(ctx context.Context, t *target, s shape, o options) (f figures, err
 	}
 	defer func() { err = errors.Join(err, t.deleteTopic(ctx, topic)) }()
 	records := max(o.bytes/s.recordBytes, 1)
-	if f.produced, f.producedCPU, err = t.timed(records, func() (time.Duration, error) { return o.produce(ctx, t.addr, topic, s, records) }); err != nil {
-		return f, fmt.Errorf("produce to %s: %w", t.name, err)
+	if o.only != "latency" {
+		if f.produced, f.producedCPU, err = t.timed(records, func() (time.Duration, error) { return o.produce(ctx, t.addr, topic, s, records) }); err != nil {
+			return f, fmt.Errorf("produce to %s: %w", t.name, err)
+		}
 	}
 	written := records / s.producers * s.producers
-	if f.fetched, f.fetchedCPU, err = t.timed(written, func() (time.Duration, error) { return o.fetch(ctx, t.addr, topic, s, written) }); err != nil {
-		return f, fmt.Errorf("fetch from %s: %w", t.name, err)
+	if o.only == "" || o.only == "fetch" {
+		if f.fetched, f.fetchedCPU, err = t.timed(written, func() (time.Duration, error) { return o.fetch(ctx, t.addr, topic, s, written) }); err != nil {
+			return f, fmt.Errorf("fetch from %s: %w", t.name, err)
+		}
 	}
-	took, err := latencies(ctx, t.addr, topic, s, o.rate, o.latency)
-	if err != nil {
-		return f, fmt.Errorf("latency of %s: %w", t.name, err)
+	if o.only == "" || o.only == "latency" {
+		took, err := latencies(ctx, t.addr, topic, s, o.rate, o.latency)
+		if err != nil {
+			return f, fmt.Errorf("latency of %s: %w", t.name, err)
+		}
+		f.p50, f.p99 = took[len(took)/2], took[len(took)*99/100]
 	}
-	f.p50, f.p99 = took[len(took)/2], took[len(took)*99/100]
 	return f, nil
 }
 

@@ -17,7 +17,7 @@ import (
 
 type options struct {
 	libs, servers string
-	client        string
+	client, only  string
 	rounds, bytes int
 	rate          int
 	latency       time.Duration
@@ -31,7 +31,8 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.libs, "kafka-libs", "", "folder with the jars of Apache Kafka; without it only millrace runs")
-	flag.StringVar(&o.servers, "servers", "millrace,millrace-memory,kafka,kafka-flush", "which to compare")
+	flag.StringVar(&o.servers, "servers", "millrace,millrace-memory,kafka,kafka-flush", "which to compare; NAME=BINARY is another build of millrace")
+	flag.StringVar(&o.only, "only", "", "produce, fetch or latency: leave the other figures out (fetch still writes first)")
 	flag.StringVar(&o.client, "client", "go", "go (franz-go) or java (Kafka's own, which needs --kafka-libs)")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds over all servers; figures are medians")
 	flag.IntVar(&o.bytes, "bytes", 128<<20, "bytes of values per run")
@@ -43,6 +44,10 @@ func main() {
 	flag.IntVar(&o.partitions, "partitions", 10_000, "topic-partitions of --limits")
 	flag.IntVar(&o.fill, "fill", 10<<30, "bytes written before the kill of --limits")
 	flag.Parse()
+	if !slices.Contains([]string{"", "produce", "fetch", "latency"}, o.only) {
+		fmt.Fprintf(os.Stderr, "bench/broker: --only %q\n", o.only)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -121,7 +126,10 @@ func startAll(ctx context.Context, o options, dir string) (targets []*target, er
 	one := "1"
 	for _, name := range strings.Split(o.servers, ",") {
 		var t *target
+		other, path, isOther := strings.Cut(name, "=")
 		switch {
+		case isOther:
+			t, err = startMillrace(ctx, other, path, dir)
 		case name == "millrace":
 			t, err = startMillrace(ctx, name, binary, dir)
 		case name == "millrace-memory":
