@@ -36,10 +36,6 @@ const (
 	// readBufferBytes is what a connection always holds for reading. Requests
 	// longer than it are read straight into their own buffer.
 	readBufferBytes = 1 << 10
-	// readStepBytes is how much is allocated for a request before any of its
-	// bytes have arrived; loginStepBytes the same before the login.
-	readStepBytes  = 4 << 10
-	loginStepBytes = 1 << 10
 	// largeRequestBytes: a request of a small key above it is decoded alone.
 	largeRequestBytes = 32 << 10
 	// headerTagsMax bounds the tags of a request header.
@@ -76,6 +72,7 @@ type conn struct {
 	login     *saslState     // nil unless a login is in progress
 	mechanism auth.Mechanism // of the last login
 	limit     time.Time      // by when the peer must have logged in
+	proven    int            // bytes of the largest request so far, see readBody
 
 	// muted is until when nothing is read, in Unix nanoseconds: the peer has
 	// passed a quota.
@@ -238,12 +235,17 @@ func (c *conn) one() error {
 		c: c, peer: c.peer, key: key, version: version, id: int32(binary.BigEndian.Uint32(head[8:])),
 		size: int64(size), ready: make(chan kmsg.Response, 1),
 	}
-	body, err := c.readBody(int(size) - frameMinBytes)
+	produce := key == keyProduce
+	body, err := c.readBody(int(size)-frameMinBytes, produce)
 	if err != nil {
 		return err
 	}
 	c.enqueue(rq) // the writer gives the budget back
-	return c.handle(a, rq, body)
+	err = c.handle(a, rq, body)
+	if produce { // its records are in a frame of the log, the rest is copied
+		returnBody(body)
+	}
+	return err
 }
 
 // deadline returns by when the next bytes must come: before the login, all of it
@@ -293,41 +295,6 @@ func (c *conn) pause() error {
 	case <-c.gone:
 		return net.ErrClosed
 	}
-}
-
-// readBody reads the n bytes of a request into a buffer that grows as they
-// arrive, and takes them from the budget as it grows: what a peer claims costs
-// nothing. Every step must come in time.
-func (c *conn) readBody(n int) (_ []byte, err error) {
-	step := readStepBytes
-	if c.peer == nil {
-		step = loginStepBytes
-	}
-	budget := &c.b.server.budget
-	var hold hold
-	budget.take(&hold, frameMinBytes)
-	defer func() { budget.end(&hold, err != nil) }()
-	var buf []byte
-	for len(buf) < n {
-		if len(buf) == cap(buf) {
-			size := min(n, max(step, 2*cap(buf)))
-			budget.take(&hold, int64(size-len(buf)))
-			grown := make([]byte, len(buf), size)
-			copy(grown, buf)
-			buf = grown
-		}
-		if c.r.Buffered() < cap(buf)-len(buf) {
-			if err := c.nc.SetReadDeadline(c.deadline(c.b.cfg.Limits.RequestTimeout)); err != nil {
-				return nil, err
-			}
-		}
-		m, err := io.ReadFull(c.r, buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+m]
-		if err != nil {
-			return nil, err
-		}
-	}
-	return buf, nil
 }
 
 // handle decodes a request and calls its handler. An error closes the

@@ -66,6 +66,7 @@ type archiver struct {
 	indexed  int // entries of the current segment already in its index file
 	created  bool
 	buf      []byte
+	entry    []byte // memory of the last entry that was read
 }
 
 // archive copies the entries that stand in files up to number. Readers switch
@@ -125,13 +126,12 @@ func (p *Partition) archive(number uint64, roll Roll) (created bool, err error) 
 
 // add appends one entry's batches.
 func (a *archiver) add(e entry) error {
-	data := e.data
-	if data == nil {
-		b, err := a.p.entryBytes(e, e.base, e.size)
-		if err != nil {
-			return err
-		}
-		data = b
+	data, err := a.p.entryBytes(a.entry, e, e.base, e.size)
+	if err != nil {
+		return err
+	}
+	if e.data == nil && cap(data) > cap(a.entry) {
+		a.entry = data
 	}
 	if len(a.segments) > 0 && a.current().next != e.base && a.current().next > 0 {
 		// Records in between were deleted: within a segment offsets are contiguous.

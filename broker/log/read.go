@@ -80,7 +80,7 @@ func (p *Partition) read(from, upTo kafka.Offset, maxBytes int) (Run, error) {
 
 // gather reads entries: one as a view when it is in memory, several as a copy.
 func (p *Partition) gather(entries []entry, from kafka.Offset, maxBytes int) (Run, error) {
-	first, err := p.entryBytes(entries[0], from, maxBytes)
+	first, err := p.entryBytes(nil, entries[0], from, maxBytes)
 	if err != nil {
 		return Run{}, err
 	}
@@ -93,7 +93,7 @@ func (p *Partition) gather(entries []entry, from kafka.Offset, maxBytes int) (Ru
 		if len(gathered)+e.size > maxBytes {
 			break
 		}
-		b, err := p.entryBytes(e, e.base, e.size)
+		b, err := p.entryBytes(nil, e, e.base, e.size)
 		if err != nil {
 			return Run{}, err
 		}
@@ -105,8 +105,9 @@ func (p *Partition) gather(entries []entry, from kafka.Offset, maxBytes int) (Ru
 }
 
 // entryBytes returns an entry's batches from the one that holds offset from on,
-// about maxBytes of them.
-func (p *Partition) entryBytes(e entry, from kafka.Offset, maxBytes int) ([]byte, error) {
+// about maxBytes of them: a view when they are in memory, else in buf's memory
+// when that has room.
+func (p *Partition) entryBytes(buf []byte, e entry, from kafka.Offset, maxBytes int) ([]byte, error) {
 	if e.data != nil {
 		return cut(e.data, from, maxBytes)
 	}
@@ -114,7 +115,7 @@ func (p *Partition) entryBytes(e entry, from kafka.Offset, maxBytes int) ([]byte
 		return p.store.wal.ReadAt(b, wal.Position{File: e.at.File, Offset: at})
 	}
 	stored := stored{read: read, end: e.at.Offset + int64(e.size), epochs: p.epochStarts()}
-	b, err := stored.batches(place{e.at.Offset, e.base}, from, e.next, maxBytes)
+	b, err := stored.batches(buf, place{e.at.Offset, e.base}, from, e.next, maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("partition %x-%d: %w", p.Topic, p.Partition, err)
 	}

@@ -83,7 +83,7 @@ func (s *segment) read(store *Store, dir string, epochs []EpochStart, from, upTo
 	}
 	defer h.release()
 	stored := stored{read: h.readAt, end: s.size, guarded: s.guarded(), epochs: epochs}
-	b, err := stored.batches(h.floor(s, from), from, upTo, maxBytes)
+	b, err := stored.batches(nil, h.floor(s, from), from, upTo, maxBytes)
 	if err != nil {
 		return Run{}, fmt.Errorf("segment %s: %w", h.name, err)
 	}
