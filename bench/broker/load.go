@@ -162,13 +162,13 @@ func measure(ctx context.Context, t *target, s shape, o options) (f figures, err
 	defer func() { err = errors.Join(err, t.deleteTopic(ctx, topic)) }()
 	records := max(o.bytes/s.recordBytes, 1)
 	if o.only != "latency" {
-		if f.produced, f.producedCPU, err = t.timed(records, func() (time.Duration, error) { return o.produce(ctx, t.addr, topic, s, records) }); err != nil {
+		if f.produced, f.producedCPU, err = t.timed(ctx, records, func() (time.Duration, error) { return o.produce(ctx, t.addr, topic, s, records) }); err != nil {
 			return f, fmt.Errorf("produce to %s: %w", t.name, err)
 		}
 	}
 	written := records / s.producers * s.producers
 	if o.only == "" || o.only == "fetch" {
-		if f.fetched, f.fetchedCPU, err = t.timed(written, func() (time.Duration, error) { return o.fetch(ctx, t.addr, topic, s, written) }); err != nil {
+		if f.fetched, f.fetchedCPU, err = t.timed(ctx, written, func() (time.Duration, error) { return o.fetch(ctx, t.addr, topic, s, written) }); err != nil {
 			return f, fmt.Errorf("fetch from %s: %w", t.name, err)
 		}
 	}
@@ -217,8 +217,9 @@ func (o options) java(ctx context.Context, what, addr, topic string, s shape, re
 }
 
 // timed returns records per second, of the time that work says it took and of the
-// server's CPU time.
-func (t *target) timed(records int, work func() (time.Duration, error)) (perSecond, perCPU float64, err error) {
+// server's CPU time. That counts what the server still does behind the work, so
+// that neither produce is spared it nor what is measured next burdened with it.
+func (t *target) timed(ctx context.Context, records int, work func() (time.Duration, error)) (perSecond, perCPU float64, err error) {
 	before, err := t.cpu()
 	if err != nil {
 		return 0, 0, err
@@ -227,7 +228,7 @@ func (t *target) timed(records int, work func() (time.Duration, error)) (perSeco
 	if err != nil {
 		return 0, 0, err
 	}
-	after, err := t.cpu()
+	after, err := t.settled(ctx)
 	if err != nil {
 		return 0, 0, err
 	}

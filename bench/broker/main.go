@@ -22,6 +22,7 @@ type options struct {
 	rate          int
 	latency       time.Duration
 	small         bool
+	shape         string
 	limits        bool
 	connections   int
 	partitions    int
@@ -39,6 +40,7 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 1000, "records per second of the latency run")
 	flag.DurationVar(&o.latency, "latency", 5*time.Second, "length of the latency run")
 	flag.BoolVar(&o.small, "quick", false, "one shape only")
+	flag.StringVar(&o.shape, "shape", "", "one shape only: bytes of a record, partitions and producers, as in 100,1,1")
 	flag.BoolVar(&o.limits, "limits", false, "measure start, recovery, idle connections and partitions instead")
 	flag.IntVar(&o.connections, "connections", 10_000, "idle connections of --limits")
 	flag.IntVar(&o.partitions, "partitions", 10_000, "topic-partitions of --limits")
@@ -57,9 +59,16 @@ func main() {
 }
 
 // shapes are the cells of the comparison.
-func (o options) shapes() []shape {
+func (o options) shapes() ([]shape, error) {
 	if o.small {
-		return []shape{{100, 1, 1}}
+		o.shape = "100,1,1"
+	}
+	if o.shape != "" {
+		var s shape
+		if _, err := fmt.Sscanf(o.shape, "%d,%d,%d", &s.recordBytes, &s.partitions, &s.producers); err != nil || min(s.recordBytes, s.partitions, s.producers) < 1 {
+			return nil, fmt.Errorf("--shape %q: bytes, partitions and producers are expected, as in 100,1,1", o.shape)
+		}
+		return []shape{s}, nil
 	}
 	var list []shape
 	for _, size := range []int{100, 1000} {
@@ -69,7 +78,7 @@ func (o options) shapes() []shape {
 			}
 		}
 	}
-	return list
+	return list, nil
 }
 
 func run(ctx context.Context, o options) (err error) {
@@ -80,6 +89,10 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }() // after the servers have stopped
 	if o.limits {
 		return limits(ctx, o, dir)
+	}
+	shapes, err := o.shapes()
+	if err != nil {
+		return err
 	}
 	targets, err := startAll(ctx, o, dir)
 	defer func() {
@@ -92,7 +105,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	fmt.Printf("%s/%s, %d processors, %s, client: %s; medians of %d rounds, %d MiB of values a run, latency at %d records/s\n",
 		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), o.client, o.rounds, o.bytes>>20, o.rate)
-	for _, s := range o.shapes() {
+	for _, s := range shapes {
 		runs := map[string][]figures{}
 		for range o.rounds {
 			for _, t := range targets {
