@@ -109,7 +109,7 @@ type request struct {
 // reply answers the request; nil sends nothing. It is called exactly once, from
 // any goroutine, and never blocks.
 func (r *request) reply(resp kmsg.Response) {
-	if f, ok := resp.(*kmsg.FetchResponse); ok {
+	if f, ok := resp.(*fetchResponse); ok {
 		r.hold(f)
 	}
 	r.ready <- resp
@@ -404,35 +404,55 @@ func (c *conn) writeOne(rq *request) {
 		return
 	}
 	lent := responseBuffers.Get().(*[]byte)
-	buf := c.encode((*lent)[:0], rq, resp)
-	if err := c.send(buf); err != nil {
+	buf, cuts := c.encode((*lent)[:0], rq, resp)
+	if err := c.send(buf, cuts); err != nil {
 		c.close()
 	}
-	c.b.server.unsent.release(c, rq.held)
+	if f, ok := resp.(*fetchResponse); ok {
+		f.release()
+		c.b.server.unsent.release(c, rq.held)
+	}
 	if cap(buf) <= keptBufferBytes {
 		*lent = buf
 		responseBuffers.Put(lent)
 	}
 }
 
-// send writes a frame; each step of it must be taken in time.
-func (c *conn) send(frame []byte) error {
-	for len(frame) > 0 {
+// send writes a frame, with the records that belong into it; each step of it must
+// be taken in time.
+func (c *conn) send(frame []byte, cuts []cut) error {
+	var pieces net.Buffers
+	at := 0
+	for _, cut := range cuts {
+		pieces = append(append(pieces, frame[at:cut.at]), cut.runs...)
+		at = cut.at
+	}
+	pieces = append(pieces, frame[at:])
+	for len(pieces) > 0 {
+		var step net.Buffers
+		for left := writeStepBytes; left > 0 && len(pieces) > 0; {
+			n := min(left, len(pieces[0]))
+			step = append(step, pieces[0][:n])
+			left -= n
+			if pieces[0] = pieces[0][n:]; len(pieces[0]) == 0 {
+				pieces = pieces[1:]
+			}
+		}
 		if err := c.nc.SetWriteDeadline(c.b.cfg.Clock.Now().Add(writeTimeout)); err != nil {
 			return err
 		}
-		n, err := c.nc.Write(frame[:min(len(frame), writeStepBytes)])
-		if err != nil {
+		if _, err := step.WriteTo(c.nc); err != nil {
 			return err
 		}
-		frame = frame[n:]
 	}
 	return nil
 }
 
-// encode appends a response frame to buf.
-func (c *conn) encode(buf []byte, rq *request, resp kmsg.Response) []byte {
+// encode appends a response frame to buf, without the records of a Fetch, whose
+// places are cuts.
+func (c *conn) encode(buf []byte, rq *request, resp kmsg.Response) (_ []byte, cuts []cut) {
 	buf = append(buf, 0, 0, 0, 0)
+	records := 0
 	if rq.bare {
 		buf = append(buf, resp.(*kmsg.SASLAuthenticateResponse).SASLAuthBytes...)
 	} else {
@@ -441,8 +461,13 @@ func (c *conn) encode(buf []byte, rq *request, resp kmsg.Response) []byte {
 		if rq.flexible && rq.key != keyApiVersions {
 			buf = append(buf, 0)
 		}
-		buf = resp.AppendTo(buf)
+		if f, ok := resp.(*fetchResponse); ok {
+			buf, cuts = f.appendHead(buf)
+			records = f.bytes()
+		} else {
+			buf = resp.AppendTo(buf)
+		}
 	}
-	binary.BigEndian.PutUint32(buf, uint32(len(buf)-4))
-	return buf
+	binary.BigEndian.PutUint32(buf, uint32(len(buf)-4+records))
+	return buf, cuts
 }

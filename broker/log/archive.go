@@ -66,7 +66,7 @@ type archiver struct {
 	indexed  int // entries of the current segment already in its index file
 	created  bool
 	buf      []byte
-	entry    []byte // memory of the last entry that was read
+	entry    []byte // see memory
 }
 
 // archive copies the entries that stand in files up to number. Readers switch
@@ -126,12 +126,9 @@ func (p *Partition) archive(number uint64, roll Roll) (created bool, err error) 
 
 // add appends one entry's batches.
 func (a *archiver) add(e entry) error {
-	data, err := a.p.entryBytes(a.entry, e, e.base, e.size)
+	data, err := a.p.entryBytes(e, e.base, Want{Bytes: e.size, AtLeastOne: true, Alloc: a.memory})
 	if err != nil {
 		return err
-	}
-	if e.data == nil && cap(data) > cap(a.entry) {
-		a.entry = data
 	}
 	if len(a.segments) > 0 && a.current().next != e.base && a.current().next > 0 {
 		// Records in between were deleted: within a segment offsets are contiguous.
@@ -151,6 +148,14 @@ func (a *archiver) add(e entry) error {
 		data = rest
 	}
 	return nil
+}
+
+// memory returns the memory that entries are read into, one at a time.
+func (a *archiver) memory(n int) []byte {
+	if cap(a.entry) < n {
+		a.entry = make([]byte, n)
+	}
+	return a.entry[:n]
 }
 
 // full reports whether a batch belongs into a new segment. A segment always takes

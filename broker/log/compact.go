@@ -187,7 +187,7 @@ func (c *compaction) each(s *segment, from kafka.Offset, f func(kafka.Batch) (st
 		if c.o.Stopped() {
 			return true, ErrStale
 		}
-		run, err := s.read(c.p.store, c.p.dir, c.epochs, from, s.next, compactReadBytes)
+		run, err := s.read(c.p.store, c.p.dir, c.epochs, from, s.next, Want{Bytes: compactReadBytes, AtLeastOne: true})
 		if errors.Is(err, errSegmentGone) {
 			return true, ErrStale // retention was faster
 		}

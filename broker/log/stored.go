@@ -93,19 +93,17 @@ func (s *stored) header(p place) (kafka.Batch, int, error) {
 }
 
 // batches reads from a place where a batch starts: from the batch that holds
-// offset from on, or the next one when there is a gap, below upTo, about
-// maxBytes, at least one. Nothing is returned when a gap reaches up to upTo.
-// Guards are taken out. The result is in buf's memory when that has room.
-func (s *stored) batches(buf []byte, p place, from, upTo kafka.Offset, maxBytes int) ([]byte, error) {
+// offset from on, or the next one when there is a gap, below upTo, those that are
+// wanted. Nothing is returned when a gap reaches up to upTo. Guards are taken out.
+func (s *stored) batches(p place, from, upTo kafka.Offset, want Want) ([]byte, error) {
 	p, size, err := s.seek(p, from)
 	if err != nil {
 		return nil, err
 	}
-	wanted := int(min(s.end-p.at, max(int64(size), int64(maxBytes))))
-	if cap(buf) < wanted {
-		buf = make([]byte, wanted)
+	if size > want.Bytes && !want.AtLeastOne {
+		return nil, errNoRoom
 	}
-	buf = buf[:wanted]
+	buf := want.alloc(int(min(s.end-p.at, max(int64(size), int64(want.Bytes)))))
 	if err := s.read(buf, p.at); err != nil {
 		return nil, err
 	}
@@ -117,7 +115,7 @@ func (s *stored) batches(buf []byte, p place, from, upTo kafka.Offset, maxBytes 
 			return nil, err
 		}
 		if total > len(rest) {
-			break // cut by maxBytes
+			break // more than is wanted
 		}
 		b := head[:total-g]
 		if !b.CRCValid() {
