@@ -127,7 +127,7 @@ func TestNullKeyRefused(t *testing.T) {
 	w.Append(1, []byte("k"), nil, nil)
 	w.Append(1, nil, nil, nil)
 	w.Finish()
-	if _, record, err := checkBatch(w.Bytes(), set, 1<<20, 1); record != 1 || !errors.Is(err, kerr.InvalidRecord) {
+	if _, record, err := checkBatch(w.Bytes(), set, upTo(1<<20), 1); record != 1 || !errors.Is(err, kerr.InvalidRecord) {
 		t.Fatalf("record %d, %v", record, err)
 	}
 }
