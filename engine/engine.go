@@ -168,6 +168,8 @@ func (e *Engine) start() error {
 		return fmt.Errorf("open the state store: %w", err)
 	} else if e.state.Discarded != nil {
 		e.cfg.Logger.Warn("state store was damaged and is built again from the changelogs", "err", e.state.Discarded)
+	} else if e.state.Volatile {
+		e.cfg.Logger.Warn("the disk is full: the state of queries is kept in memory until the next start")
 	}
 	e.exec, err = executor.New(executor.Config{
 		CommitMinDelay: delay,

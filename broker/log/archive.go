@@ -25,6 +25,23 @@ func (s *Store) Archive(number uint64, partitions []*Partition, roll func(*Parti
 	return nil
 }
 
+// Unarchived returns how many bytes Archive would copy from log files up to number.
+func (s *Store) Unarchived(number uint64, partitions []*Partition) (bytes int64) {
+	for _, p := range partitions {
+		p.mu.RLock()
+		for _, e := range p.entries {
+			if e.at.File > number {
+				break
+			}
+			if e.next > p.logStart {
+				bytes += int64(e.size)
+			}
+		}
+		p.mu.RUnlock()
+	}
+	return bytes
+}
+
 // SyncNames makes the names of new segments durable: before a checkpoint has
 // them, also when Archive failed half-way. It runs in the archiver's goroutine.
 func (s *Store) SyncNames() error {
