@@ -255,7 +255,7 @@ func (f *fetch) partition(t *topic, rp kmsg.FetchRequestTopicPartition, left int
 	runs, err := p.ReadMany(from, upTo, log.Want{Bytes: max(limit, 1), AtLeastOne: first, Alloc: f.alloc})
 	if err != nil {
 		sp.ErrorCode = errorCode(err)
-		f.b.cfg.Logger.Warn("fetch", "partition", p.tp, "offset", from, "err", err)
+		f.b.noteUnreadable(p, from, err)
 		return sp
 	}
 	sp.runs, sp.bytes = runs.Batches, runs.Bytes

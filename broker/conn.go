@@ -209,13 +209,19 @@ func (c *conn) one() error {
 		return c.bareLogin()
 	}
 	var head [12]byte
-	if _, err := io.ReadFull(c.r, head[:]); err != nil {
+	if _, err := io.ReadFull(c.r, head[:4]); err != nil {
 		return err
 	}
 	if head[0] == 0x16 && head[1] == 0x03 {
 		return errors.New("a TLS client on a plain-text listener")
 	}
 	size := int32(binary.BigEndian.Uint32(head[:]))
+	if most := c.sizeLimit(keyProduce); size < frameMinBytes || int64(size) > int64(most) {
+		return fmt.Errorf("request of %d bytes: from %d to %d are allowed", size, frameMinBytes, most)
+	}
+	if _, err := io.ReadFull(c.r, head[4:]); err != nil {
+		return err
+	}
 	key, version := int16(binary.BigEndian.Uint16(head[4:])), int16(binary.BigEndian.Uint16(head[6:]))
 	a := apis[key]
 	if a == nil {
@@ -224,8 +230,7 @@ func (c *conn) one() error {
 	if err := c.admit(key); err != nil {
 		return err
 	}
-	limit := c.sizeLimit(key)
-	if size < frameMinBytes || int64(size) > int64(limit) {
+	if limit := c.sizeLimit(key); int64(size) > int64(limit) {
 		return fmt.Errorf("request of %d bytes for key %d: limit is %d", size, key, limit)
 	}
 	if err := c.pause(); err != nil {
