@@ -146,7 +146,7 @@ func (b *Broker) producePartition(req *kmsg.ProduceRequest, t *topic, rp kmsg.Pr
 		return nil, fmt.Errorf("%w: %s belongs to the engine", kerr.TopicAuthorizationFailed, t.name)
 	}
 	_, set := t.config()
-	checked, record, err := checkBatch(rp.Records, set, b.cfg.Limits.DecompressedMaxBytes, b.now())
+	checked, record, err := checkBatch(rp.Records, set, b.server.expansion(), b.now())
 	if err != nil {
 		if record >= 0 {
 			e := kmsg.NewProduceResponseTopicPartitionErrorRecord()

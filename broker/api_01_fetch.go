@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace/millrace/broker/log"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
@@ -43,6 +44,24 @@ type fetch struct {
 	// session is nil when the client has none; parts is what to read.
 	session *fetchSession
 	parts   []*sessionPartition
+	lent    [][]byte // memory of what was read, until the response is sent
+}
+
+// fetched is what was read of one partition.
+type fetched struct {
+	kmsg.FetchResponseTopicPartition
+	records
+}
+
+func (f *fetch) response() *fetchResponse {
+	return &fetchResponse{FetchResponse: *f.req.ResponseKind().(*kmsg.FetchResponse)}
+}
+
+// alloc lends memory for records.
+func (f *fetch) alloc(n int) []byte {
+	b := newBody(n, true)
+	f.lent = append(f.lent, b)
+	return b
 }
 
 func (f *fetch) start() error {
@@ -51,7 +70,7 @@ func (f *fetch) start() error {
 	}
 	var code int16
 	if f.session, f.parts, code = f.b.fetchSessions.open(f.req, f.b.cfg.Clock.Now()); code != 0 {
-		resp := f.req.ResponseKind().(*kmsg.FetchResponse)
+		resp := f.response()
 		resp.ErrorCode = code
 		f.rq.reply(resp)
 		return nil
@@ -125,13 +144,17 @@ func (f *fetch) topic(key sessionKey) *topic {
 
 // try reads what there is now, for each of parts; done says that it may be sent
 // before max_wait.
-func (f *fetch) try() (read []kmsg.FetchResponseTopicPartition, done bool) {
+func (f *fetch) try() (read []fetched, done bool) {
+	for _, b := range f.lent { // of a try that found too little
+		returnBody(b)
+	}
+	f.lent = f.lent[:0]
 	left := f.b.cfg.Limits.FetchMaxBytes
 	if f.req.MaxBytes >= 0 {
 		left = min(left, int(f.req.MaxBytes))
 	}
 	total := 0
-	read = make([]kmsg.FetchResponseTopicPartition, 0, len(f.parts))
+	read = make([]fetched, 0, len(f.parts))
 	var last sessionKey
 	var t *topic
 	var denied error
@@ -142,15 +165,16 @@ func (f *fetch) try() (read []kmsg.FetchResponseTopicPartition, done bool) {
 		}
 		sp := f.partition(t, p.req, left-total, total == 0, denied)
 		done = done || sp.ErrorCode != 0
-		total += len(sp.RecordBatches)
+		total += sp.bytes
 		read = append(read, sp)
 	}
 	return read, done || total >= int(f.req.MinBytes) || len(f.parts) == 0
 }
 
 // answer sends what was read; in a session that goes on, only what is new.
-func (f *fetch) answer(read []kmsg.FetchResponseTopicPartition) {
-	resp := f.req.ResponseKind().(*kmsg.FetchResponse)
+func (f *fetch) answer(read []fetched) {
+	resp := f.response()
+	resp.lent, f.lent = f.lent, nil
 	resp.Topics = []kmsg.FetchResponseTopic{}
 	incremental := f.req.SessionEpoch > sessionEpochInitial
 	at := map[sessionKey]int{}
@@ -163,7 +187,7 @@ func (f *fetch) answer(read []kmsg.FetchResponseTopicPartition) {
 			if news := p.answer(&read[i]); !news && incremental {
 				continue
 			}
-			if len(read[i].RecordBatches) > 0 {
+			if read[i].bytes > 0 {
 				served[p] = true
 			}
 		}
@@ -174,9 +198,10 @@ func (f *fetch) answer(read []kmsg.FetchResponseTopicPartition) {
 			at[topic] = n
 			st := kmsg.NewFetchResponseTopic()
 			st.Topic, st.TopicID = topic.name, topic.id
-			resp.Topics = append(resp.Topics, st)
+			resp.Topics, resp.records = append(resp.Topics, st), append(resp.records, nil)
 		}
-		resp.Topics[n].Partitions = append(resp.Topics[n].Partitions, read[i])
+		resp.Topics[n].Partitions = append(resp.Topics[n].Partitions, read[i].FetchResponseTopicPartition)
+		resp.records[n] = append(resp.records[n], read[i].records)
 	}
 	if f.session != nil {
 		resp.SessionID = f.session.id
@@ -188,10 +213,10 @@ func (f *fetch) answer(read []kmsg.FetchResponseTopicPartition) {
 
 // partition reads one partition, at most left bytes; first says that nothing
 // was read yet, so that one batch must come, however large.
-func (f *fetch) partition(t *topic, rp kmsg.FetchRequestTopicPartition, left int, first bool, denied error) kmsg.FetchResponseTopicPartition {
-	sp := kmsg.NewFetchResponseTopicPartition()
+func (f *fetch) partition(t *topic, rp kmsg.FetchRequestTopicPartition, left int, first bool, denied error) fetched {
+	sp := fetched{FetchResponseTopicPartition: kmsg.NewFetchResponseTopicPartition()}
 	sp.Partition, sp.HighWatermark, sp.LastStableOffset, sp.LogStartOffset = rp.Partition, -1, -1, -1
-	sp.PreferredReadReplica, sp.RecordBatches = -1, []byte{}
+	sp.PreferredReadReplica = -1
 	switch {
 	case denied != nil:
 		sp.ErrorCode = errorCode(denied)
@@ -210,7 +235,7 @@ func (f *fetch) partition(t *topic, rp kmsg.FetchRequestTopicPartition, left int
 	p := t.partitions()[rp.Partition]
 	bounds := p.Bounds()
 	sp.HighWatermark, sp.LastStableOffset, sp.LogStartOffset = int64(bounds.HighWatermark), int64(bounds.LastStable), int64(bounds.LogStart)
-	if f.diverges(p, rp, &sp) {
+	if f.diverges(p, rp, &sp.FetchResponseTopicPartition) {
 		return sp
 	}
 	upTo := bounds.HighWatermark
@@ -227,19 +252,16 @@ func (f *fetch) partition(t *topic, rp kmsg.FetchRequestTopicPartition, left int
 	if limit <= 0 && !first {
 		return sp
 	}
-	run, err := p.ReadMany(from, upTo, max(limit, 1))
+	runs, err := p.ReadMany(from, upTo, log.Want{Bytes: max(limit, 1), AtLeastOne: first, Alloc: f.alloc})
 	if err != nil {
 		sp.ErrorCode = errorCode(err)
-		f.b.cfg.Logger.Warn("fetch", "partition", p.tp, "offset", from, "err", err)
+		f.b.noteUnreadable(p, from, err)
 		return sp
 	}
-	if len(run.Batches) > limit && !first {
-		return sp
-	}
-	sp.RecordBatches = append(sp.RecordBatches, run.Batches...)
+	sp.runs, sp.bytes = runs.Batches, runs.Bytes
 	if f.req.IsolationLevel == 1 {
 		sp.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
-		for _, a := range p.Aborted(from, run.Next) {
+		for _, a := range p.Aborted(from, runs.Next) {
 			at := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
 			at.ProducerID, at.FirstOffset = int64(a.ProducerID), int64(a.First)
 			sp.AbortedTransactions = append(sp.AbortedTransactions, at)

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -18,6 +19,24 @@ type checkedBatch struct {
 	appendTime kafka.Timestamp
 }
 
+// expansion bounds what a batch may decompress to.
+type expansion struct {
+	max int
+	// large is held while a batch is checked that expands more than nearly all do,
+	// so that there is one of them at a time: decompression bombs add up otherwise.
+	large *sync.Mutex
+}
+
+const (
+	// usualExpansion and usualExpansionBytes: a batch that decompresses to at most
+	// 64 times its size + 1 MiB is nothing special.
+	usualExpansion      = 64
+	usualExpansionBytes = 1 << 20
+	// messageExpansion: a batch decompresses to at most 16 times
+	// max.message.bytes, and never to more than Limits.DecompressedMaxBytes.
+	messageExpansion = 16
+)
+
 // recordHeadersMax bounds the headers of one record.
 const recordHeadersMax = 100_000
 
@@ -25,7 +44,7 @@ const recordHeadersMax = 100_000
 // Kafka's order, so that no producer can poison a partition for its readers. It
 // may rewrite the largest timestamp, which clients get wrong, in place, and
 // compresses anew for a topic with a compression.type. Errors are Kafka's; record is the index of the record that is to blame, or -1.
-func checkBatch(records []byte, set settings, maxDecompressed int, now kafka.Timestamp) (c checkedBatch, record int, err error) {
+func checkBatch(records []byte, set settings, expand expansion, now kafka.Timestamp) (c checkedBatch, record int, err error) {
 	if len(records) > set.maxMessageBytes {
 		return c, -1, fmt.Errorf("%w: batch of %d bytes, max.message.bytes is %d", kerr.MessageTooLarge, len(records), set.maxMessageBytes)
 	}
@@ -42,7 +61,17 @@ func checkBatch(records []byte, set settings, maxDecompressed int, now kafka.Tim
 	if err := checkBatchHeader(b); err != nil {
 		return c, -1, err
 	}
-	payload, err := log.Payload(b, maxDecompressed)
+	most := min(expand.max, messageExpansion*set.maxMessageBytes)
+	usual := usualExpansion*len(b) + usualExpansionBytes
+	payload, err := log.Payload(b, min(usual, most))
+	if errors.Is(err, log.ErrTooLarge) && usual < most {
+		expand.large.Lock()
+		defer expand.large.Unlock()
+		payload, err = log.Payload(b, most)
+	}
+	if errors.Is(err, log.ErrTooLarge) {
+		err = fmt.Errorf("%w: the limit is %d bytes, 16 times max.message.bytes and at most %d", err, most, expand.max)
+	}
 	if err != nil && !errors.Is(err, log.ErrTooLarge) {
 		// The checksum is right, so a retry would not help: not CORRUPT_MESSAGE.
 		err = fmt.Errorf("%w: %w", kerr.InvalidRecord, err)
@@ -134,6 +163,9 @@ func checkRecords(b kafka.Batch, payload []byte, set settings, now kafka.Timesta
 
 // checkHeaders walks a record's headers without allocating.
 func checkHeaders(raw []byte) error {
+	if len(raw) == 1 && raw[0] == 0 {
+		return nil // none
+	}
 	count, n := kafka.Varint(raw)
 	if n <= 0 || count < 0 || count > recordHeadersMax {
 		return fmt.Errorf("header count %d", count)

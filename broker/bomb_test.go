@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
@@ -53,12 +54,15 @@ func zstdWriter(w io.Writer) (io.WriteCloser, error) {
 }
 
 // bombMemoryBytes is what refusing a bomb may allocate.
-const bombMemoryBytes = 32 << 20
+const bombMemoryBytes = 96 << 20
+
+// upTo is an expansion for one check at a time.
+func upTo(n int) expansion { return expansion{n, new(sync.Mutex)} }
 
 // TestDecompressionBombs: batches that expand, or say they do, are refused with
 // bounded memory and the right code.
 func TestDecompressionBombs(t *testing.T) {
-	const huge = 16 << 20
+	const huge = 64 << 20 // beyond 16 times max.message.bytes
 	xerial := append([]byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}, 0, 0, 0, 1, 0, 0, 0, 1)
 	xerialBlock := func(size uint32, block []byte) []byte {
 		return append(binary.BigEndian.AppendUint32(append([]byte(nil), xerial...), size), block...)
@@ -68,7 +72,7 @@ func TestDecompressionBombs(t *testing.T) {
 	smallBlock := s2.EncodeSnappy(nil, make([]byte, 60<<10))
 	var many []byte
 	many = append(many, xerial...)
-	for range 300 {
+	for range 200 {
 		many = append(binary.BigEndian.AppendUint32(many, uint32(len(smallBlock))), smallBlock...)
 	}
 	good := kafka.Batch(goodBatch()).Payload()
@@ -103,23 +107,47 @@ func TestDecompressionBombs(t *testing.T) {
 		{"zstd cut", 4, compressed(4)[:10], kerr.InvalidRecord},
 		{"snappy raw", 2, s2.EncodeSnappy(nil, good), nil},
 		{"snappy framed", 2, compressed(2), nil},
+		{"gzip 400 to 1", 1, squeeze(t, 8<<20, gzipWriter), kerr.InvalidRecord}, // read, and then no record
+		{"zstd 400 to 1", 4, squeeze(t, 8<<20, zstdWriter), kerr.InvalidRecord},
 		{"gzip good", 1, compressed(1), nil},
 		{"lz4 good", 3, compressed(3), nil},
 		{"zstd good", 4, compressed(4), nil},
 	}
 	for _, c := range cases {
 		set := defaults()
-		set.maxMessageBytes = 8 << 20
 		batch := codecBatch(c.codec, c.payload)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, _, err := checkBatch(batch, set, 128<<20, 2000)
+		_, _, err := checkBatch(batch, set, upTo(128<<20), 2000)
 		runtime.ReadMemStats(&after)
 		if c.want == nil && err != nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, expected %v", c.name, err, c.want)
 		}
 		if got := after.TotalAlloc - before.TotalAlloc; got > bombMemoryBytes {
 			t.Errorf("%s: %d bytes allocated", c.name, got)
+		}
+	}
+}
+
+// TestCompressesWell: records that are alike compress to a small fraction, and are
+// no bomb.
+func TestCompressesWell(t *testing.T) {
+	var w kafka.BatchBuilder
+	for i := range 5000 {
+		w.Append(kafka.Timestamp(2000+i), nil, bytes.Repeat([]byte("ab"), 512), nil)
+	}
+	w.Finish()
+	plain := kafka.Batch(w.Bytes())
+	for codec := log.CodecGzip; codec <= log.CodecZstd; codec++ {
+		b, err := log.WithCodec(nil, plain, codec, plain.Payload())
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := defaults()
+		set.afterMaxMs = 1 << 40
+		c, _, err := checkBatch(b, set, upTo(128<<20), 2000)
+		if err != nil || c.info.Offsets != 5000 {
+			t.Errorf("codec %d, %d bytes of %d: %v", codec, len(b), len(plain), err)
 		}
 	}
 }
@@ -142,7 +170,7 @@ func TestCompressionType(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, _, err := checkBatch(append([]byte(nil), sent...), set, 1<<20, 2000)
+			c, _, err := checkBatch(append([]byte(nil), sent...), set, upTo(1<<20), 2000)
 			if err != nil || c.batch.Codec() != want || !c.batch.CRCValid() {
 				t.Fatalf("codec %d, topic %s: codec %d, %v", codec, name, c.batch.Codec(), err)
 			}

@@ -87,7 +87,11 @@ func Open(cfg Config) (_ *Broker, err error) {
 	}()
 	root, err := b.recover()
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", cfg.Dir, b.encryption.keyError(err))
+		err = fmt.Errorf("open %s: %w", cfg.Dir, b.encryption.keyError(err))
+		if isDamage(err) {
+			err = fmt.Errorf("%w; nothing was changed: millrace log dump %s shows what can be read, a copy of the directory restores it", err, cfg.Dir)
+		}
+		return nil, err
 	}
 	b.epoch = int32(root.Epoch)
 	b.steady.start(b.now())

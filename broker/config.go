@@ -130,8 +130,8 @@ type Limits struct {
 	// MaxPartitions (max.partitions) bounds the partitions of all topics.
 	// Default 100,000.
 	MaxPartitions int
-	// DecompressedMaxBytes bounds one decompressed batch: at most 64 times its
-	// compressed size plus 1 MiB, and never more than this. Default 128 MiB.
+	// DecompressedMaxBytes bounds one decompressed batch, which may also not pass
+	// 16 times max.message.bytes. Default 128 MiB.
 	DecompressedMaxBytes int
 	// GroupMaxSize (group.max.size) bounds the members of a group. Default 1,000.
 	GroupMaxSize int

@@ -36,10 +36,6 @@ const (
 	// readBufferBytes is what a connection always holds for reading. Requests
 	// longer than it are read straight into their own buffer.
 	readBufferBytes = 1 << 10
-	// readStepBytes is how much is allocated for a request before any of its
-	// bytes have arrived; loginStepBytes the same before the login.
-	readStepBytes  = 4 << 10
-	loginStepBytes = 1 << 10
 	// largeRequestBytes: a request of a small key above it is decoded alone.
 	largeRequestBytes = 32 << 10
 	// headerTagsMax bounds the tags of a request header.
@@ -76,6 +72,7 @@ type conn struct {
 	login     *saslState     // nil unless a login is in progress
 	mechanism auth.Mechanism // of the last login
 	limit     time.Time      // by when the peer must have logged in
+	proven    int            // bytes of the largest request so far, see readBody
 
 	// muted is until when nothing is read, in Unix nanoseconds: the peer has
 	// passed a quota.
@@ -112,7 +109,7 @@ type request struct {
 // reply answers the request; nil sends nothing. It is called exactly once, from
 // any goroutine, and never blocks.
 func (r *request) reply(resp kmsg.Response) {
-	if f, ok := resp.(*kmsg.FetchResponse); ok {
+	if f, ok := resp.(*fetchResponse); ok {
 		r.hold(f)
 	}
 	r.ready <- resp
@@ -212,13 +209,19 @@ func (c *conn) one() error {
 		return c.bareLogin()
 	}
 	var head [12]byte
-	if _, err := io.ReadFull(c.r, head[:]); err != nil {
+	if _, err := io.ReadFull(c.r, head[:4]); err != nil {
 		return err
 	}
 	if head[0] == 0x16 && head[1] == 0x03 {
 		return errors.New("a TLS client on a plain-text listener")
 	}
 	size := int32(binary.BigEndian.Uint32(head[:]))
+	if most := c.sizeLimit(keyProduce); size < frameMinBytes || int64(size) > int64(most) {
+		return fmt.Errorf("request of %d bytes: from %d to %d are allowed", size, frameMinBytes, most)
+	}
+	if _, err := io.ReadFull(c.r, head[4:]); err != nil {
+		return err
+	}
 	key, version := int16(binary.BigEndian.Uint16(head[4:])), int16(binary.BigEndian.Uint16(head[6:]))
 	a := apis[key]
 	if a == nil {
@@ -227,8 +230,7 @@ func (c *conn) one() error {
 	if err := c.admit(key); err != nil {
 		return err
 	}
-	limit := c.sizeLimit(key)
-	if size < frameMinBytes || int64(size) > int64(limit) {
+	if limit := c.sizeLimit(key); int64(size) > int64(limit) {
 		return fmt.Errorf("request of %d bytes for key %d: limit is %d", size, key, limit)
 	}
 	if err := c.pause(); err != nil {
@@ -238,12 +240,17 @@ func (c *conn) one() error {
 		c: c, peer: c.peer, key: key, version: version, id: int32(binary.BigEndian.Uint32(head[8:])),
 		size: int64(size), ready: make(chan kmsg.Response, 1),
 	}
-	body, err := c.readBody(int(size) - frameMinBytes)
+	produce := key == keyProduce
+	body, err := c.readBody(int(size)-frameMinBytes, produce)
 	if err != nil {
 		return err
 	}
 	c.enqueue(rq) // the writer gives the budget back
-	return c.handle(a, rq, body)
+	err = c.handle(a, rq, body)
+	if produce { // its records are in a frame of the log, the rest is copied
+		returnBody(body)
+	}
+	return err
 }
 
 // deadline returns by when the next bytes must come: before the login, all of it
@@ -293,41 +300,6 @@ func (c *conn) pause() error {
 	case <-c.gone:
 		return net.ErrClosed
 	}
-}
-
-// readBody reads the n bytes of a request into a buffer that grows as they
-// arrive, and takes them from the budget as it grows: what a peer claims costs
-// nothing. Every step must come in time.
-func (c *conn) readBody(n int) (_ []byte, err error) {
-	step := readStepBytes
-	if c.peer == nil {
-		step = loginStepBytes
-	}
-	budget := &c.b.server.budget
-	var hold hold
-	budget.take(&hold, frameMinBytes)
-	defer func() { budget.end(&hold, err != nil) }()
-	var buf []byte
-	for len(buf) < n {
-		if len(buf) == cap(buf) {
-			size := min(n, max(step, 2*cap(buf)))
-			budget.take(&hold, int64(size-len(buf)))
-			grown := make([]byte, len(buf), size)
-			copy(grown, buf)
-			buf = grown
-		}
-		if c.r.Buffered() < cap(buf)-len(buf) {
-			if err := c.nc.SetReadDeadline(c.deadline(c.b.cfg.Limits.RequestTimeout)); err != nil {
-				return nil, err
-			}
-		}
-		m, err := io.ReadFull(c.r, buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+m]
-		if err != nil {
-			return nil, err
-		}
-	}
-	return buf, nil
 }
 
 // handle decodes a request and calls its handler. An error closes the
@@ -437,35 +409,55 @@ func (c *conn) writeOne(rq *request) {
 		return
 	}
 	lent := responseBuffers.Get().(*[]byte)
-	buf := c.encode((*lent)[:0], rq, resp)
-	if err := c.send(buf); err != nil {
+	buf, cuts := c.encode((*lent)[:0], rq, resp)
+	if err := c.send(buf, cuts); err != nil {
 		c.close()
 	}
-	c.b.server.unsent.release(c, rq.held)
+	if f, ok := resp.(*fetchResponse); ok {
+		f.release()
+		c.b.server.unsent.release(c, rq.held)
+	}
 	if cap(buf) <= keptBufferBytes {
 		*lent = buf
 		responseBuffers.Put(lent)
 	}
 }
 
-// send writes a frame; each step of it must be taken in time.
-func (c *conn) send(frame []byte) error {
-	for len(frame) > 0 {
+// send writes a frame, with the records that belong into it; each step of it must
+// be taken in time.
+func (c *conn) send(frame []byte, cuts []cut) error {
+	var pieces net.Buffers
+	at := 0
+	for _, cut := range cuts {
+		pieces = append(append(pieces, frame[at:cut.at]), cut.runs...)
+		at = cut.at
+	}
+	pieces = append(pieces, frame[at:])
+	for len(pieces) > 0 {
+		var step net.Buffers
+		for left := writeStepBytes; left > 0 && len(pieces) > 0; {
+			n := min(left, len(pieces[0]))
+			step = append(step, pieces[0][:n])
+			left -= n
+			if pieces[0] = pieces[0][n:]; len(pieces[0]) == 0 {
+				pieces = pieces[1:]
+			}
+		}
 		if err := c.nc.SetWriteDeadline(c.b.cfg.Clock.Now().Add(writeTimeout)); err != nil {
 			return err
 		}
-		n, err := c.nc.Write(frame[:min(len(frame), writeStepBytes)])
-		if err != nil {
+		if _, err := step.WriteTo(c.nc); err != nil {
 			return err
 		}
-		frame = frame[n:]
 	}
 	return nil
 }
 
-// encode appends a response frame to buf.
-func (c *conn) encode(buf []byte, rq *request, resp kmsg.Response) []byte {
+// encode appends a response frame to buf, without the records of a Fetch, whose
+// places are cuts.
+func (c *conn) encode(buf []byte, rq *request, resp kmsg.Response) (_ []byte, cuts []cut) {
 	buf = append(buf, 0, 0, 0, 0)
+	records := 0
 	if rq.bare {
 		buf = append(buf, resp.(*kmsg.SASLAuthenticateResponse).SASLAuthBytes...)
 	} else {
@@ -474,8 +466,13 @@ func (c *conn) encode(buf []byte, rq *request, resp kmsg.Response) []byte {
 		if rq.flexible && rq.key != keyApiVersions {
 			buf = append(buf, 0)
 		}
-		buf = resp.AppendTo(buf)
+		if f, ok := resp.(*fetchResponse); ok {
+			buf, cuts = f.appendHead(buf)
+			records = f.bytes()
+		} else {
+			buf = resp.AppendTo(buf)
+		}
 	}
-	binary.BigEndian.PutUint32(buf, uint32(len(buf)-4))
-	return buf
+	binary.BigEndian.PutUint32(buf, uint32(len(buf)-4+records))
+	return buf, cuts
 }

@@ -1,16 +1,20 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
-	"github.com/millrace/millrace/broker/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/millrace/millrace/broker/wal"
-	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/vfs"
 )
 
@@ -32,9 +36,7 @@ func everyKind(t *testing.T, fs vfs.FS) ([]string, map[string]int) {
 // damageOf opens a directory and says whether damage is noticed; what is read
 // without an error must be what was written.
 func damageOf(fs vfs.FS, want []string, keys map[string]int) (noticed bool, err error) {
-	isDamage := func(err error) bool {
-		return errors.Is(err, wal.ErrCorrupt) || errors.Is(err, wal.ErrVersion) || errors.Is(err, log.ErrCorrupt) || errors.Is(err, kafka.ErrCorruptBatch)
-	}
+	isDamage := func(err error) bool { return isDamage(err) || errors.Is(err, wal.ErrVersion) }
 	b, err := Open(Config{Keys: testKeys, Dir: "data", FS: fs, Limits: cleanerLimits()})
 	if err != nil {
 		if isDamage(err) {
@@ -176,4 +178,36 @@ func TestTornTail(t *testing.T) {
 			mustClose(t, b)
 		}
 	})
+}
+
+// TestDamageIsLoggedOnce: clients that ask again and again for what cannot be read
+// do not fill the log.
+func TestDamageIsLoggedOnce(t *testing.T) {
+	fs := vfs.NewMem()
+	archived(t, fs)
+	for _, path := range walk(t, fs, "data", "") {
+		b, err := vfs.ReadFile(fs, path, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(path, ".log") {
+			b[100] ^= 1
+			writeFile(t, fs, path, b)
+		}
+	}
+	var logged bytes.Buffer
+	b, err := Open(Config{Keys: testKeys, Dir: "data", FS: fs, Limits: cleanerLimits(), Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(context.Background())
+	ctx, cl := testCtx(t), client(t, serveOn(t, b))
+	for range 5 {
+		req := fetchOf(b.topics.get("a").id, 0)
+		resp := ask[*kmsg.FetchResponse](t, ctx, cl, req)
+		wantCode(t, "fetch of a damaged segment", resp.Topics[0].Partitions[0].ErrorCode, kerr.KafkaStorageError)
+	}
+	if n := strings.Count(logged.String(), "millrace topic delete-records"); n != 1 {
+		t.Fatalf("logged %d times: %s", n, logged.String())
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/millrace/millrace/broker/log"
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/vfs"
 )
@@ -89,7 +90,7 @@ func benchRead(b *testing.B, cfg Config, records int) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for at := kafka.Offset(0); at < end; {
-			run, err := p.ReadMany(at, end, 1<<20)
+			run, err := p.ReadMany(at, end, log.Want{Bytes: 1 << 20, AtLeastOne: true})
 			if err != nil {
 				b.Fatal(err)
 			}

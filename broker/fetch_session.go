@@ -162,8 +162,8 @@ func (f *fetchSession) update(req *kmsg.FetchRequest) {
 // answer says whether the client must be told about a partition, and notes what
 // it is told: records, an error, a diverging epoch or offsets that have changed.
 // The caller holds fetchSessions.mu.
-func (p *sessionPartition) answer(sp *kmsg.FetchResponseTopicPartition) bool {
-	news := len(sp.RecordBatches) > 0 || sp.ErrorCode != 0 || sp.DivergingEpoch.Epoch >= 0 ||
+func (p *sessionPartition) answer(sp *fetched) bool {
+	news := sp.bytes > 0 || sp.ErrorCode != 0 || sp.DivergingEpoch.Epoch >= 0 ||
 		p.highWatermark != sp.HighWatermark || p.lastStable != sp.LastStableOffset || p.start != sp.LogStartOffset
 	p.highWatermark, p.lastStable, p.start = sp.HighWatermark, sp.LastStableOffset, sp.LogStartOffset
 	if sp.ErrorCode != 0 {

@@ -74,6 +74,58 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// TestDeletionMakesRoom: what a deleted topic had in the log goes at once when the
+// disk is full, however far the log is from its limit.
+func TestDeletionMakesRoom(t *testing.T) {
+	disk := vfs.WithCapacity(vfs.NewMem(), 1<<40)
+	limits := smallLimits()
+	limits.WALMaxBytes, limits.WALFileBytes = 1<<20, 16<<10
+	b := mustOpen(t, disk, limits)
+	for _, name := range []string{"kept", "large"} {
+		if err := b.Apply(Metadata{CreateTopics: []TopicSpec{{Name: name}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, large := kafka.TopicPartition{Topic: "kept"}, kafka.TopicPartition{Topic: "large"}
+	write := func(tp kafka.TopicPartition, n int) CommitResult {
+		return commitWait(b, Commit{Appends: []Append{{tp, batchOf(1, string(make([]byte, n))), 1}}})
+	}
+	for range 40 {
+		if r := write(large, 4000); r.Outcome != Committed {
+			t.Fatal(r.Err)
+		}
+	}
+	if r := write(kept, 10); r.Outcome != Committed {
+		t.Fatal(r.Err)
+	}
+	if err := b.keeper.do(b.keeper.work); err != nil {
+		t.Fatal(err)
+	}
+	disk.SetCapacity(disk.Used())
+	for { // what is left of the log's present file
+		if r := write(kept, 1000); errors.Is(r.Err, ErrDiskFull) {
+			break
+		} else if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	full := disk.Used()
+	if err := b.Apply(Metadata{DeleteTopics: []string{"large"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.keeper.do(b.keeper.work); err != nil {
+		t.Fatal(err)
+	}
+	if freed := full - disk.Used(); freed < 100_000 {
+		t.Fatalf("%d bytes of 160,000 are free again", freed)
+	}
+	for range 20 {
+		if r := write(kept, 1000); r.Outcome != Committed {
+			t.Fatal(r.Err)
+		}
+	}
+}
+
 // TestStartOnFullDisk: a broker that stopped on a full disk starts on it, and
 // can delete there.
 func TestStartOnFullDisk(t *testing.T) {

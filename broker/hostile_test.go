@@ -66,6 +66,9 @@ func TestHostileFrames(t *testing.T) {
 		"unknown key":          frameOf(14, 999, 0, append(client, 0, 0, 0)),
 		"negative key":         frameOf(14, -1, 0, append(client, 0, 0, 0)),
 		"size 0":               frameOf(0, 18, 0, nil),
+		"size 0 alone":         {0, 0, 0, 0},
+		"largest size alone":   {0x7f, 0xff, 0xff, 0xff},
+		"negative size alone":  {0xff, 0xff, 0xff, 0xff},
 		"negative size":        frameOf(-1, 18, 0, nil),
 		"smallest size":        frameOf(math.MinInt32, 18, 0, nil),
 		"largest size":         frameOf(math.MaxInt32, 18, 0, nil),
@@ -229,14 +232,14 @@ func TestBatchChecks(t *testing.T) {
 		{"too large", batchOf(1, string(make([]byte, 2<<20))), defaults(), kerr.MessageTooLarge},
 	}
 	for _, c := range cases {
-		_, _, err := checkBatch(c.bytes, c.set, 128<<20, 2000)
+		_, _, err := checkBatch(c.bytes, c.set, upTo(128<<20), 2000)
 		if c.want == nil && err != nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, expected %v", c.name, err, c.want)
 		}
 	}
 	// The largest timestamp is put right, and the batch sealed again.
 	wrong := change(func(b kafka.Batch) { b.SetMaxTimestamp(5) })
-	c, _, err := checkBatch(wrong, defaults(), 1<<20, 2000)
+	c, _, err := checkBatch(wrong, defaults(), upTo(1<<20), 2000)
 	if err != nil || c.batch.MaxTimestamp() != 1000 || !c.batch.CRCValid() {
 		t.Errorf("largest timestamp %d, %v", c.batch.MaxTimestamp(), err)
 	}
@@ -257,7 +260,7 @@ func FuzzCheckBatch(f *testing.F) {
 			b[16] = 2
 			kafka.Batch(b).Seal()
 		}
-		c, _, err := checkBatch(b, defaults(), 1<<20, 2000)
+		c, _, err := checkBatch(b, defaults(), upTo(1<<20), 2000)
 		if err != nil {
 			return
 		}

@@ -159,6 +159,15 @@ func TestDescribeClusterOfUnknownEndpoint(t *testing.T) {
 	}
 }
 
+// fetchOf asks for partition 0 of a topic from an offset on.
+func fetchOf(topic TopicID, offset int64) *kmsg.FetchRequest {
+	req := kmsg.NewPtrFetchRequest()
+	req.SessionEpoch, req.MaxBytes = -1, 1000
+	req.Topics = []kmsg.FetchRequestTopic{{TopicID: topic, Partitions: []kmsg.FetchRequestTopicPartition{
+		{FetchOffset: offset, CurrentLeaderEpoch: -1, LastFetchedEpoch: -1, LogStartOffset: -1, PartitionMaxBytes: 1000}}}}
+	return req
+}
+
 func TestFetchOutOfRangeTellsNoOffsets(t *testing.T) {
 	_, addr := serveTest(t, Limits{})
 	ctx, cl := testCtx(t), client(t, addr)
@@ -167,10 +176,7 @@ func TestFetchOutOfRangeTellsNoOffsets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req := kmsg.NewPtrFetchRequest()
-	req.SessionEpoch, req.MaxBytes = -1, 1000
-	req.Topics = []kmsg.FetchRequestTopic{{Topic: "orders", TopicID: details["orders"].ID, Partitions: []kmsg.FetchRequestTopicPartition{
-		{FetchOffset: 9, CurrentLeaderEpoch: -1, LastFetchedEpoch: -1, LogStartOffset: -1, PartitionMaxBytes: 1000}}}}
+	req := fetchOf(TopicID(details["orders"].ID), 9)
 	got := ask[*kmsg.FetchResponse](t, ctx, cl, req).Topics[0].Partitions[0]
 	if wantCode(t, "fetch", got.ErrorCode, kerr.OffsetOutOfRange); got.HighWatermark != -1 || got.LastStableOffset != -1 || got.LogStartOffset != -1 {
 		t.Errorf("got %+v", got)

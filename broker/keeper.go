@@ -21,6 +21,8 @@ type keeper struct {
 	jobs chan job
 	quit chan struct{}
 	done sync.WaitGroup
+	// reserve is for the checkpoint that makes room on a full disk.
+	reserve *vfs.Reserve
 
 	// replaced are segments that a checkpoint may still name, by path without
 	// suffix. Only the goroutine touches it.
@@ -53,6 +55,7 @@ const walFilesMax = 16
 
 func (k *keeper) start(b *Broker) {
 	k.b = b
+	k.reserve = vfs.NewReserve(b.cfg.FS, b.cfg.FS.PathJoin(b.cfg.Dir, "reserve"), b.cfg.Limits.WALSpareBytes)
 	k.quit, k.jobs = make(chan struct{}), make(chan job)
 	k.mu.Lock()
 	k.wake = make(chan struct{}, 1)
@@ -137,14 +140,27 @@ func (k *keeper) work() error {
 	if err := k.removeFiles(); err != nil {
 		return err
 	}
+	if !k.b.wal.Full() {
+		if err := k.reserve.Hold(); err != nil {
+			return err
+		}
+	}
 	for {
 		sealed, live := k.b.wal.Sealed()
 		limits := k.b.cfg.Limits
 		due := live > limits.WALMaxBytes/2 || k.b.store.Entries() > limits.WALMaxEntries || len(sealed) > walFilesMax
-		if len(sealed) == 0 || !due {
+		if len(sealed) == 0 || !due && !k.makesRoom(sealed[0]) {
 			return nil
 		}
-		if err := k.retire(sealed[0]); err != nil {
+		err := k.retire(sealed[0])
+		if vfs.IsFull(err) {
+			if released, releaseErr := k.reserve.Release(); released {
+				err = k.retire(sealed[0])
+			} else if releaseErr != nil {
+				err = releaseErr
+			}
+		}
+		if err != nil {
 			return err
 		}
 		select {
@@ -153,6 +169,22 @@ func (k *keeper) work() error {
 		default:
 		}
 	}
+}
+
+// makesRoom reports whether the disk is full and the oldest log file can retire
+// nearly without writing, because what it holds was deleted.
+func (k *keeper) makesRoom(number uint64) bool {
+	return k.b.wal.Full() && k.b.store.Unarchived(number, k.partitions()) <= k.b.cfg.Limits.WALSpareBytes/2
+}
+
+// partitions returns those of all topics.
+func (k *keeper) partitions() (parts []*log.Partition) {
+	k.b.topics.each(func(t *topic) {
+		for _, p := range t.partitions() {
+			parts = append(parts, p.Partition)
+		}
+	})
+	return parts
 }
 
 // retire archives the oldest log file, writes the checkpoint that no longer

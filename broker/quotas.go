@@ -81,8 +81,8 @@ func (c *conn) charge(rq *request, resp kmsg.Response) {
 	if rq.key == keyProduce {
 		wait = max(wait, q.use(rq, quota.ProducerByteRate, float64(rq.size), now))
 	}
-	if f, ok := resp.(*kmsg.FetchResponse); ok {
-		wait = max(wait, q.use(rq, quota.ConsumerByteRate, float64(recordBytes(f)), now))
+	if f, ok := resp.(*fetchResponse); ok {
+		wait = max(wait, q.use(rq, quota.ConsumerByteRate, float64(f.bytes()), now))
 	}
 	if q.time.Load() {
 		// What a handler does after it has answered counts with the next request.

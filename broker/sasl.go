@@ -171,7 +171,7 @@ func (c *conn) bareLogin() error {
 	if size < 0 || int(size) > c.b.cfg.Limits.LoginMaxBytes {
 		return fmt.Errorf("login message of %d bytes: limit is %d", size, c.b.cfg.Limits.LoginMaxBytes)
 	}
-	message, err := c.readBody(int(size))
+	message, err := c.readBody(int(size), false)
 	if err != nil {
 		return err
 	}

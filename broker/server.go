@@ -30,6 +30,8 @@ type server struct {
 	// decoding serialises the decoding of large requests of small keys: their
 	// arrays may claim many more elements than the bytes hold.
 	decoding sync.Mutex
+	// expanding is held by the one batch of unusual expansion that is checked.
+	expanding sync.Mutex
 	// hashing bounds how many passwords are hashed at once, so that peers who
 	// try them leave processors to the others.
 	hashing chan struct{}
@@ -42,6 +44,10 @@ func (s *server) init(b *Broker) {
 	s.hashing = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.budget.init(b.cfg.Limits.InFlightMaxBytes)
 	s.unsent.all = b.cfg.Limits.UnsentMaxBytes
+}
+
+func (s *server) expansion() expansion {
+	return expansion{s.b.cfg.Limits.DecompressedMaxBytes, &s.expanding}
 }
 
 // serve accepts connections on l until close.

@@ -3,15 +3,18 @@ package broker
 import (
 	"cmp"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/millrace/millrace/broker/log"
 	"github.com/millrace/millrace/broker/txn"
+	"github.com/millrace/millrace/broker/wal"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
@@ -46,6 +49,32 @@ type partition struct {
 	next      kafka.Offset // base offset of the next append
 	producers txn.Producers
 	deleted   bool
+	// noted is when a failure to read the partition was logged last, in Unix
+	// nanoseconds.
+	noted atomic.Int64
+}
+
+// noteInterval is how often a partition that cannot be read is logged, however
+// often clients ask.
+const noteInterval = time.Minute
+
+// isDamage reports whether err says that bytes on disk are not what was written.
+func isDamage(err error) bool {
+	return errors.Is(err, wal.ErrCorrupt) || errors.Is(err, log.ErrCorrupt) || errors.Is(err, kafka.ErrCorruptBatch)
+}
+
+// noteUnreadable logs that a partition cannot be read at an offset.
+func (b *Broker) noteUnreadable(p *partition, at kafka.Offset, err error) {
+	now, last := b.cfg.Clock.Now().UnixNano(), p.noted.Load()
+	if last != 0 && now-last < int64(noteInterval) || !p.noted.CompareAndSwap(last, now) {
+		return
+	}
+	if isDamage(err) {
+		b.cfg.Logger.Error("a partition is damaged and cannot be read here: restore the data directory from a copy, "+
+			"or give up what is before an offset with: millrace topic delete-records", "partition", p.tp, "offset", at, "err", err)
+		return
+	}
+	b.cfg.Logger.Warn("a partition cannot be read", "partition", p.tp, "offset", at, "err", err)
 }
 
 func (s *topics) init() {

@@ -3,8 +3,6 @@ package broker
 import (
 	"sync"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // unsent bounds the records in Fetch responses that wait for their readers: peers
@@ -63,8 +61,8 @@ func (u *unsent) leave(c *conn) {
 }
 
 // hold counts a response's records as unsent, or leaves them out.
-func (r *request) hold(f *kmsg.FetchResponse) {
-	n := int64(recordBytes(f))
+func (r *request) hold(f *fetchResponse) {
+	n := int64(f.bytes())
 	if n == 0 {
 		return
 	}
@@ -72,12 +70,7 @@ func (r *request) hold(f *kmsg.FetchResponse) {
 		r.held = n
 		return
 	}
-	for i := range f.Topics {
-		for j := range f.Topics[i].Partitions {
-			f.Topics[i].Partitions[j].RecordBatches = []byte{}
-			f.Topics[i].Partitions[j].AbortedTransactions = nil
-		}
-	}
+	f.drop()
 	r.c.mute(r.c.b.cfg.Clock.Now().Add(unsentPause))
 }
 
@@ -89,14 +82,4 @@ func (c *conn) mute(until time.Time) {
 			return
 		}
 	}
-}
-
-// recordBytes returns how many bytes of record batches a response has.
-func recordBytes(f *kmsg.FetchResponse) (n int) {
-	for i := range f.Topics {
-		for j := range f.Topics[i].Partitions {
-			n += len(f.Topics[i].Partitions[j].RecordBatches)
-		}
-	}
-	return n
 }

@@ -224,10 +224,15 @@ func (e *Engine) openState() (*state.Backend, error) {
 		fsys = files
 	}
 	backend, err := state.OpenBackend(fsys, dir)
-	if err == nil && backend.Discarded != nil {
-		e.cfg.Logger.Warn("state store was damaged and is built again from the changelogs", "err", backend.Discarded)
+	if err != nil {
+		return nil, err
 	}
-	return backend, err
+	if backend.Discarded != nil {
+		e.cfg.Logger.Warn("state store was damaged and is built again from the changelogs", "err", backend.Discarded)
+	} else if backend.Volatile {
+		e.cfg.Logger.Warn("the disk is full: the state of queries is kept in memory until the next start")
+	}
+	return backend, nil
 }
 
 // Serve answers Kafka clients on l until the engine is closed. An engine over a

@@ -161,18 +161,24 @@ func measure(ctx context.Context, t *target, s shape, o options) (f figures, err
 	}
 	defer func() { err = errors.Join(err, t.deleteTopic(ctx, topic)) }()
 	records := max(o.bytes/s.recordBytes, 1)
-	if f.produced, f.producedCPU, err = t.timed(records, func() (time.Duration, error) { return o.produce(ctx, t.addr, topic, s, records) }); err != nil {
-		return f, fmt.Errorf("produce to %s: %w", t.name, err)
+	if o.only != "latency" {
+		if f.produced, f.producedCPU, err = t.timed(ctx, records, func() (time.Duration, error) { return o.produce(ctx, t.addr, topic, s, records) }); err != nil {
+			return f, fmt.Errorf("produce to %s: %w", t.name, err)
+		}
 	}
 	written := records / s.producers * s.producers
-	if f.fetched, f.fetchedCPU, err = t.timed(written, func() (time.Duration, error) { return o.fetch(ctx, t.addr, topic, s, written) }); err != nil {
-		return f, fmt.Errorf("fetch from %s: %w", t.name, err)
+	if o.only == "" || o.only == "fetch" {
+		if f.fetched, f.fetchedCPU, err = t.timed(ctx, written, func() (time.Duration, error) { return o.fetch(ctx, t.addr, topic, s, written) }); err != nil {
+			return f, fmt.Errorf("fetch from %s: %w", t.name, err)
+		}
 	}
-	took, err := latencies(ctx, t.addr, topic, s, o.rate, o.latency)
-	if err != nil {
-		return f, fmt.Errorf("latency of %s: %w", t.name, err)
+	if o.only == "" || o.only == "latency" {
+		took, err := latencies(ctx, t.addr, topic, s, o.rate, o.latency)
+		if err != nil {
+			return f, fmt.Errorf("latency of %s: %w", t.name, err)
+		}
+		f.p50, f.p99 = took[len(took)/2], took[len(took)*99/100]
 	}
-	f.p50, f.p99 = took[len(took)/2], took[len(took)*99/100]
 	return f, nil
 }
 
@@ -211,8 +217,9 @@ func (o options) java(ctx context.Context, what, addr, topic string, s shape, re
 }
 
 // timed returns records per second, of the time that work says it took and of the
-// server's CPU time.
-func (t *target) timed(records int, work func() (time.Duration, error)) (perSecond, perCPU float64, err error) {
+// server's CPU time. That counts what the server still does behind the work, so
+// that neither produce is spared it nor what is measured next burdened with it.
+func (t *target) timed(ctx context.Context, records int, work func() (time.Duration, error)) (perSecond, perCPU float64, err error) {
 	before, err := t.cpu()
 	if err != nil {
 		return 0, 0, err
@@ -221,7 +228,7 @@ func (t *target) timed(records int, work func() (time.Duration, error)) (perSeco
 	if err != nil {
 		return 0, 0, err
 	}
-	after, err := t.cpu()
+	after, err := t.settled(ctx)
 	if err != nil {
 		return 0, 0, err
 	}

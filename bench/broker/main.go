@@ -17,11 +17,12 @@ import (
 
 type options struct {
 	libs, servers string
-	client        string
+	client, only  string
 	rounds, bytes int
 	rate          int
 	latency       time.Duration
 	small         bool
+	shape         string
 	limits        bool
 	connections   int
 	partitions    int
@@ -31,18 +32,24 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.libs, "kafka-libs", "", "folder with the jars of Apache Kafka; without it only millrace runs")
-	flag.StringVar(&o.servers, "servers", "millrace,millrace-memory,kafka,kafka-flush", "which to compare")
+	flag.StringVar(&o.servers, "servers", "millrace,millrace-memory,kafka,kafka-flush", "which to compare; NAME=BINARY is another build of millrace")
+	flag.StringVar(&o.only, "only", "", "produce, fetch or latency: leave the other figures out (fetch still writes first)")
 	flag.StringVar(&o.client, "client", "go", "go (franz-go) or java (Kafka's own, which needs --kafka-libs)")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds over all servers; figures are medians")
 	flag.IntVar(&o.bytes, "bytes", 128<<20, "bytes of values per run")
 	flag.IntVar(&o.rate, "rate", 1000, "records per second of the latency run")
 	flag.DurationVar(&o.latency, "latency", 5*time.Second, "length of the latency run")
 	flag.BoolVar(&o.small, "quick", false, "one shape only")
+	flag.StringVar(&o.shape, "shape", "", "one shape only: bytes of a record, partitions and producers, as in 100,1,1")
 	flag.BoolVar(&o.limits, "limits", false, "measure start, recovery, idle connections and partitions instead")
 	flag.IntVar(&o.connections, "connections", 10_000, "idle connections of --limits")
 	flag.IntVar(&o.partitions, "partitions", 10_000, "topic-partitions of --limits")
 	flag.IntVar(&o.fill, "fill", 10<<30, "bytes written before the kill of --limits")
 	flag.Parse()
+	if !slices.Contains([]string{"", "produce", "fetch", "latency"}, o.only) {
+		fmt.Fprintf(os.Stderr, "bench/broker: --only %q\n", o.only)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -52,9 +59,16 @@ func main() {
 }
 
 // shapes are the cells of the comparison.
-func (o options) shapes() []shape {
+func (o options) shapes() ([]shape, error) {
 	if o.small {
-		return []shape{{100, 1, 1}}
+		o.shape = "100,1,1"
+	}
+	if o.shape != "" {
+		var s shape
+		if _, err := fmt.Sscanf(o.shape, "%d,%d,%d", &s.recordBytes, &s.partitions, &s.producers); err != nil || min(s.recordBytes, s.partitions, s.producers) < 1 {
+			return nil, fmt.Errorf("--shape %q: bytes, partitions and producers are expected, as in 100,1,1", o.shape)
+		}
+		return []shape{s}, nil
 	}
 	var list []shape
 	for _, size := range []int{100, 1000} {
@@ -64,7 +78,7 @@ func (o options) shapes() []shape {
 			}
 		}
 	}
-	return list
+	return list, nil
 }
 
 func run(ctx context.Context, o options) (err error) {
@@ -75,6 +89,10 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }() // after the servers have stopped
 	if o.limits {
 		return limits(ctx, o, dir)
+	}
+	shapes, err := o.shapes()
+	if err != nil {
+		return err
 	}
 	targets, err := startAll(ctx, o, dir)
 	defer func() {
@@ -87,7 +105,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	fmt.Printf("%s/%s, %d processors, %s, client: %s; medians of %d rounds, %d MiB of values a run, latency at %d records/s\n",
 		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), o.client, o.rounds, o.bytes>>20, o.rate)
-	for _, s := range o.shapes() {
+	for _, s := range shapes {
 		runs := map[string][]figures{}
 		for range o.rounds {
 			for _, t := range targets {
@@ -121,7 +139,10 @@ func startAll(ctx context.Context, o options, dir string) (targets []*target, er
 	one := "1"
 	for _, name := range strings.Split(o.servers, ",") {
 		var t *target
+		other, path, isOther := strings.Cut(name, "=")
 		switch {
+		case isOther:
+			t, err = startMillrace(ctx, other, path, dir)
 		case name == "millrace":
 			t, err = startMillrace(ctx, name, binary, dir)
 		case name == "millrace-memory":

@@ -15,6 +15,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/internal/clock"
 )
 
 // target is a server under load.
@@ -164,6 +166,32 @@ func (t *target) cpu() (time.Duration, error) {
 		ticks += n
 	}
 	return time.Duration(ticks) * 10 * time.Millisecond, nil
+}
+
+const (
+	settleStep  = 100 * time.Millisecond
+	settleSteps = 100
+)
+
+// settled waits until the server does next to nothing, 10 seconds at most, and
+// returns its CPU time.
+func (t *target) settled(ctx context.Context) (time.Duration, error) {
+	before, err := t.cpu()
+	for i, quiet := 0, 0; err == nil && i < settleSteps && quiet < 3; i++ {
+		select {
+		case <-clock.System.NewTimer(settleStep).C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		var now time.Duration
+		if now, err = t.cpu(); now-before <= settleStep/10 {
+			quiet++
+		} else {
+			quiet = 0
+		}
+		before = now
+	}
+	return before, err
 }
 
 // createTopic makes a fresh topic.

@@ -25,6 +25,23 @@ func (s *Store) Archive(number uint64, partitions []*Partition, roll func(*Parti
 	return nil
 }
 
+// Unarchived returns how many bytes Archive would copy from log files up to number.
+func (s *Store) Unarchived(number uint64, partitions []*Partition) (bytes int64) {
+	for _, p := range partitions {
+		p.mu.RLock()
+		for _, e := range p.entries {
+			if e.at.File > number {
+				break
+			}
+			if e.next > p.logStart {
+				bytes += int64(e.size)
+			}
+		}
+		p.mu.RUnlock()
+	}
+	return bytes
+}
+
 // SyncNames makes the names of new segments durable: before a checkpoint has
 // them, also when Archive failed half-way. It runs in the archiver's goroutine.
 func (s *Store) SyncNames() error {
@@ -66,6 +83,7 @@ type archiver struct {
 	indexed  int // entries of the current segment already in its index file
 	created  bool
 	buf      []byte
+	entry    []byte // see memory
 }
 
 // archive copies the entries that stand in files up to number. Readers switch
@@ -125,13 +143,9 @@ func (p *Partition) archive(number uint64, roll Roll) (created bool, err error) 
 
 // add appends one entry's batches.
 func (a *archiver) add(e entry) error {
-	data := e.data
-	if data == nil {
-		b, err := a.p.entryBytes(e, e.base, e.size)
-		if err != nil {
-			return err
-		}
-		data = b
+	data, err := a.p.entryBytes(e, e.base, Want{Bytes: e.size, AtLeastOne: true, Alloc: a.memory})
+	if err != nil {
+		return err
 	}
 	if len(a.segments) > 0 && a.current().next != e.base && a.current().next > 0 {
 		// Records in between were deleted: within a segment offsets are contiguous.
@@ -151,6 +165,14 @@ func (a *archiver) add(e entry) error {
 		data = rest
 	}
 	return nil
+}
+
+// memory returns the memory that entries are read into, one at a time.
+func (a *archiver) memory(n int) []byte {
+	if cap(a.entry) < n {
+		a.entry = make([]byte, n)
+	}
+	return a.entry[:n]
 }
 
 // full reports whether a batch belongs into a new segment. A segment always takes

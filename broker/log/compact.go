@@ -187,14 +187,14 @@ func (c *compaction) each(s *segment, from kafka.Offset, f func(kafka.Batch) (st
 		if c.o.Stopped() {
 			return true, ErrStale
 		}
-		run, err := s.read(c.p.store, c.p.dir, c.epochs, from, s.next, compactReadBytes)
+		run, err := s.read(c.p.store, c.p.dir, c.epochs, from, s.next, Want{Bytes: compactReadBytes, AtLeastOne: true})
 		if errors.Is(err, errSegmentGone) {
 			return true, ErrStale // retention was faster
 		}
 		if err != nil {
 			return true, err
 		}
-		if run, err = c.p.opened(run); err != nil {
+		if run, err = c.p.opened(run, Want{}); err != nil {
 			return true, err
 		}
 		for rest := run.Batches; len(rest) > 0; {

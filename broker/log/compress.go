@@ -29,38 +29,30 @@ const (
 // ErrTooLarge: a batch decompresses to more than the limit.
 var ErrTooLarge = errors.New("log: decompressed batch is too large")
 
-const (
-	// expansionMax and expansionSlackBytes bound a decompressed batch by its
-	// compressed size: 64 times + 1 MiB. Together with
-	// Options.DecompressedMaxBytes they disarm decompression bombs.
-	expansionMax        = 64
-	expansionSlackBytes = 1 << 20
-	// zstdWindowMaxBytes bounds the decoder's memory.
-	zstdWindowMaxBytes = 8 << 20
-)
+// zstdWindowMaxBytes bounds the decoder's memory.
+const zstdWindowMaxBytes = 8 << 20
 
 // Payload returns a batch's records uncompressed: a view of the batch, or a new
-// slice. maxBytes bounds it together with 64 times the compressed size + 1 MiB.
+// slice of at most maxBytes.
 func Payload(b kafka.Batch, maxBytes int) ([]byte, error) {
 	in := b.Payload()
 	if b.Codec() == CodecNone {
 		return in, nil
 	}
-	limit := min(maxBytes, expansionMax*len(in)+expansionSlackBytes)
 	var out []byte
 	var err error
 	switch b.Codec() {
 	case CodecGzip:
-		out, err = gunzip(in, limit)
+		out, err = gunzip(in, maxBytes)
 	case CodecSnappy:
-		out, err = unsnappy(in, limit)
+		out, err = unsnappy(in, maxBytes)
 	case CodecLZ4:
 		r := bytes.NewReader(in)
-		if out, err = readLimited(lz4.NewReader(r), limit); err == nil && r.Len() > 0 {
+		if out, err = readLimited(lz4.NewReader(r), maxBytes); err == nil && r.Len() > 0 {
 			err = fmt.Errorf("%d bytes behind the frame", r.Len())
 		}
 	case CodecZstd:
-		out, err = unzstd(in, limit)
+		out, err = unzstd(in, maxBytes)
 	default:
 		err = fmt.Errorf("codec %d does not exist", b.Codec())
 	}
@@ -90,11 +82,12 @@ func Uncompressed(dst []byte, b kafka.Batch, maxBytes int) ([]byte, error) {
 }
 
 func readLimited(r io.Reader, limit int) ([]byte, error) {
-	out, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
-	if err == nil && len(out) > limit {
+	var out bytes.Buffer
+	_, err := out.ReadFrom(io.LimitReader(r, int64(limit)+1))
+	if err == nil && out.Len() > limit {
 		err = ErrTooLarge
 	}
-	return out, err
+	return out.Bytes(), err
 }
 
 func gunzip(in []byte, limit int) ([]byte, error) {

@@ -16,6 +16,8 @@ type Run struct {
 	Next kafka.Offset
 	// Plain: no batch is compressed, transactional or a marker.
 	Plain bool
+	// owned: the bytes are nobody else's.
+	owned bool
 }
 
 const (
@@ -29,23 +31,52 @@ const (
 	readAttempts = 8
 )
 
+// Want says how much a read should return, and into which memory.
+type Want struct {
+	// Bytes is about how much; AtLeastOne: one batch, however large (KIP-74).
+	Bytes      int
+	AtLeastOne bool
+	// Alloc returns memory for what is not in memory already, with any content;
+	// nil stands for memory that is the result's own.
+	Alloc func(n int) []byte
+}
+
+func (w *Want) alloc(n int) []byte {
+	if w.Alloc == nil {
+		return make([]byte, n)
+	}
+	return w.Alloc(n)
+}
+
+// errNoRoom: the first batch is larger than what is wanted.
+var errNoRoom = errors.New("log: batch is larger than wanted")
+
 // Read returns whole batches from the one that holds offset from on, all below
 // upTo, about maxBytes, but at least one batch when there is any (KIP-74). An
 // empty Run means that from is upTo or above.
 func (p *Partition) Read(from, upTo kafka.Offset, maxBytes int) (Run, error) {
+	return p.ReadWant(from, upTo, Want{Bytes: maxBytes, AtLeastOne: true})
+}
+
+// ReadWant is Read of what is wanted. An empty Run whose Next is from means that
+// the first batch is larger.
+func (p *Partition) ReadWant(from, upTo kafka.Offset, want Want) (Run, error) {
 	for attempt := 0; ; attempt++ {
-		run, err := p.read(from, upTo, maxBytes)
+		run, err := p.read(from, upTo, want)
+		if errors.Is(err, errNoRoom) {
+			return Run{Next: from, Plain: true}, nil
+		}
 		moved := errors.Is(err, wal.ErrRetired) || errors.Is(err, errSegmentGone)
 		if err != nil && (!moved || attempt == readAttempts) {
 			return run, err
 		}
 		if err == nil {
-			return p.opened(run)
+			return p.opened(run, want)
 		}
 	}
 }
 
-func (p *Partition) read(from, upTo kafka.Offset, maxBytes int) (Run, error) {
+func (p *Partition) read(from, upTo kafka.Offset, want Want) (Run, error) {
 	p.mu.RLock()
 	if p.deleted {
 		p.mu.RUnlock()
@@ -67,66 +98,65 @@ func (p *Partition) read(from, upTo kafka.Offset, maxBytes int) (Run, error) {
 		if s == nil {
 			return Run{}, fmt.Errorf("%w: no segment holds offset %d", ErrCorrupt, from)
 		}
-		return s.read(p.store, p.dir, epochs, from, upTo, maxBytes)
+		return s.read(p.store, p.dir, epochs, from, upTo, want)
 	}
 	i := sort.Search(len(p.entries), func(i int) bool { return p.entries[i].next > from })
 	last, total := i+1, p.entries[i].size
-	for last < len(p.entries) && last-i < readEntriesMax && total < min(maxBytes, gatherBytes) && p.entries[last].base < upTo {
+	for last < len(p.entries) && last-i < readEntriesMax && total < min(want.Bytes, gatherBytes) && p.entries[last].base < upTo {
 		total += p.entries[last].size
 		last++
 	}
 	var few [8]entry
 	entries := append(few[:0], p.entries[i:last]...)
 	p.mu.RUnlock()
-	return p.gather(entries, from, maxBytes)
+	return p.gather(entries, from, want)
 }
 
 // gather reads entries: one as a view when it is in memory, several as a copy.
-func (p *Partition) gather(entries []entry, from kafka.Offset, maxBytes int) (Run, error) {
-	first, err := p.entryBytes(entries[0], from, maxBytes)
+func (p *Partition) gather(entries []entry, from kafka.Offset, want Want) (Run, error) {
+	first, err := p.entryBytes(entries[0], from, want)
 	if err != nil {
 		return Run{}, err
 	}
-	run := Run{Batches: first, Next: nextOffset(first), Plain: entries[0].plain}
+	run := Run{Batches: first, Next: nextOffset(first), Plain: entries[0].plain, owned: entries[0].data == nil}
 	if run.Next < entries[0].next || len(entries) == 1 {
 		return run, nil
 	}
-	gathered := append(make([]byte, 0, min(maxBytes, gatherBytes)+len(first)), first...)
+	gathered := append(want.alloc(min(want.Bytes, gatherBytes) + len(first))[:0], first...)
 	for _, e := range entries[1:] {
-		if len(gathered)+e.size > maxBytes {
+		if len(gathered)+e.size > want.Bytes {
 			break
 		}
-		b, err := p.entryBytes(e, e.base, e.size)
+		b, err := p.entryBytes(e, e.base, Want{Bytes: e.size, AtLeastOne: true, Alloc: want.Alloc})
 		if err != nil {
 			return Run{}, err
 		}
 		gathered = append(gathered, b...)
 		run.Next, run.Plain = e.next, run.Plain && e.plain
 	}
-	run.Batches = gathered
+	run.Batches, run.owned = gathered, true
 	return run, nil
 }
 
 // entryBytes returns an entry's batches from the one that holds offset from on,
-// about maxBytes of them.
-func (p *Partition) entryBytes(e entry, from kafka.Offset, maxBytes int) ([]byte, error) {
+// those that are wanted: a view when they are in memory.
+func (p *Partition) entryBytes(e entry, from kafka.Offset, want Want) ([]byte, error) {
 	if e.data != nil {
-		return cut(e.data, from, maxBytes)
+		return cut(e.data, from, want)
 	}
 	read := func(b []byte, at int64) error {
 		return p.store.wal.ReadAt(b, wal.Position{File: e.at.File, Offset: at})
 	}
 	stored := stored{read: read, end: e.at.Offset + int64(e.size), epochs: p.epochStarts(), sealed: p.store.opts.Sealer != nil}
-	b, err := stored.batches(place{e.at.Offset, e.base}, from, e.next, maxBytes)
+	b, err := stored.batches(place{e.at.Offset, e.base}, from, e.next, want)
 	if err != nil {
 		return nil, fmt.Errorf("partition %x-%d: %w", p.Topic, p.Partition, err)
 	}
 	return b, nil
 }
 
-// cut returns the batches from the one that holds offset from on, about
-// maxBytes, at least one.
-func cut(batches []byte, from kafka.Offset, maxBytes int) ([]byte, error) {
+// cut returns the batches from the one that holds offset from on that are wanted.
+func cut(batches []byte, from kafka.Offset, want Want) ([]byte, error) {
 	var b kafka.Batch
 	rest := batches
 	for {
@@ -140,7 +170,10 @@ func cut(batches []byte, from kafka.Offset, maxBytes int) ([]byte, error) {
 		}
 		rest = after
 	}
-	if len(rest) <= maxBytes {
+	if len(b) > want.Bytes && !want.AtLeastOne {
+		return nil, errNoRoom
+	}
+	if len(rest) <= want.Bytes {
 		return rest, nil
 	}
 	n := len(b)
@@ -149,7 +182,7 @@ func cut(batches []byte, from kafka.Offset, maxBytes int) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n+len(next) > maxBytes {
+		if n+len(next) > want.Bytes {
 			break
 		}
 		n += len(next)
@@ -172,22 +205,30 @@ func nextOffset(batches []byte) kafka.Offset {
 	return next
 }
 
-// ReadMany is Read that goes on, with copies, until about maxBytes are together
-// or upTo is reached: a view when one run is enough.
-func (p *Partition) ReadMany(from, upTo kafka.Offset, maxBytes int) (Run, error) {
-	run, err := p.Read(from, upTo, maxBytes)
-	if err != nil || len(run.Batches) == 0 || run.Next >= upTo || len(run.Batches) >= maxBytes {
-		return run, err
-	}
-	all := run
-	all.Batches = append(make([]byte, 0, 2*len(run.Batches)), run.Batches...)
-	for all.Next < upTo {
-		run, err := p.Read(all.Next, upTo, maxBytes-len(all.Batches))
-		if err != nil || len(run.Batches) == 0 || len(all.Batches)+len(run.Batches) > maxBytes {
+// Runs is what ReadMany returns: whole batches in order, read only.
+type Runs struct {
+	Batches [][]byte
+	Bytes   int
+	// Next is the offset to go on from.
+	Next kafka.Offset
+}
+
+// ReadMany is Read that goes on until want is met or upTo is reached.
+func (p *Partition) ReadMany(from, upTo kafka.Offset, want Want) (Runs, error) {
+	all := Runs{Next: from}
+	for all.Next < upTo && (all.Bytes < want.Bytes || all.Bytes == 0) {
+		run, err := p.ReadWant(all.Next, upTo, Want{want.Bytes - all.Bytes, want.AtLeastOne && all.Bytes == 0, want.Alloc})
+		if err != nil && all.Bytes == 0 {
+			return all, err
+		}
+		if err != nil {
 			break // what is together is good; the next call meets the error
 		}
-		all.Batches = append(all.Batches, run.Batches...)
-		all.Next, all.Plain = run.Next, all.Plain && run.Plain
+		all.Next = run.Next
+		if len(run.Batches) == 0 {
+			break
+		}
+		all.Batches, all.Bytes = append(all.Batches, run.Batches), all.Bytes+len(run.Batches)
 	}
 	return all, nil
 }

@@ -76,23 +76,55 @@ func sealBatch(dst []byte, topic wal.TopicID, partition int32, b kafka.Batch, s 
 func OpenBatch(dst []byte, topic wal.TopicID, partition int32, b kafka.Batch, s *seal.Sealer) ([]byte, error) {
 	from := len(dst)
 	out, err := s.Open(append(dst, b[:kafka.BatchHeaderBytes]...), sealContext(topic, partition, b), b.Payload())
-	if err == nil && len(out) < from+kafka.BatchHeaderBytes+sealedTailBytes {
-		err = seal.ErrOpen
+	if err == nil {
+		var opened kafka.Batch
+		if opened, err = finishOpen(out[from:]); err == nil {
+			return out[:from+len(opened)], nil
+		}
 	}
+	return dst, openError(b, err)
+}
+
+// openBatchInPlace returns an encrypted batch as it was, in its own memory, of
+// which nothing else is left.
+func openBatchInPlace(topic wal.TopicID, partition int32, b kafka.Batch, s *seal.Sealer) (kafka.Batch, error) {
+	var head [kafka.BatchHeaderBytes]byte
+	copy(head[:], b)
+	plain, err := s.OpenInPlace(sealContext(topic, partition, b), b.Payload())
+	if err != nil {
+		return nil, openError(b, err)
+	}
+	// The blob's prefix, right before what it held, is shorter than a header: the
+	// header takes its place and some of its own.
+	at := len(b) - len(plain) - seal.TagBytes - kafka.BatchHeaderBytes
+	copy(b[at:], head[:])
+	opened, err := finishOpen(b[at : len(b)-seal.TagBytes])
+	if err != nil {
+		return nil, openError(kafka.Batch(head[:]), err)
+	}
+	return opened, nil
+}
+
+// finishOpen makes a batch out of an encrypted one's header and what was encrypted.
+func finishOpen(b []byte) (kafka.Batch, error) {
+	n := len(b) - sealedTailBytes
+	if n < kafka.BatchHeaderBytes {
+		return nil, seal.ErrOpen
+	}
+	opened := kafka.Batch(b[:n:n])
+	opened.SetAttributes(int16(binary.BigEndian.Uint16(b[n:])))
+	// The checksum is the one that came with the batch: whoever reads it checks the
+	// whole way.
+	copy(opened[crcAt:], b[n+2:])
+	binary.BigEndian.PutUint32(opened[lengthAt:], uint32(n-lengthAt-4))
+	return opened, nil
+}
+
+func openError(b kafka.Batch, err error) error {
 	if errors.Is(err, seal.ErrOpen) {
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	if err != nil {
-		return dst, fmt.Errorf("batch at offset %d: %w", b.BaseOffset(), err)
-	}
-	n := len(out) - sealedTailBytes
-	opened := kafka.Batch(out[from:n:n])
-	opened.SetAttributes(int16(binary.BigEndian.Uint16(out[n:])))
-	// The checksum is the one that came with the batch: whoever reads it checks the
-	// whole way.
-	copy(opened[crcAt:], out[n+2:])
-	binary.BigEndian.PutUint32(opened[lengthAt:], uint32(len(opened)-lengthAt-4))
-	return out[:n], nil
+	return fmt.Errorf("batch at offset %d: %w", b.BaseOffset(), err)
 }
 
 // Where a batch has its length, which counts what follows it, and its checksum.
@@ -102,13 +134,16 @@ const (
 )
 
 // opened returns a run with its batches decrypted, as it is when there is nothing
-// to decrypt.
-func (p *Partition) opened(run Run) (Run, error) {
+// to decrypt: in place when nobody else has its memory.
+func (p *Partition) opened(run Run, want Want) (Run, error) {
 	s := p.store.opts.Sealer
 	if s == nil || len(run.Batches) == 0 {
 		return run, nil
 	}
-	out := make([]byte, 0, len(run.Batches))
+	out := run.Batches[:0]
+	if !run.owned {
+		out = want.alloc(len(run.Batches))[:0]
+	}
 	run.Plain = true
 	for rest := run.Batches; len(rest) > 0; {
 		b, after, err := kafka.NextBatch(rest)
@@ -116,17 +151,23 @@ func (p *Partition) opened(run Run) (Run, error) {
 			return Run{}, err
 		}
 		from := len(out)
-		if b.Codec() == CodecSealed {
-			if out, err = OpenBatch(out, p.Topic, p.Partition, b, s); err != nil {
-				return Run{}, fmt.Errorf("partition %x-%d: %w", p.Topic, p.Partition, err)
-			}
-		} else {
+		switch {
+		case b.Codec() != CodecSealed:
 			out = append(out, b...)
+		case run.owned:
+			if b, err = openBatchInPlace(p.Topic, p.Partition, b, s); err == nil {
+				out = append(out, b...) // to the front: it overlaps nothing that is still read
+			}
+		default:
+			out, err = OpenBatch(out, p.Topic, p.Partition, b, s)
+		}
+		if err != nil {
+			return Run{}, fmt.Errorf("partition %x-%d: %w", p.Topic, p.Partition, err)
 		}
 		run.Plain = run.Plain && kafka.Batch(out[from:]).Attributes()&notPlain == 0
 		rest = after
 	}
-	run.Batches = out
+	run.Batches, run.owned = out[:len(out):len(out)], true
 	return run, nil
 }
 
@@ -151,7 +192,7 @@ func (p *Partition) CheckKeys() error {
 	p.mu.RUnlock()
 	for _, s := range segments {
 		for from := s.base; from < s.next; {
-			run, err := s.read(p.store, p.dir, epochs, from, s.next, compactReadBytes)
+			run, err := s.read(p.store, p.dir, epochs, from, s.next, Want{Bytes: compactReadBytes, AtLeastOne: true})
 			if errors.Is(err, errSegmentGone) {
 				break // of a topic that was deleted behind the checkpoint
 			}

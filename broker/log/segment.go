@@ -76,14 +76,14 @@ func (p *Partition) segmentFor(offset kafka.Offset) *segment {
 }
 
 // read is Partition.Read within one segment.
-func (s *segment) read(store *Store, dir string, epochs []EpochStart, from, upTo kafka.Offset, maxBytes int) (Run, error) {
+func (s *segment) read(store *Store, dir string, epochs []EpochStart, from, upTo kafka.Offset, want Want) (Run, error) {
 	h, err := store.cache.acquire(dir, s)
 	if err != nil {
 		return Run{}, err
 	}
 	defer h.release()
 	stored := stored{read: h.readAt, end: s.size, guarded: s.guarded(), epochs: epochs, sealed: store.opts.Sealer != nil}
-	b, err := stored.batches(h.floor(s, from), from, upTo, maxBytes)
+	b, err := stored.batches(h.floor(s, from), from, upTo, want)
 	if err != nil {
 		return Run{}, fmt.Errorf("segment %s: %w", h.name, err)
 	}
@@ -94,7 +94,7 @@ func (s *segment) read(store *Store, dir string, epochs []EpochStart, from, upTo
 	if err != nil {
 		return Run{}, fmt.Errorf("segment %s: %w", h.name, err)
 	}
-	return Run{Batches: b, Next: nextOffset(b), Plain: info.Plain}, nil
+	return Run{Batches: b, Next: nextOffset(b), Plain: info.Plain, owned: true}, nil
 }
 
 // readFull adapts a file to readAt.

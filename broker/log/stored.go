@@ -94,15 +94,17 @@ func (s *stored) header(p place) (kafka.Batch, int, error) {
 }
 
 // batches reads from a place where a batch starts: from the batch that holds
-// offset from on, or the next one when there is a gap, below upTo, about
-// maxBytes, at least one. Nothing is returned when a gap reaches up to upTo.
-// Guards are taken out.
-func (s *stored) batches(p place, from, upTo kafka.Offset, maxBytes int) ([]byte, error) {
+// offset from on, or the next one when there is a gap, below upTo, those that are
+// wanted. Nothing is returned when a gap reaches up to upTo. Guards are taken out.
+func (s *stored) batches(p place, from, upTo kafka.Offset, want Want) ([]byte, error) {
 	p, size, err := s.seek(p, from)
 	if err != nil {
 		return nil, err
 	}
-	buf := make([]byte, min(s.end-p.at, max(int64(size), int64(maxBytes))))
+	if size > want.Bytes && !want.AtLeastOne {
+		return nil, errNoRoom
+	}
+	buf := want.alloc(int(min(s.end-p.at, max(int64(size), int64(want.Bytes)))))
 	if err := s.read(buf, p.at); err != nil {
 		return nil, err
 	}
@@ -114,7 +116,7 @@ func (s *stored) batches(p place, from, upTo kafka.Offset, maxBytes int) ([]byte
 			return nil, err
 		}
 		if total > len(rest) {
-			break // cut by maxBytes
+			break // more than is wanted
 		}
 		b := head[:total-g]
 		if !b.CRCValid() {
@@ -130,7 +132,10 @@ func (s *stored) batches(p place, from, upTo kafka.Offset, maxBytes int) ([]byte
 			break
 		}
 		p = place{p.at + int64(total), b.LastOffset() + 1}
-		n += copy(buf[n:], b) // over guards, b itself included
+		if s.guarded {
+			copy(buf[n:], b) // over guards, b itself included
+		}
+		n += len(b)
 		rest, first = rest[total:], false
 	}
 	return buf[:n:n], nil

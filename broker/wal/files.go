@@ -102,7 +102,8 @@ func (l *Log) RootWithout(number uint64) Root {
 
 // Retire takes the oldest file, which must be sealed, out of the log. A
 // checkpoint that no longer names it must be durable. The file is kept to be
-// written again, unless somebody still reads it or there are enough of them.
+// written again, unless somebody still reads it, there are enough of them, or the disk is
+// full.
 func (l *Log) Retire(number uint64) error {
 	l.mu.Lock()
 	f := l.files[0]
@@ -112,7 +113,7 @@ func (l *Log) Retire(number uint64) error {
 	}
 	l.files = l.files[1:]
 	f.retired = true
-	recycle := f.readers == 0 && len(l.free) < freeFilesMax
+	recycle := f.readers == 0 && len(l.free) < freeFilesMax && !l.full.now && !l.full.behind
 	idle := f.readers == 0
 	l.mu.Unlock()
 	l.room.Broadcast()

@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/millrace/millrace/internal/vfs"
@@ -87,6 +86,14 @@ func (l *Log) SetBehindFull(full bool) {
 	l.full.behind = full
 	l.mu.Unlock()
 	l.room.Broadcast()
+}
+
+// Full reports whether the last frame did not fit on the disk, or the work behind
+// the log does not.
+func (l *Log) Full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.full.now || l.full.behind
 }
 
 // Drain waits until everything queued is answered. The caller sees to it that
@@ -178,21 +185,11 @@ func (l *Log) MakeSpare() error {
 }
 
 // refill writes the spare file: zeros, so that its blocks are its own.
-func (l *Log) refill() (err error) {
+func (l *Log) refill() error {
 	if l.opts.SpareBytes == 0 {
 		return nil
 	}
-	f, err := l.opts.FS.Create(l.sparePath(), vfs.Category)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(make([]byte, l.opts.SpareBytes)); err == nil {
-		err = vfs.Sync(f)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, l.opts.FS.Remove(l.sparePath()))
-	}
-	if err := vfs.SyncDir(l.opts.FS, l.opts.Dir); err != nil {
+	if err := vfs.Occupy(l.opts.FS, l.sparePath(), l.opts.SpareBytes); err != nil {
 		return err
 	}
 	l.mu.Lock()

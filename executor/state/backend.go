@@ -31,6 +31,9 @@ type Backend struct {
 	// Discarded is why the store that was on disk was thrown away at open, nil
 	// when it was not.
 	Discarded error
+	// Volatile: the disk is full, and the store is in memory until the process
+	// ends.
+	Volatile bool
 }
 
 const (
@@ -46,6 +49,8 @@ const (
 	// bloomBitsPerKey makes a miss of a new key, which every insert into an
 	// evicted table is, cheap: 1 % of them read a block.
 	bloomBitsPerKey = 10
+	// reserveSuffix is added to the store's directory for the file of its reserve.
+	reserveSuffix = ".reserve"
 )
 
 // OpenBackend opens or makes the store in a directory. One that is damaged is
@@ -55,8 +60,16 @@ const (
 func OpenBackend(fsys vfs.FS, dir string) (*Backend, error) {
 	cache := pebble.NewCache(backendCacheBytes)
 	defer cache.Unref()
+	reserve := vfs.NewReserve(fsys, dir+reserveSuffix, reserveBytes)
+	if err := reserve.Hold(); err != nil {
+		return nil, err
+	}
+	volatile := !reserve.Held()
+	if volatile {
+		fsys = vfs.NewMem()
+	}
 	opts := &pebble.Options{
-		FS: fsys, DisableWAL: true, Cache: cache, MemTableSize: backendMemtableBytes, Logger: silent{},
+		FS: metadataFS{fsys, reserve}, DisableWAL: true, Cache: cache, MemTableSize: backendMemtableBytes, Logger: silent{},
 		FormatMajorVersion: pebble.FormatNewest,
 	}
 	for i := range opts.Levels {
@@ -64,7 +77,7 @@ func OpenBackend(fsys vfs.FS, dir string) (*Backend, error) {
 	}
 	db, err := pebble.Open(dir, opts)
 	if err == nil {
-		return &Backend{db: db}, nil
+		return &Backend{db: db, Volatile: volatile}, nil
 	}
 	if !vfs.IsNotExist(err) && !pebble.IsCorruptionError(err) && !errors.Is(err, vfs.ErrCorrupt) {
 		return nil, fmt.Errorf("open state store %s: %w", dir, err)

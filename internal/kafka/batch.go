@@ -213,6 +213,11 @@ func (r *Records) Next() bool {
 		return false
 	}
 	r.left--
+	return r.short() || r.long()
+}
+
+// long is Next for any record.
+func (r *Records) long() bool {
 	length, n := Varint(r.rest)
 	if n <= 0 || length < 0 || length > int64(len(r.rest)-n) {
 		return r.fail("record length")
@@ -250,6 +255,76 @@ func (r *Records) Next() bool {
 		r.rec.Timestamp = r.appendTime
 	}
 	return true
+}
+
+// short is Next for a record whose numbers take one or two bytes, as they do up
+// to 8 KiB and 8,192 records. It reports false, and changes nothing, for any other
+// and for one that is malformed.
+func (r *Records) short() bool {
+	b := r.rest
+	if len(b) < 2 {
+		return false
+	}
+	u, at := shortUvarint(b, 0)
+	end := at + int(u>>1)
+	if at == 0 || u&1 != 0 || end > len(b) || end < at+6 {
+		return false
+	}
+	last := end - 1 // a number read before it cannot pass end
+	ts, n := shortUvarint(b, at+1)
+	at += 1 + n
+	if n == 0 || at >= last {
+		return false
+	}
+	offset, n := shortUvarint(b, at)
+	at += n
+	if n == 0 || at >= last {
+		return false
+	}
+	key, at := shortBytes(b, at, end)
+	if at == 0 || at >= last {
+		return false
+	}
+	value, at := shortBytes(b, at, end)
+	if at == 0 || at >= end {
+		return false
+	}
+	r.rest = b[end:]
+	r.rec.Key, r.rec.Value, r.rec.RawHeaders = key, value, b[at:end]
+	r.rec.Offset = r.base + Offset(int64(offset>>1)^-int64(offset&1))
+	r.rec.Timestamp = r.baseTimestamp + Timestamp(int64(ts>>1)^-int64(ts&1))
+	if r.appendTime != NoTimestamp {
+		r.rec.Timestamp = r.appendTime
+	}
+	return true
+}
+
+// shortBytes is varBytes for a length of one or two bytes; next is 0 when it is
+// longer or passes end - 1, since something follows.
+func shortBytes(b []byte, at, end int) (v []byte, next int) {
+	u, n := shortUvarint(b, at)
+	at += n
+	if u == 1 {
+		return nil, at // null
+	}
+	size := int(u >> 1)
+	if n == 0 || u&1 != 0 || size >= end-at {
+		return nil, 0
+	}
+	return b[at : at+size : at+size], at + size
+}
+
+// shortUvarint reads a varint of one or two bytes at b[at:], which must be two
+// bytes at least; n is 0 for a longer one.
+func shortUvarint(b []byte, at int) (u uint64, n int) {
+	first, second := uint64(b[at]), uint64(b[at+1])
+	if first < 0x80 {
+		return first, 1
+	}
+	if second < 0x80 {
+		return first&0x7f | second<<7, 2
+	}
+	return 0, 0
 }
 
 func (r *Records) fail(what string) bool {

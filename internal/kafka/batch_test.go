@@ -2,6 +2,9 @@ package kafka
 
 import (
 	"bytes"
+	"math/rand/v2"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -168,4 +171,63 @@ func FuzzRecords(f *testing.F) {
 			data = rest
 		}
 	})
+}
+
+// TestShortRecords compares the walk's two ways over records that are whole and
+// over damaged ones: the short one takes only what the long one takes, with the
+// same result, and every whole record with small numbers.
+func TestShortRecords(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	random := func(n int) []byte {
+		if n < 0 {
+			return nil
+		}
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(rng.Uint32())
+		}
+		return b
+	}
+	sizes := []int{-1, 0, 1, 2, 31, 63, 64, 65, 127, 8190, 8191, 8192, 20_000}
+	for range 20_000 {
+		var w BatchBuilder
+		key, value := sizes[rng.IntN(len(sizes))], sizes[rng.IntN(len(sizes))]
+		var headers []Header
+		if rng.IntN(3) == 0 {
+			headers = []Header{{Key: "h", Value: random(sizes[rng.IntN(4)])}}
+		}
+		w.Append(7, nil, []byte("first"), nil)
+		w.Append(Timestamp(7+rng.IntN(1<<rng.IntN(14))), random(key), random(value), headers)
+		w.Finish()
+		batch := Batch(w.Bytes())
+		payload := batch.Payload()
+		whole := rng.IntN(2) == 0
+		if !whole {
+			payload = slices.Clone(payload)
+			if rng.IntN(2) == 0 {
+				payload = payload[:rng.IntN(len(payload)+1)]
+			}
+			for range 1 + rng.IntN(3) {
+				if len(payload) > 0 {
+					payload[rng.IntN(min(len(payload), 24))] = byte(rng.Uint32())
+				}
+			}
+		}
+		short, long := batch.Records(payload), batch.Records(payload)
+		for range 2 {
+			took, valid := short.short(), long.long()
+			if took && !valid {
+				t.Fatalf("payload %x: the short way takes what the long one says is %v", payload, long.Err())
+			}
+			if !took {
+				if whole && len(short.rest) < 8000 {
+					t.Fatalf("payload %x: not taken", payload)
+				}
+				break
+			}
+			if !reflect.DeepEqual(short.rec, long.rec) || len(short.rest) != len(long.rest) {
+				t.Fatalf("payload %x: %+v, want %+v", payload, short.rec, long.rec)
+			}
+		}
+	}
 }

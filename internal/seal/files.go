@@ -220,8 +220,9 @@ func (f *file) Write(b []byte) (written int, err error) {
 		f.at += int64(m)
 		written += m
 		if err != nil {
-			// What may stand behind is not known, so nothing may be written there.
-			f.writable = false
+			// What may stand behind is not known, so nothing else may be written there,
+			// but on a full disk, where nothing does.
+			f.writable = vfs.IsFull(err)
 			return written, err
 		}
 		b = b[n:]

@@ -157,6 +157,31 @@ func TestWrittenOnce(t *testing.T) {
 	}
 }
 
+// TestFullDisk: what did not fit is written behind what did when there is room.
+func TestFullDisk(t *testing.T) {
+	disk := vfs.WithCapacity(vfs.NewMem(), fileHeaderBytes+1000)
+	fs := NewFiles(disk, mustParse(t, testKey(1)))
+	f, err := fs.Create("f", vfs.Category)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := bytes.Repeat([]byte("0123456789"), 20_000)
+	n, err := f.Write(content)
+	if n != 1000 || !vfs.IsFull(err) {
+		t.Fatal(n, err)
+	}
+	disk.SetCapacity(1 << 30)
+	if _, err := f.Write(content[n:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := vfs.ReadFile(fs, "f", 1<<20); err != nil || !bytes.Equal(got, content) {
+		t.Fatal(len(got), err)
+	}
+}
+
 // TestHeads: a file that is plain, damaged, cut or of another key is told from one
 // that can be read.
 func TestHeads(t *testing.T) {

@@ -15,12 +15,13 @@ import (
 const (
 	blobVersion = 1
 	saltBytes   = 16
-	tagBytes    = 16
 	nonceBytes  = 12
+	// TagBytes end a blob.
+	TagBytes = 16
 	// prefixBytes precede the ciphertext.
 	prefixBytes = 1 + 8 + saltBytes + 8
 	// Overhead is what a blob is longer than what it holds.
-	Overhead = prefixBytes + tagBytes
+	Overhead = prefixBytes + TagBytes
 	// runsMax bounds the ciphers that are kept of runs that data was read from.
 	runsMax = 1024
 )
@@ -114,6 +115,16 @@ func (s *Sealer) Seal(dst, context []byte, plain ...[]byte) []byte {
 // Open appends what a blob holds to dst, which may not overlap it. Errors wrap
 // ErrUnknownKey or ErrOpen.
 func (s *Sealer) Open(dst, context, blob []byte) ([]byte, error) {
+	return s.openTo(dst, context, blob)
+}
+
+// OpenInPlace is Open that leaves what the blob holds in the blob's memory, of
+// which nothing else is left.
+func (s *Sealer) OpenInPlace(context, blob []byte) ([]byte, error) {
+	return s.openTo(blob[min(len(blob), prefixBytes):min(len(blob), prefixBytes)], context, blob)
+}
+
+func (s *Sealer) openTo(dst, context, blob []byte) ([]byte, error) {
 	r, err := runOf(blob)
 	if err != nil {
 		return nil, err
