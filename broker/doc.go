@@ -44,6 +44,13 @@
 // arrive, a response as long as it is not read, both from budgets of all
 // connections.
 //
+// # Encryption
+//
+// With Config.Keys everything in the data directory is encrypted but transaction
+// markers and the numbers in headers: batches by package log, events and the
+// checkpoint by package wal, with package seal. encryption.go decides which keys a
+// directory needs. MILLRACE_ENCRYPTED=1 runs this package's tests that way.
+//
 // # Invariants
 //
 //   - An answer that promises durability is sent after the sync. High watermark
@@ -72,6 +79,5 @@
 //
 // # Not here
 //
-// Replication, more than one node, share groups, encryption of the data
-// directory.
+// Replication, more than one node, share groups.
 package broker

@@ -21,6 +21,7 @@ const (
 	entryHeaderBytes = 8
 	// batchesPrefixBytes precede the record batches in an entry's body.
 	batchesPrefixBytes = 20
+	batchesHeadBytes   = entryHeaderBytes + batchesPrefixBytes
 	frameAlign         = 8
 )
 
@@ -58,8 +59,10 @@ func NewFrame(payloadBytes int) *Frame {
 	return &Frame{buf: make([]byte, frameHeaderBytes, frameHeaderBytes+payloadBytes+frameAlign)}
 }
 
-// BatchesEntryBytes is what AddBatches adds to the batches' own size.
-const BatchesEntryBytes = entryHeaderBytes + batchesPrefixBytes
+// BatchesEntryBytes is the most that an entry of one batch adds to the batch's own
+// size: its head, and what encryption adds, with room for what package log
+// encrypts beside the records.
+const BatchesEntryBytes = batchesHeadBytes + seal.Overhead + 8
 
 // AddBatches adds record batches of one topic-partition and returns the
 // entry's index for Batches.
@@ -224,7 +227,7 @@ func parseEntries(payload []byte, at Position, s *seal.Sealer) ([]Entry, error) 
 			copy(e.Topic[:], body)
 			e.Partition = int32(binary.BigEndian.Uint32(body[16:]))
 			e.Batches, e.Body = body[batchesPrefixBytes:], nil
-			e.At = Position{File: at.File, Offset: at.Offset + int64(pos) + BatchesEntryBytes}
+			e.At = Position{File: at.File, Offset: at.Offset + int64(pos) + batchesHeadBytes}
 		}
 		entries = append(entries, e)
 		pos += entryHeaderBytes + int(n)

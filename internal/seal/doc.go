@@ -57,7 +57,8 @@
 // # What is not
 //
 //   - Memory, swap, core dumps, and the key itself, which is as safe as the file
-//     or the environment that it comes from.
+//     or the environment that it comes from. A machine that is put back to a
+//     snapshot of its memory, while it goes on elsewhere, uses its nonces twice.
 //
 //   - Numbers that recovery and indexes need in the clear: topic ids, how many
 //     partitions, and of batches sizes, offsets, times, record counts, attributes
