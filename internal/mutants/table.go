@@ -12,6 +12,7 @@ type mutant struct {
 
 var (
 	inWAL    = []string{"wal"}
+	inSeal   = []string{"../internal/seal"}
 	inLog    = []string{"log"}
 	inTxn    = []string{"txn"}
 	inBroker = []string{""}
@@ -82,6 +83,12 @@ var table = []mutant{
 	{"work behind the log waits for ever", "broker/wal/log.go", "for l.full.busy && l.groups == group", "for l.full.busy && l.groups >= group", inWAL},
 
 	// Encryption.
+	{"counter of nonces stands still", "internal/seal/sealer.go", "n := s.count.Add(1)", "n := s.count.Load()", inSeal},
+	{"salt of a run not random", "internal/seal/sealer.go", "if _, err := rand.Read(s.run.salt[:]); err != nil {", "if _, err := rand.Read(nil); err != nil {", inSeal},
+	{"salt of a file not random", "internal/seal/files.go", "if _, err := rand.Read(head[20:36]); err != nil {", "if _, err := rand.Read(nil); err != nil {", inSeal},
+	{"keystream used twice in a file", "internal/seal/files.go", "uint64(at/aes.BlockSize)", "uint64(at/aes.BlockSize)%16", inSeal},
+	{"encrypted file written behind a failed write", "internal/seal/files.go", "f.writable = vfs.IsFull(err)", "f.writable = true", inSeal},
+	{"blob not bound to its context", "internal/seal/sealer.go", "p.b = append(append(p.b, blobVersion), context...)", "p.b = append(p.b, blobVersion)", inSeal},
 	{"batches not encrypted", "broker/log/seal.go", "	if s == nil {\n		return f.AddBatches(", "	if true {\n		return f.AddBatches(", inBroker},
 	{"compacted batches not encrypted", "broker/log/cleanwriter.go", "sealer != nil {", "sealer != nil && false {", inBroker},
 	{"events not encrypted", "broker/wal/frame.go", "	if s == nil {\n		f.buf = append(f.buf, kind, 0", "	if true {\n		f.buf = append(f.buf, kind, 0", []string{"wal", ""}},
