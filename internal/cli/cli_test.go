@@ -294,7 +294,7 @@ func TestProduceAndConsume(t *testing.T) {
 		t.Errorf("second of the group: %s", got)
 	}
 	// Without --from-beginning nothing is there: the timeout ends it.
-	if got := millrace("", 0, "consume", "t", "--timeout", "50ms"); got != "" {
+	if got := millrace("", 0, "consume", "t", "--timeout", "50ms"); got != "--timeout 50ms is over: 0 records\n" {
 		t.Errorf("at the end: %s", got)
 	}
 	for _, bad := range []struct{ stdin, want string }{

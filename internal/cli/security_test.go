@@ -7,9 +7,16 @@ import (
 	"testing"
 )
 
-// TestUsersAndRules administers a broker from nothing: the first user, a second
-// one, and what it may do.
-func TestUsersAndRules(t *testing.T) {
+// secured is a broker that asks for a login and has the user admin. admin and alice
+// are files with their passwords.
+type secured struct {
+	t                         *testing.T
+	admin, alice, data, kafka string
+	stop                      func() int
+}
+
+func startSecured(t *testing.T) *secured {
+	t.Helper()
 	dir := t.TempDir()
 	secret := func(name, password string) string {
 		path := filepath.Join(dir, name)
@@ -18,17 +25,26 @@ func TestUsersAndRules(t *testing.T) {
 		}
 		return path
 	}
-	admin, alice := secret("admin", "s3cret"), secret("alice", "wonder")
-	data := filepath.Join(dir, "data")
-	_, kafka, stop := startServerWith(t, data, "--listener", "SASL_PLAINTEXT://127.0.0.1:0", "--bootstrap-user", "admin", "--bootstrap-password-file", admin)
-	as := func(user, file string, want int, stdin string, args ...string) (out, stderr string) {
-		t.Helper()
-		code, out, stderr := run(t, stdin, append(args, "--bootstrap", kafka, "--user", user, "--password-file", file)...)
-		if code != want {
-			t.Fatalf("millrace %s as %s: exit code %d\n%s%s", strings.Join(args, " "), user, code, out, stderr)
-		}
-		return out, stderr
+	s := &secured{t: t, admin: secret("admin", "s3cret"), alice: secret("alice", "wonder"), data: filepath.Join(dir, "data")}
+	_, s.kafka, s.stop = startServerWith(t, s.data, "--listener", "SASL_PLAINTEXT://127.0.0.1:0", "--bootstrap-user", "admin", "--bootstrap-password-file", s.admin)
+	return s
+}
+
+// as runs a command as a user, which must end with the exit code wanted.
+func (s *secured) as(user, file string, want int, stdin string, args ...string) (out, stderr string) {
+	s.t.Helper()
+	code, out, stderr := run(s.t, stdin, append(args, "--bootstrap", s.kafka, "--user", user, "--password-file", file)...)
+	if code != want {
+		s.t.Fatalf("millrace %s as %s: exit code %d\n%s%s", strings.Join(args, " "), user, code, out, stderr)
 	}
+	return out, stderr
+}
+
+// TestUsersAndRules administers a broker from nothing: the first user, a second
+// one, and what it may do.
+func TestUsersAndRules(t *testing.T) {
+	s := startSecured(t)
+	admin, alice, as := s.admin, s.alice, s.as
 	as("admin", admin, 0, "", "topic", "create", "orders")
 	as("admin", admin, 0, "", "user", "add", "alice", "--new-password-file", alice)
 	if out, _ := as("admin", admin, 0, "", "user", "list"); out != "admin\tSCRAM-SHA-256,SCRAM-SHA-512\nalice\tSCRAM-SHA-256,SCRAM-SHA-512\n" {
@@ -68,9 +84,9 @@ func TestUsersAndRules(t *testing.T) {
 	if _, stderr := as("admin", admin, 1, "", "user", "delete", "alice"); !strings.Contains(stderr, "does not exist") {
 		t.Errorf("deleted twice: %s", stderr)
 	}
-	stop()
+	s.stop()
 	// The first user is there already: its password is not asked for, nor changed.
-	_, kafka, _ = startServerWith(t, data, "--listener", "SASL_PLAINTEXT://127.0.0.1:0", "--bootstrap-user", "admin")
+	_, s.kafka, _ = startServerWith(t, s.data, "--listener", "SASL_PLAINTEXT://127.0.0.1:0", "--bootstrap-user", "admin")
 	as("admin", admin, 0, "", "topic", "list")
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -49,4 +50,12 @@ func writeList[R any](w io.Writer, format string, columns []string, rows []R, ce
 		fmt.Fprintln(tw, strings.Join(list, "\t"))
 	}
 	return tw.Flush()
+}
+
+// count returns a number of things: 1 record, 2 records.
+func count(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.FormatInt(n, 10) + " " + thing + "s"
 }

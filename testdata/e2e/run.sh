@@ -145,6 +145,36 @@ http() {
   contains "after kill -9, even" "$out" '[0,500,250500]'
 }
 
+# What keeps a reader from its end must not look like the end.
+ends() {
+  awk 'BEGIN {for (i = 0; i < 60000; i++) printf "%06d%0394d\n", i, 0}' >"$work/lines"
+  run "$binary" produce big --raw --file "$work/lines" --create --bootstrap "$kafka"
+  equal "produce 24 MB: exit code" "$code" 0
+  # The server is killed and comes back while a reader is half way.
+  mkfifo "$work/records"
+  "$binary" consume big --from-beginning --to-end --bootstrap "$kafka" >"$work/records" 2>"$work/err" &
+  local reader=$! first= rest
+  exec 4<"$work/records"
+  read -r first <&4
+  stop_server KILL
+  start_server "$work/data" --kafka "$kafka" || return
+  rest=$(wc -l <&4)
+  exec 4<&-
+  wait "$reader"
+  equal "a server that comes back: exit code" "$?" 0
+  equal "a server that comes back: records" "$((rest + 1))" 60000
+  # A reader that is made to wait reaches the end too.
+  head -3000 "$work/lines" >"$work/some"
+  run "$binary" produce some --raw --file "$work/some" --create --bootstrap "$kafka"
+  run "$binary" quota set consumer_byte_rate=150000 --for client-id=millrace-cli --bootstrap "$kafka"
+  equal "quota set: exit code" "$code" 0
+  run "$binary" consume some --from-beginning --to-end --bootstrap "$kafka"
+  equal "throttled: exit code" "$code" 0
+  equal "throttled: records" "$(wc -l <"$work/out")" 3000
+  run "$binary" quota delete consumer_byte_rate --for client-id=millrace-cli --bootstrap "$kafka"
+  run "$binary" topic delete big --bootstrap "$kafka"
+}
+
 # The engine over another server's broker, as over any Kafka cluster.
 cluster() {
   local first=$server first_http=$http second line=
@@ -189,6 +219,7 @@ quickstart
 if start_server "$work/data"; then
   topics
   http
+  ends
   cluster
   mistakes
   stop_server INT
