@@ -63,6 +63,9 @@ asked for, unless the last answers were errors.`,
 	c.Flags().BoolVar(&o.decode, "decode", false, "show keys and values of AVRO, PROTOBUF and JSON_SR as JSON, by their registered schemas")
 	c.Flags().StringVar(&o.service, "service-id", engine.DefaultServiceID, "with --decode: the service whose embedded schema registry is read")
 	c.Flags().StringVar(&o.registry, "schema-registry-url", "", "with --decode: an external schema registry, http[s]://[USER:PASSWORD@]HOST[:PORT]")
+	completeFlag(c, "output", completeValues("text", "json"))
+	completeFlag(c, "isolation", completeValues("committed", "uncommitted"))
+	completeFlag(c, "group", completeListed(&o.to, groupNames))
 	c.ValidArgsFunction = completeNames(&o.to, topicNames)
 	return c
 }

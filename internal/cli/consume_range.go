@@ -82,6 +82,7 @@ func consumeRange(ctx context.Context, topic string, o consumeOptions) (consumed
 		if o.toEnd {
 			r.ends = consumeEnds{}
 		}
+		beyond, longest := o.offset != "", int64(0)
 		for _, p := range partitions {
 			s, ok := first.Lookup(topic, p)
 			e, _ := last.Lookup(topic, p)
@@ -95,11 +96,16 @@ func consumeRange(ctx context.Context, topic string, o consumeOptions) (consumed
 			if err != nil {
 				return refusal(fmt.Sprintf("offsets of %s-%d", topic, p), err, "")
 			}
-			from := min(max(at(p, e.Offset), s.Offset), e.Offset)
+			from := at(p, e.Offset)
+			longest, beyond = max(longest, e.Offset), beyond && from > e.Offset
+			from = min(max(from, s.Offset), e.Offset)
 			r.starts[p] = from
 			if o.toEnd && from < e.Offset {
 				r.ends[p] = e.Offset
 			}
+		}
+		if beyond {
+			return fmt.Errorf("--offset %s: no partition of %s that is read goes so far, the longest ends at offset %d", o.offset, topic, longest)
 		}
 		return nil
 	})
@@ -119,7 +125,7 @@ func consumeStart(ctx context.Context, a *kadm.Client, topic string, o consumeOp
 		}
 		return func(_ int32, end int64) int64 {
 			if n < 0 {
-				return end + n
+				return max(end+n, 0)
 			}
 			return n
 		}, nil

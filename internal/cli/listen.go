@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -71,12 +72,18 @@ type kafkaListener struct {
 
 // parse reads the listeners; without any, plain is the address of the only one.
 func (o securityOptions) parse(plain string) ([]kafkaListener, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	if len(o.listeners) == 0 {
+		if err := o.idle(false, false); err != nil {
+			return nil, err
+		}
 		return []kafkaListener{{plain, broker.Listener{AllowInsecure: o.allowInsecure}}}, nil
 	}
 	var list []kafkaListener
 	names := map[string]bool{}
-	encrypted := false
+	encrypted, login := false, false
 	for _, text := range o.listeners {
 		l, addr, err := broker.ParseListener(text)
 		if err != nil {
@@ -92,17 +99,61 @@ func (o securityOptions) parse(plain string) ([]kafkaListener, error) {
 			l.TLS.ClientAuth = broker.ClientAuth(o.clientAuth)
 		}
 		if l.Protocol.SASL() {
+			login = true
 			for _, m := range o.mechanisms {
 				l.Mechanisms = append(l.Mechanisms, auth.Mechanism(m))
 			}
 		}
 		list = append(list, kafkaListener{addr, l})
 	}
-	if !encrypted && o.tls.CertFile != "" {
-		return nil, errors.New("--tls-cert has no meaning: no --listener is SSL or SASL_SSL")
-	}
-	return list, nil
+	return list, o.idle(encrypted, login)
 }
+
+// idle refuses flags that no listener makes use of.
+func (o securityOptions) idle(encrypted, login bool) error {
+	for _, f := range []struct {
+		flag         string
+		given, heeds bool
+		kind         string
+	}{
+		{"tls-cert", o.tls.CertFile != "", encrypted, "SSL or SASL_SSL"},
+		{"tls-key", o.tls.KeyFile != "", encrypted, "SSL or SASL_SSL"},
+		{"tls-client-ca", o.tls.ClientCAFile != "", encrypted, "SSL or SASL_SSL"},
+		{"tls-client-auth", o.clientAuth != "" && o.clientAuth != string(broker.ClientAuthNone), encrypted, "SSL or SASL_SSL"},
+		{"tls-principal-mapping", o.tls.MappingRules != "", encrypted, "SSL or SASL_SSL"},
+		{"sasl-mechanisms", len(o.mechanisms) > 0, login, "SASL_PLAINTEXT or SASL_SSL"},
+		{"connections-max-reauth", o.sessionLifetime > 0, login, "SASL_PLAINTEXT or SASL_SSL"},
+		{"oauth-jwks-file", o.oauth.KeySetFile != "", login, "SASL_PLAINTEXT or SASL_SSL"},
+		{"oauth-jwks-url", o.oauth.KeySetURL != "", login, "SASL_PLAINTEXT or SASL_SSL"},
+	} {
+		if f.given && !f.heeds {
+			return fmt.Errorf("--%s has no meaning: no --listener is %s", f.flag, f.kind)
+		}
+	}
+	return nil
+}
+
+// check refuses values that mean nothing.
+func (o securityOptions) check() error {
+	switch {
+	case o.maxConnections < 0:
+		return fmt.Errorf("--max-connections %d: expected a number from 1 on, or 0 for the default", o.maxConnections)
+	case o.maxPerIP < 0:
+		return fmt.Errorf("--max-connections-per-ip %d: expected a number from 1 on, or 0 for the default", o.maxPerIP)
+	case o.sessionLifetime < 0:
+		return fmt.Errorf("--connections-max-reauth %s: expected a duration, or 0 for ever", o.sessionLifetime)
+	case o.clientAuth != "" && !slices.Contains(clientAuths, o.clientAuth):
+		return fmt.Errorf("--tls-client-auth %s: expected %s", o.clientAuth, strings.Join(clientAuths, ", "))
+	case o.bootstrapPasswordFile != "" && o.bootstrapUser == "":
+		return errors.New("--bootstrap-password-file needs --bootstrap-user: whose password is it?")
+	case (o.oauth.Issuer != "" || len(o.oauth.Audience) > 0) && o.oauth.KeySetFile == "" && o.oauth.KeySetURL == "":
+		return errors.New("--oauth-issuer and --oauth-audience need --oauth-jwks-file or --oauth-jwks-url")
+	}
+	return nil
+}
+
+// clientAuths are the values of --tls-client-auth.
+var clientAuths = []string{string(broker.ClientAuthNone), string(broker.ClientAuthRequested), string(broker.ClientAuthRequired)}
 
 // checkHTTP refuses an HTTP address that other machines reach: whoever connects
 // may run any statement, and no access rule stops them.

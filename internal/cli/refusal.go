@@ -75,7 +75,7 @@ func refusal(what string, err error, detail string) error {
 func refusalReason(what string, code *kerr.Error, detail string) string {
 	for before := ""; before != detail; {
 		before = detail
-		for _, prefix := range []string{code.Message, code.Description, what, "broker", "auth", "quota"} {
+		for _, prefix := range []string{code.Message, code.Description, what, "broker", "invalid request", "auth", "bad ACL", "quota"} {
 			if rest, ok := strings.CutPrefix(detail, prefix); ok && prefix != "" && (rest == "" || rest[0] == ':') {
 				detail = strings.TrimPrefix(strings.TrimPrefix(rest, ":"), " ")
 			}

@@ -67,6 +67,9 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	c.Flags().Int64Var(&o.stateMemory, "state-memory-bytes", executor.DefaultStateMemory, "state that queries keep in memory; more is read from disk")
 	c.Flags().DurationVar(&o.offsetsRetention, "offsets-retention", 0, "forget committed offsets of groups that have had no members for so long, 0 for never")
 	c.Flags().StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error; debug shows TLS handshakes, logins and what is allowed")
+	completeFlag(c, "log-level", completeValues("debug", "info", "warn", "error"))
+	completeFlag(c, "tls-client-auth", completeValues(clientAuths...))
+	completeFlag(c, "authorize", completeValues("on", "off", "auto"))
 	c.Flags().StringVar(&o.config, "config", "", "file of flag=value lines; flags on the command line win")
 	return c
 }
@@ -206,6 +209,12 @@ func (n *node) close() error {
 }
 
 func runServer(ctx context.Context, std Stdio, o serverOptions) error {
+	switch {
+	case o.stateMemory < 0:
+		return fmt.Errorf("--state-memory-bytes %d: expected a number of bytes, or 0 for the default", o.stateMemory)
+	case o.offsetsRetention < 0:
+		return fmt.Errorf("--offsets-retention %s: expected a duration, or 0 for never", o.offsetsRetention)
+	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	var level slog.Level

@@ -10,13 +10,16 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // outputFlag adds --output to a command that lists something.
-func outputFlag(c *cobra.Command, format *string) {
-	c.Flags().StringVarP(format, "output", "o", "table", "table or json (one array)")
-	// The name is that of the flag just above: it cannot fail.
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+func outputFlag(c *cobra.Command, format *string) { outputFlags(c.Flags(), c, format) }
+
+// outputFlags adds it to a set of flags of the command.
+func outputFlags(f *pflag.FlagSet, c *cobra.Command, format *string) {
+	f.StringVarP(format, "output", "o", "table", "table or json (one array)")
+	completeFlag(c, "output", completeValues("table", "json"))
 }
 
 // checkOutput refuses an unknown format before anything is asked for.
