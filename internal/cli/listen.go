@@ -43,7 +43,7 @@ func addSecurityFlags(c *cobra.Command, o *securityOptions) {
 	f := c.Flags()
 	f.StringArrayVar(&o.listeners, "listener", nil, "Kafka listener `[NAME=]PROTOCOL://HOST:PORT[@ADVERTISED-HOST:PORT]` instead of --kafka, may be repeated; PROTOCOL is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
 	f.BoolVar(&o.allowInsecure, "allow-insecure-listener", false, "let a listener without a login have an address that other machines reach; HTTP has none")
-	f.StringVar(&o.tls.CertFile, "tls-cert", "", "PEM `file` of the server's certificate chain, read again when it changes")
+	f.StringVar(&o.tls.CertFile, "tls-cert", "", "PEM `file` of the server's certificate chain, read again when it changes, which is looked for every 10 s at most when a client connects")
 	f.StringVar(&o.tls.KeyFile, "tls-key", "", "PEM `file` of its key, default: in --tls-cert")
 	f.StringVar(&o.tls.ClientCAFile, "tls-client-ca", "", "PEM `file` of who may sign clients' certificates")
 	f.StringVar(&o.clientAuth, "tls-client-auth", "none", "whether clients show a certificate: none, requested or required")

@@ -175,6 +175,40 @@ ends() {
   run "$binary" topic delete big --bootstrap "$kafka"
 }
 
+# readme SECTION: the commands of a section of README's that ask a server, without
+# comments.
+readme() {
+  awk -v section="## $1" '$0 == section {on = 1; next} /^## / {on = 0} on' "$here/../../README.md" |
+    sed -n '/^```$/,/^```$/{/^```/d; p}' | sed 's/ \+#.*//' | grep -E 'millrace (topic|produce|consume|group|transaction|config|user|acl|quota) '
+}
+
+# Every command of README's that needs a server works as it stands there.
+readme_commands() {
+  local line n=0
+  run "$binary" topic create orders --partitions 2 --bootstrap "$kafka"
+  while read -r line; do
+    n=$((n + 1))
+    (cd "$work" && PATH=$work/bin:$PATH timeout 40 bash -c "${line//.\/millrace/millrace} --bootstrap $kafka") >"$work/out" 2>"$work/err" </dev/null
+    equal "README: $line: $(cat "$work/err")" "$?" 0
+  done < <(readme Administration)
+  stop_server INT
+  echo -n 'a long password' >"$work/admin.password"
+  echo -n 'another password' >"$work/alice.password"
+  mkfifo "$work/secure"
+  (cd "$work" && exec "$binary" server --data "$work/data" --http 127.0.0.1:0 --listener SASL_PLAINTEXT://127.0.0.1:0 --bootstrap-user admin --bootstrap-password-file admin.password >"$work/secure" 2>"$work/server.log") &
+  server=$!
+  read -r -t 20 line <"$work/secure"
+  kafka=$(sed -n 's/.*kafka=\([^ ]*\).*/\1/p' <<<"$line")
+  while read -r line; do
+    n=$((n + 1))
+    (cd "$work" && PATH=$work/bin:$PATH MILLRACE_PASSWORD='a long password' timeout 40 bash -c "${line//127.0.0.1:9093/$kafka}") >"$work/out" 2>"$work/err" </dev/null
+    equal "README: $line: $(cat "$work/err")" "$?" 0
+  done < <(readme Security)
+  equal "README: commands" "$((n >= 14))" 1
+  stop_server INT
+  start_server "$work/data"
+}
+
 # The engine over another server's broker, as over any Kafka cluster.
 cluster() {
   local first=$server first_http=$http second line=
@@ -215,11 +249,13 @@ mistakes() {
   equal "--version: exit code" "$code" 0
 }
 
+mkdir "$work/bin" && ln -s "$binary" "$work/bin/millrace"
 quickstart
 if start_server "$work/data"; then
   topics
   http
   ends
+  readme_commands
   cluster
   mistakes
   stop_server INT
