@@ -88,10 +88,10 @@ func newACLAdd(o *aclOptions) *cobra.Command {
 					}
 					rows = append(rows, ruleRow{r.Type.String(), r.Name, r.Pattern.String(), r.Permission.String(), r.Principal, r.Operation.String(), r.Host})
 				}
-				if err := printRules(c, o.format, rows); err != nil {
-					return err
+				if len(rows) == 0 && len(errs) > 0 {
+					return errors.Join(errs...)
 				}
-				return errors.Join(errs...)
+				return errors.Join(append(errs, printRules(c, o.format, rows))...)
 			})
 		},
 	}

@@ -117,6 +117,11 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		if len(args) != len(names) {
 			return fmt.Errorf("%s takes %s, got %d arguments (%s --help)", c.CommandPath(), strings.Join(names, " "), len(args), c.CommandPath())
 		}
+		for i, arg := range args {
+			if arg == "" {
+				return fmt.Errorf("%s: %s is empty", c.CommandPath(), names[i])
+			}
+		}
 		return nil
 	}
 }

@@ -37,6 +37,7 @@ func unreachable(to cluster, err error) error {
 		early    *kgo.ErrFirstReadEOF
 		code     *kerr.Error
 		said     *refused
+		shards   *kadm.ShardErrors
 	)
 	switch {
 	case err == nil:
@@ -67,7 +68,9 @@ func unreachable(to cluster, err error) error {
 		return fmt.Errorf("%s asks for no login: leave --user away, or give the address of a listener that does", to.addr)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return fmt.Errorf("%s does not offer --sasl-mechanism %s: try another, PLAIN only over TLS", to.addr, to.mechanism)
-	case !errors.As(err, &said) && errors.As(err, &code) && err.Error() == code.Error():
+	case strings.HasSuffix(err.Error(), "unknown broker"):
+		return errors.New("no broker has this number: leave it away, or look it up with another client")
+	case !errors.As(err, &said) && errors.As(err, &code) && (err.Error() == code.Error() || errors.As(err, &shards)):
 		return refusal("", err, "")
 	}
 	return err

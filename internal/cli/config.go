@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/millrace/millrace/sql"
 )
 
 func newConfig(Stdio) *cobra.Command {
@@ -40,6 +42,14 @@ func completeResource(to *cluster, kinds ...string) cobra.CompletionFunc {
 	}
 }
 
+// resourceArgs asks for a kind of resource and, perhaps, its name.
+func resourceArgs(c *cobra.Command, args []string) error {
+	if len(args) == 2 {
+		return exactArgs("topic|broker", "NAME")(c, args)
+	}
+	return exactArgs("topic NAME or broker [NUMBER]")(c, args)
+}
+
 // configRow is a configuration as `config describe` prints it. Value is null when
 // it is secret.
 type configRow struct {
@@ -53,7 +63,7 @@ func newConfigDescribe(to *cluster) *cobra.Command {
 	var format string
 	var all bool
 	c := &cobra.Command{
-		Use: "describe topic|broker [NAME]", Short: "Show a configuration", Args: cobra.RangeArgs(1, 2),
+		Use: "describe topic|broker [NAME]", Short: "Show a configuration", Args: resourceArgs,
 		Example: "  millrace config describe topic orders --all\n  millrace config describe broker --output json",
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkOutput(format); err != nil {
@@ -149,6 +159,29 @@ func newConfigAlter(to *cluster) *cobra.Command {
 	return c
 }
 
+// checkConfigNames refuses configurations that a topic does not know: brokers take
+// deletions of them, so that a typing error would look like a success.
+func checkConfigNames(ctx context.Context, a *kadm.Client, topic string, names []string) error {
+	rows, err := describeConfigs(ctx, a, []string{"topic", topic}, true)
+	if err != nil {
+		return err
+	}
+	var known []string
+	for _, r := range rows {
+		known = append(known, r.Name)
+	}
+	for _, name := range names {
+		if slices.Contains(known, name) {
+			continue
+		}
+		if s := sql.Suggest(name, known); s != "" {
+			return fmt.Errorf("--delete %s is not known: did you mean %s?", name, s)
+		}
+		return fmt.Errorf("--delete %s is not known: `millrace config describe topic %s --all` shows what is", name, topic)
+	}
+	return nil
+}
+
 // parseConfigs reads the key=value texts of a flag.
 func parseConfigs(flag string, texts []string) (map[string]*string, error) {
 	set := map[string]*string{}
@@ -180,6 +213,11 @@ func alterTopicConfigs(ctx context.Context, a *kadm.Client, topic string, set, r
 			return fmt.Errorf("--delete %s: %s is given twice", k, k)
 		}
 		changes = append(changes, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: k})
+	}
+	if len(remove) > 0 {
+		if err := checkConfigNames(ctx, a, topic, remove); err != nil {
+			return err
+		}
 	}
 	if len(changes) == 0 {
 		return errors.New("nothing to change: give --set key=value or --delete key")

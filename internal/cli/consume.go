@@ -92,6 +92,8 @@ func (o *consumeOptions) check(max bool) error {
 		return fmt.Errorf("--retry-timeout %s: expected a duration above 0", o.retryTimeout)
 	case !o.decode && o.registry != "":
 		return errors.New("--schema-registry-url is for --decode")
+	case !o.decode && o.service != engine.DefaultServiceID:
+		return errors.New("--service-id is for --decode")
 	case starts > 1:
 		return errors.New("--from-beginning, --offset and --from exclude one another")
 	case o.group != "" && (len(o.partitions) > 0 || o.offset != "" || o.from != "" || o.toEnd):

@@ -87,7 +87,7 @@ func consumeRange(ctx context.Context, topic string, o consumeOptions) (consumed
 			s, ok := first.Lookup(topic, p)
 			e, _ := last.Lookup(topic, p)
 			if _, exists := topics[topic].Partitions[p]; !exists {
-				return fmt.Errorf("topic %s has no partition %d", topic, p)
+				return missingPartition(topic, p, topics[topic])
 			}
 			err := errors.Join(s.Err, e.Err)
 			if err == nil && !ok {

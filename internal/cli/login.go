@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -40,7 +41,21 @@ func clusterFlags(c *cobra.Command, to *cluster) {
 	f.StringVar(&to.ca, "tls-ca", "", "PEM `file` of the authorities to trust; implies --tls")
 	f.StringVar(&to.cert, "tls-cert", "", "PEM `file` of the client's certificate; implies --tls")
 	f.StringVar(&to.key, "tls-key", "", "PEM `file` of the certificate's key, default: in --tls-cert")
+	c.PersistentPreRunE = refuseEmpty
 	completeFlag(c, "sasl-mechanism", completeValues(mechanisms...))
+}
+
+// refuseEmpty refuses flags that are given and empty, as an unset variable of a
+// script makes them: it would be as if they were not there, and a deletion or a
+// list would be of more than was meant.
+func refuseEmpty(c *cobra.Command, _ []string) (err error) {
+	c.Flags().Visit(func(f *pflag.Flag) {
+		list, isList := f.Value.(pflag.SliceValue)
+		if err == nil && (f.Value.String() == "" || isList && len(list.GetSlice()) == 0) {
+			err = fmt.Errorf("--%s is empty (%s --help)", f.Name, c.CommandPath())
+		}
+	})
+	return err
 }
 
 // readPassword returns the password of a file, or of the environment when there

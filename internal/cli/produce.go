@@ -150,6 +150,9 @@ func prepareTopic(ctx context.Context, topic string, o produceOptions) error {
 			return err
 		}
 		if t, ok := topics[topic]; ok && t.Err == nil {
+			if _, ok := t.Partitions[o.partition]; !ok && o.partition != anyPartition {
+				return missingPartition(topic, o.partition, t)
+			}
 			return nil
 		}
 		if !o.create {

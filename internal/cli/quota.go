@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,12 @@ func parseEntity(parts []string) (kadm.ClientQuotaEntity, error) {
 		part := kadm.ClientQuotaEntityComponent{Type: kind}
 		if named {
 			part.Name = &name
+		}
+		if kind == "ip" && named && net.ParseIP(name) == nil {
+			return nil, fmt.Errorf("--for %s: expected ip=ADDRESS with one IP address", text)
+		}
+		if slices.ContainsFunc(e, func(p kadm.ClientQuotaEntityComponent) bool { return p.Type == kind }) {
+			return nil, fmt.Errorf("--for %s: %s is given twice", text, kind)
 		}
 		e = append(e, part)
 	}
@@ -127,6 +134,9 @@ func newQuotaDelete(to *cluster) *cobra.Command {
 		Use: "delete KEY...", Short: "Delete limits", Args: atLeastOne("KEY"),
 		Example: "  millrace quota delete producer_byte_rate --for user=alice --user admin",
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkLimits(c, *to, parts, args); err != nil {
+				return err
+			}
 			var ops []kadm.AlterClientQuotaOp
 			for _, key := range args {
 				ops = append(ops, kadm.AlterClientQuotaOp{Key: key, Remove: true})
@@ -138,6 +148,46 @@ func newQuotaDelete(to *cluster) *cobra.Command {
 	completeFlag(c, "for", completeEntity)
 	c.ValidArgsFunction = completeValues(quotaKeys...)
 	return c
+}
+
+// checkLimits refuses to delete limits that are not there: brokers take it, so that
+// a typing error would look like a success.
+func checkLimits(c *cobra.Command, to cluster, parts, keys []string) error {
+	e, err := parseEntity(parts)
+	if err != nil {
+		return err
+	}
+	whom := entityNames(e)
+	return withAdmin(c.Context(), to, func(ctx context.Context, a *kadm.Client) error {
+		described, err := a.DescribeClientQuotas(ctx, false, nil)
+		if err != nil {
+			return refusal("look for the limits of "+entityText(whom), err, "")
+		}
+		have := map[string]bool{}
+		for _, d := range described {
+			if entityText(entityNames(d.Entity)) != entityText(whom) {
+				continue
+			}
+			for _, v := range d.Values {
+				have[v.Key] = true
+			}
+		}
+		for _, key := range keys {
+			if !have[key] {
+				return fmt.Errorf("%s has no limit %s: `millrace quota list` shows what there is", entityText(whom), key)
+			}
+		}
+		return nil
+	})
+}
+
+// entityNames returns whom a limit is for by kind.
+func entityNames(e kadm.ClientQuotaEntity) map[string]*string {
+	whom := map[string]*string{}
+	for _, p := range e {
+		whom[p.Type] = p.Name
+	}
+	return whom
 }
 
 // quotaRow is a limit as `quota list` prints it. For has a null for the default of
@@ -164,10 +214,7 @@ func newQuotaList(to *cluster) *cobra.Command {
 				}
 				var rows []quotaRow
 				for _, d := range described {
-					whom := map[string]*string{}
-					for _, p := range d.Entity {
-						whom[p.Type] = p.Name
-					}
+					whom := entityNames(d.Entity)
 					for _, v := range d.Values {
 						rows = append(rows, quotaRow{whom, v.Key, v.Value})
 					}

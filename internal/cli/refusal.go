@@ -36,6 +36,8 @@ var refusalHints = map[string]string{
 	kerr.GroupAuthorizationFailed.Message:           "ask an administrator for a rule (`millrace acl add --group`)",
 	kerr.ClusterAuthorizationFailed.Message:         "ask an administrator for a rule (`millrace acl add --cluster`)",
 	kerr.TransactionalIDAuthorizationFailed.Message: "ask an administrator for a rule (`millrace acl add --transactional-id`)",
+	kerr.SecurityDisabled.Message:                   "start the server with a listener that asks for a login (`millrace server --help`), or with --authorize on",
+	kerr.MessageTooLarge.Message:                    "the topic's max.message.bytes says how large records may be (`millrace topic describe`)",
 	kerr.KafkaStorageError.Message:                  "the server's log says which file; `millrace log dump` finds damage",
 }
 
@@ -48,6 +50,8 @@ var refusalReasons = map[string]string{
 	kerr.ClusterAuthorizationFailed.Message:         "not allowed on the cluster",
 	kerr.TransactionalIDAuthorizationFailed.Message: "not allowed on the transactional id",
 	kerr.KafkaStorageError.Message:                  "the broker cannot read or write a file of the topic",
+	kerr.SecurityDisabled.Message:                   "the broker checks no rules",
+	kerr.MessageTooLarge.Message:                    "a record is larger than the topic takes",
 	kerr.InvalidTopicException.Message:              "the name is not valid",
 }
 
@@ -81,11 +85,11 @@ func refusalReason(what string, code *kerr.Error, detail string) string {
 			}
 		}
 	}
-	if detail = strings.TrimRight(detail, "."); detail != "" {
+	if detail != "" {
 		return detail
 	}
 	if reason := refusalReasons[code.Message]; reason != "" {
 		return reason
 	}
-	return strings.TrimRight(code.Description, ".")
+	return strings.TrimSuffix(code.Description, ".")
 }

@@ -159,6 +159,11 @@ func TestListenerMistakes(t *testing.T) {
 		{"topic list --sasl-mechanism GSSAPI", "expected PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"},
 		{"topic list --bootstrap no-such-host.invalid:9092", "host no-such-host.invalid is not known"},
 		{"quota set producer_byte_rate=NaN --for user", "KEY=NUMBER"},
+		{"quota set producer_byte_rate=1 --for user=a --for user=b", "user is given twice"},
+		{"quota set connection_creation_rate=1 --for ip=999.1", "expected ip=ADDRESS"},
+		{"bench latency --rate 0", "--rate 0: expected 1 or more"},
+		{"bench nexmark --partitions 0", "--partitions 0: expected 1 or more"},
+		{"bench startup --runs -1", "--runs -1: expected 1 or more"},
 		{"user add", "takes NAME"},
 		{"quota set producer_byte_rate=1", "--for"},
 		{"quota set producer_byte_rate --for user", "KEY=NUMBER"},
@@ -166,12 +171,38 @@ func TestListenerMistakes(t *testing.T) {
 		{"quota delete --for user", "at least one KEY"},
 	} {
 		args := strings.Fields(c.args)
-		if !strings.Contains(c.args, "--bootstrap") {
+		if !strings.Contains(c.args, "--bootstrap") && args[0] != "bench" {
 			args = append(args, "--bootstrap", "127.0.0.1:1")
 		}
 		code, _, stderr := run(t, "", args...)
 		if code == 0 || !strings.Contains(stderr, c.want) {
 			t.Errorf("%s: exit code %d, %q, expected %q", c.args, code, stderr, c.want)
+		}
+	}
+}
+
+// What an unset variable of a script leaves behind is not taken for a flag or a name
+// that was never given.
+func TestEmptyValues(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"acl", "delete", "--allow", "User:alice", "--topic", ""}, "--topic is empty"},
+		{[]string{"acl", "list", "--operation", ""}, "--operation is empty"},
+		{[]string{"consume", "t", "--group", ""}, "--group is empty"},
+		{[]string{"consume", "t", "--partition", ""}, "--partition"},
+		{[]string{"produce", "t", "--raw", "--key-separator", ""}, "--key-separator is empty"},
+		{[]string{"topic", "list", "--user", ""}, "--user is empty"},
+		{[]string{"topic", "list", "--bootstrap", ""}, "--bootstrap is empty"},
+		{[]string{"topic", "create", ""}, "NAME is empty"},
+		{[]string{"group", "describe", ""}, "GROUP is empty"},
+		{[]string{"consume", ""}, "TOPIC is empty"},
+		{[]string{"config", "describe", "topic", ""}, "NAME is empty"},
+	} {
+		code, out, stderr := run(t, "", c.args...)
+		if code != 1 || out != "" || !strings.Contains(stderr, c.want) {
+			t.Errorf("%q: exit code %d, %s", c.args, code, stderr)
 		}
 	}
 }
@@ -238,6 +269,9 @@ func TestDeletedRules(t *testing.T) {
 	var limits []quotaRow
 	if out := admin(0, "quota", "list", "--output", "json"); json.Unmarshal([]byte(out), &limits) != nil || len(limits) != 1 || limits[0].Value != 1000 || *limits[0].For["user"] != "alice" || limits[0].For["client-id"] != nil {
 		t.Errorf("limits: %s", out)
+	}
+	if got := admin(1, "quota", "delete", "consumer_byte_rate", "--for", "user=alice", "--for", "client-id"); !strings.Contains(got, "user=alice, client-id has no limit consumer_byte_rate") {
+		t.Errorf("deleted what is not there: %s", got)
 	}
 	// One form of refusal: what was asked, why, the code once.
 	if got := admin(1, "quota", "set", "foo=1", "--for", "user=a"); !strings.Contains(got, "change the limits of user=a: ") || strings.Count(got, "INVALID_REQUEST") != 1 || strings.Contains(got, "broker logs") || !strings.Contains(got, "foo") {

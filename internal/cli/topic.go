@@ -117,6 +117,10 @@ func topicError(action, topic string, err error, detail string) error {
 	return refusal(action+" topic "+topic, err, detail)
 }
 
+func missingPartition(topic string, partition int32, t kadm.TopicDetail) error {
+	return fmt.Errorf("topic %s has no partition %d: it has %s, counted from 0", topic, partition, count(int64(len(t.Partitions)), "partition"))
+}
+
 func missingTopic(topic string) error {
 	return fmt.Errorf("topic %s does not exist: `millrace topic list` shows those that do", topic)
 }
@@ -324,9 +328,18 @@ func newTopicDeleteRecords(to *cluster) *cobra.Command {
 			if !c.Flags().Changed("partition") || !c.Flags().Changed("before") {
 				return errors.New("--partition and --before are needed: records are gone for ever")
 			}
+			if before < -1 {
+				return fmt.Errorf("--before %d: expected an offset, or -1 for the end", before)
+			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
-				if topics, err := a.ListTopics(ctx, args[0]); err != nil || topics[args[0]].Err != nil {
-					return errors.Join(err, topicError("delete records of", args[0], topics[args[0]].Err, ""))
+				topics, err := a.ListTopics(ctx, args[0])
+				if err != nil {
+					return topicError("delete records of", args[0], err, "")
+				}
+				if t := topics[args[0]]; t.Err != nil {
+					return topicError("delete records of", args[0], t.Err, "")
+				} else if _, ok := t.Partitions[partition]; !ok {
+					return missingPartition(args[0], partition, t)
 				}
 				offsets := kadm.Offsets{}
 				offsets.Add(kadm.Offset{Topic: args[0], Partition: partition, At: before})
@@ -337,7 +350,9 @@ func newTopicDeleteRecords(to *cluster) *cobra.Command {
 				r, ok := resp.Lookup(args[0], partition)
 				switch {
 				case !ok, errors.Is(r.Err, kerr.UnknownTopicOrPartition):
-					return fmt.Errorf("partition %d of topic %s does not exist", partition, args[0])
+					return missingPartition(args[0], partition, topics[args[0]])
+				case errors.Is(r.Err, kerr.OffsetOutOfRange):
+					return refusal("delete records of topic "+args[0], r.Err, fmt.Sprintf("offset %d is not in partition %d", before, partition))
 				case r.Err != nil:
 					return topicError("delete records of", args[0], r.Err, "")
 				}
