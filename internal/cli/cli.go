@@ -86,6 +86,12 @@ func newRoot(std Stdio) *cobra.Command {
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(newServer(std), newSQL(std), newTopic(std), newGroup(std), newConfig(std), newTransaction(std), newUser(std), newACL(std), newQuota(std), newProduce(std), newConsume(std), newTest(std), newBench(std), newLog(std), newDocs())
 	addRepl(root, std)
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" { // an unknown shell printed help, as a success
+			c.Args, c.RunE = cobra.ArbitraryArgs, needSubcommand
+		}
+	}
 	return root
 }
 

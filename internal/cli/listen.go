@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/broker/auth"
@@ -39,8 +39,7 @@ type securityOptions struct {
 	sessionLifetime          time.Duration
 }
 
-func addSecurityFlags(c *cobra.Command, o *securityOptions) {
-	f := c.Flags()
+func addSecurityFlags(f *pflag.FlagSet, o *securityOptions) {
 	f.StringArrayVar(&o.listeners, "listener", nil, "Kafka listener `[NAME=]PROTOCOL://HOST:PORT[@ADVERTISED-HOST:PORT]` instead of --kafka, may be repeated; PROTOCOL is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
 	f.BoolVar(&o.allowInsecure, "allow-insecure-listener", false, "let a listener without a login have an address that other machines reach; HTTP has none")
 	f.StringVar(&o.tls.CertFile, "tls-cert", "", "PEM `file` of the server's certificate chain, read again when it changes, which is looked for every 10 s at most when a client connects")
@@ -189,6 +188,9 @@ func (o securityOptions) configure(cfg *broker.Config, listeners []kafkaListener
 		}
 		s.SuperUsers = append(s.SuperUsers, p)
 	}
+	if !s.Authorize && o.authorize != "off" && (o.allowEveryone || len(o.superUsers) > 0) {
+		return errors.New("--super-user and --allow-everyone-if-no-acl-found have no meaning: no listener asks who a client is, so no rules are checked (--authorize on)")
+	}
 	if o.bootstrapUser != "" {
 		s.SuperUsers = append(s.SuperUsers, auth.User(o.bootstrapUser))
 	}
@@ -220,6 +222,9 @@ func (o securityOptions) firstUser(e *engine.Engine) error {
 // openListener opens a listener's socket. anyPort replaces a port in use by a
 // free one.
 func openListener(addr string, anyPort bool) (net.Listener, error) {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return nil, fmt.Errorf("listen on %s: expected HOST:PORT", addr)
+	}
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		host, _, splitErr := net.SplitHostPort(addr)
