@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // step is one command line, what it reads, and what it must say.
@@ -217,6 +220,37 @@ func TestTransactionsEnded(t *testing.T) {
 		t.Error("a terminated transaction was committed")
 	}
 	runSteps(t, kafka, []step{{args: "consume orders --from-beginning --to-end", out: "null\tv\n"}})
+}
+
+// A coordinator that is still aborting is asked again.
+func TestTerminateWaitsForCoordinator(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("t"), kgo.TransactionalID("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := errors.Join(cl.BeginTransaction(), cl.ProduceSync(t.Context(), kgo.StringRecord("v")).FirstErr()); err != nil {
+		t.Fatal(err)
+	}
+	busy := 2
+	c.ControlKey(22, func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if busy--; busy < 0 {
+			return nil, nil, false
+		}
+		c.KeepControl()
+		resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+		resp.ErrorCode = kerr.ConcurrentTransactions.Code
+		return resp, nil, true
+	})
+	code, _, stderr := run(t, "", "transaction", "terminate", "x", "--bootstrap", c.ListenAddrs()[0])
+	if code != 0 || busy >= 0 || !strings.Contains(stderr, "its producer shut out") {
+		t.Errorf("exit code %d, %d answers left, %s", code, busy, stderr)
+	}
 }
 
 // Names are completed from the running server.

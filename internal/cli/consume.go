@@ -109,7 +109,7 @@ func consume(ctx context.Context, std Stdio, topic string, o consumeOptions) err
 	if o.isolation == "uncommitted" {
 		rd.isolation = kgo.ReadUncommitted()
 	}
-	opts := []kgo.Opt{kgo.FetchIsolationLevel(rd.isolation), kgo.KeepControlRecords(), kgo.KeepRetryableFetchErrors(), kgo.WithHooks(&rd.throttle)}
+	var opts []kgo.Opt
 	if o.group != "" {
 		if err := requireTopic(ctx, topic, o.to); err != nil {
 			return err
@@ -128,28 +128,24 @@ func consume(ctx context.Context, std Stdio, topic string, o consumeOptions) err
 			return nil
 		}
 		rd.place, rd.ends = r.starts, r.ends
-		opts = append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: r.offsets()}))
 	}
-	var err error
-	rd.show.output = o.output
+	show := recordWriter{output: o.output}
 	if o.decode {
-		if rd.show.reader, err = openPayloads(ctx, topic, o); err != nil {
+		reader, err := openPayloads(ctx, topic, o)
+		if err != nil {
 			return err
 		}
+		show.reader = reader
 	}
-	if rd.client, err = kafkaClient(o.to, opts...); err != nil {
+	if err := rd.open(opts...); err != nil {
 		return err
 	}
-	defer rd.client.Close()
-	// What looks at the end must not queue behind a Fetch that waits for records.
-	if rd.looks, err = kafkaClient(o.to, kgo.RequestRetries(0), kgo.WithHooks(&rd.throttle)); err != nil {
-		return err
-	}
-	defer rd.looks.Close()
-	rd.admin = kadm.NewClient(rd.looks)
-	rd.out = bufio.NewWriter(std.Out)
-	err = rd.run(ctx)
-	if flushed := rd.out.Flush(); flushed != nil {
+	defer rd.close()
+	out := bufio.NewWriter(std.Out)
+	rd.each = func(rec *kgo.Record) error { return show.write(out, rec) }
+	rd.polled = out.Flush
+	err := rd.run(ctx)
+	if flushed := out.Flush(); flushed != nil {
 		return errors.Join(err, flushed)
 	}
 	if err == nil && rd.timedOut {

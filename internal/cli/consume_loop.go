@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -40,8 +39,8 @@ type reading struct {
 	client    *kgo.Client
 	looks     *kgo.Client // what admin and look ask through
 	admin     *kadm.Client
-	out       *bufio.Writer
-	show      recordWriter
+	each      func(*kgo.Record) error // takes records in order, no control records
+	polled    func() error            // is called behind those of a poll, may be nil
 
 	// place is where each partition is read next, without a group; ends is where
 	// reading ends. A partition that has got there is taken out of ends.
@@ -73,6 +72,33 @@ func (t *throttled) OnBrokerThrottle(_ kgo.BrokerMetadata, wait time.Duration, a
 }
 
 func (t *throttled) over(now time.Time) bool { return now.UnixNano() >= t.until.Load() }
+
+// open makes the clients of a reading; close ends them.
+func (rd *reading) open(opts ...kgo.Opt) (err error) {
+	opts = append(opts, kgo.FetchIsolationLevel(rd.isolation), kgo.KeepControlRecords(), kgo.KeepRetryableFetchErrors(), kgo.WithHooks(&rd.throttle))
+	if rd.place != nil {
+		offsets := make(map[int32]kgo.Offset, len(rd.place))
+		for p, at := range rd.place {
+			offsets[p] = kgo.NewOffset().At(at)
+		}
+		opts = append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{rd.topic: offsets}))
+	}
+	if rd.client, err = kafkaClient(rd.options.to, opts...); err != nil {
+		return err
+	}
+	// What looks at the end must not queue behind a Fetch that waits for records.
+	if rd.looks, err = kafkaClient(rd.options.to, kgo.RequestRetries(0), kgo.WithHooks(&rd.throttle)); err != nil {
+		rd.client.Close()
+		return err
+	}
+	rd.admin = kadm.NewClient(rd.looks)
+	return nil
+}
+
+func (rd *reading) close() {
+	rd.client.Close()
+	rd.looks.Close()
+}
 
 // run reads until the end that was asked for.
 func (rd *reading) run(ctx context.Context) error {
@@ -147,7 +173,7 @@ func (rd *reading) take(ctx context.Context, fetches kgo.Fetches) (done bool, er
 		if past || rec.Attrs.IsControl() {
 			continue
 		}
-		if err := rd.show.write(rd.out, rec); err != nil {
+		if err := rd.each(rec); err != nil {
 			return false, err
 		}
 		rd.shown++
@@ -157,10 +183,15 @@ func (rd *reading) take(ctx context.Context, fetches kgo.Fetches) (done bool, er
 	if fetches.NumRecords() > 0 {
 		rd.arrived = clock.System.Now()
 	}
-	if err := rd.out.Flush(); err != nil {
-		return false, err
+	if rd.polled != nil {
+		if err := rd.polled(); err != nil {
+			return false, err
+		}
 	}
 	if rd.options.group != "" && len(taken) > 0 {
+		// What was printed is committed, also behind an interrupt.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), clientTimeout)
+		defer cancel()
 		if err := rd.client.CommitRecords(ctx, taken...); err != nil {
 			return false, refusal("commit offsets of group "+rd.options.group, err, "")
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/internal/clock"
 )
@@ -34,15 +33,6 @@ func (e consumeEnds) pass(partition int32, offset int64) (behind bool) {
 type consumed struct {
 	starts map[int32]int64
 	ends   consumeEnds // nil without --to-end
-}
-
-// offsets returns the starts as the client takes them.
-func (c consumed) offsets() map[int32]kgo.Offset {
-	offsets := make(map[int32]kgo.Offset, len(c.starts))
-	for p, at := range c.starts {
-		offsets[p] = kgo.NewOffset().At(at)
-	}
-	return offsets
 }
 
 // consumeRange returns where reading starts in each partition, and with --to-end

@@ -12,11 +12,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/internal/clock"
 )
 
 // terminateTimeout is the transaction timeout that a terminated id is given; no
 // transaction is begun with it.
 const terminateTimeout = time.Minute
+
+// A coordinator is asked fenceTries times whether it has aborted, fencePause apart.
+const (
+	fenceTries = 100
+	fencePause = 100 * time.Millisecond
+)
 
 func newTransactionTerminate(to *cluster) *cobra.Command {
 	c := &cobra.Command{
@@ -54,16 +62,28 @@ func missingTransactionalID(id string) error {
 
 // fence makes the coordinator raise the epoch of a transactional id, as a producer
 // that starts does (KIP-98): an open transaction is aborted. A coordinator that is
-// still aborting asks to try again, which the client does.
+// still aborting it answers CONCURRENT_TRANSACTIONS until it is done.
 func fence(ctx context.Context, cl *kgo.Client, id string) error {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.TransactionalID, req.TransactionTimeoutMillis = &id, int32(terminateTimeout.Milliseconds())
 	req.ProducerID, req.ProducerEpoch = -1, -1
-	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		return err
+	for tries := 1; ; tries++ {
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil {
+			return err
+		}
+		err = kerr.ErrorForCode(resp.ErrorCode)
+		if !errors.Is(err, kerr.ConcurrentTransactions) || tries == fenceTries {
+			return err
+		}
+		timer := clock.System.NewTimer(fencePause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
 	}
-	return kerr.ErrorForCode(resp.ErrorCode)
 }
 
 func newTransactionAbort(to *cluster) *cobra.Command {
