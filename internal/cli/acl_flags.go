@@ -114,7 +114,7 @@ func (o *aclOptions) check(use ruleUse) error {
 		return errors.New("--prefixed and --any-pattern exclude one another")
 	case o.anyPattern && use == toAdd:
 		return errors.New("--any-pattern selects rules; those that are added are literal, or --prefixed")
-	case o.prefixed && len(o.topics)+len(o.groups)+len(o.transactionalIDs) == 0:
+	case use == toAdd && o.prefixed && len(o.topics)+len(o.groups)+len(o.transactionalIDs) == 0:
 		return errors.New("--prefixed needs a name: --topic, --group or --transactional-id")
 	case o.prefixed && o.cluster:
 		return errors.New("--prefixed is for names, and the cluster has none: add its rules with a command of their own")

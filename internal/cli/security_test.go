@@ -253,6 +253,9 @@ func TestDeletedRules(t *testing.T) {
 	if got := admin(0, "acl", "delete", "--topic", "orders"); !strings.Contains(got, "no rule was deleted") {
 		t.Errorf("deleted twice: %s", got)
 	}
+	if got := rules("--prefixed", "--deny", "User:bob"); got != "DENY orders PREFIXED" {
+		t.Errorf("prefixed rules of bob: %s", got)
+	}
 	admin(0, "acl", "delete", "--topic", "orders", "--prefixed", "--allow", "User:alice")
 	if got := rules(); got != "DENY orders PREFIXED" {
 		t.Errorf("after deleting one prefixed rule: %s", got)
