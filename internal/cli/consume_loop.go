@@ -51,6 +51,7 @@ type reading struct {
 	arrived  time.Time // when the last record came, or reading began
 	looked   time.Time
 	troubles map[int32]trouble
+	resting  map[int32]time.Time // partitions that are not fetched until then
 	throttle throttled
 	timedOut bool
 }
@@ -102,7 +103,7 @@ func (rd *reading) close() {
 
 // run reads until the end that was asked for.
 func (rd *reading) run(ctx context.Context) error {
-	rd.troubles = map[int32]trouble{}
+	rd.troubles, rd.resting = map[int32]trouble{}, map[int32]time.Time{}
 	rd.arrived = clock.System.Now()
 	rd.looked = rd.arrived
 	for {
@@ -142,6 +143,7 @@ func (rd *reading) poll(ctx context.Context) (kgo.Fetches, error) {
 	}
 	pollCtx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	rd.wake()
 	fetches := rd.client.PollFetches(pollCtx)
 	for _, e := range fetches.Errors() {
 		if pollCtx.Err() != nil && errors.Is(e.Err, pollCtx.Err()) {
@@ -154,8 +156,29 @@ func (rd *reading) poll(ctx context.Context) (kgo.Fetches, error) {
 		if err := rd.fail(partition, e.Err); err != nil {
 			return fetches, err
 		}
+		if partition >= 0 {
+			rd.rest(partition)
+		}
 	}
 	return fetches, nil
+}
+
+// rest lets a partition be for a while: the client fetches again at once what it
+// hands an error out of, thousands of times per second.
+func (rd *reading) rest(partition int32) {
+	rd.resting[partition] = clock.System.Now().Add(lookInterval)
+	rd.client.PauseFetchPartitions(map[string][]int32{rd.topic: {partition}})
+}
+
+// wake has the partitions fetched again that have rested.
+func (rd *reading) wake() {
+	now := clock.System.Now()
+	for p, until := range rd.resting {
+		if !now.Before(until) {
+			delete(rd.resting, p)
+			rd.client.ResumeFetchPartitions(map[string][]int32{rd.topic: {p}})
+		}
+	}
 }
 
 // take prints the records of a poll and reports whether the end is reached.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -58,14 +59,20 @@ func TestConsumeErrors(t *testing.T) {
 	storage := func(_ int64, rp *kmsg.FetchResponseTopicPartition) { rp.ErrorCode = kerr.KafkaStorageError.Code }
 	for _, args := range []string{"--to-end --retry-timeout 1ms", "--to-end --timeout 1s", "--timeout 1s", "--max 5 --timeout 1s"} {
 		c := fakeTopic(t, 3)
+		var fetches atomic.Int64
 		c.ControlKey(1, func(req kmsg.Request) (kmsg.Response, error, bool) {
 			c.KeepControl()
+			fetches.Add(1)
 			return fetchReply(req.(*kmsg.FetchRequest), storage), nil, true
 		})
 		code, out, stderr := run(t, "", append(strings.Fields("consume t --from-beginning --bootstrap "+c.ListenAddrs()[0]), strings.Fields(args)...)...)
 		if code != 1 || out != "" || strings.Count(stderr, "KAFKA_STORAGE_ERROR") != 1 || !strings.Contains(stderr, "read t-0 at offset 0: the broker cannot read") ||
 			!strings.Contains(stderr, "--max") && !strings.Contains(stderr, "0 records came") && !strings.Contains(stderr, "0 of 5 records came") {
 			t.Errorf("%s: exit code %d\n%s%s", args, code, out, stderr)
+		}
+		// Errors are not asked for again without a rest.
+		if n := fetches.Load(); n > 20 {
+			t.Errorf("%s: %d fetches", args, n)
 		}
 	}
 	c := fakeTopic(t, 3)
