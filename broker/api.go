@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -95,12 +96,16 @@ func coordinatorCode(err error) int16 {
 	}
 }
 
-// message returns an error's text for a response, nil for none.
+// message returns an error's text for a response, nil for none. The code goes
+// beside it, so what the code means in general is left out where there is more.
 func message(err error) *string {
 	if err == nil {
 		return nil
 	}
 	s := err.Error()
+	if code := (*kerr.Error)(nil); errors.As(err, &code) {
+		s = strings.TrimPrefix(s, code.Error()+": ")
+	}
 	return &s
 }
 

@@ -42,6 +42,9 @@ func (b *Broker) describeConsumers(sg *kmsg.ConsumerGroupDescribeResponseGroup, 
 		sm := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		sm.MemberID, sm.InstanceID, sm.RackID = m.ID, optional(m.Instance), optional(m.Rack)
 		sm.MemberEpoch, sm.ClientID, sm.ClientHost, sm.MemberType = m.Epoch, m.ClientID, m.ClientHost, 1
+		if m.Classic {
+			sm.MemberType = 0
+		}
 		sm.SubscribedTopics, sm.SubscribedTopicRegex = m.Subscribed, &m.Regex
 		sm.Assignment, sm.TargetAssignment = b.describeAssignment(m.Assigned), b.describeAssignment(m.Target)
 		sg.Members = append(sg.Members, sm)

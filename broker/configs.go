@@ -62,6 +62,15 @@ var topicConfigs = []topicConfig{
 	{"unclean.leader.election.enable", "false", configBool, 0, 0, nil, "no effect: one replica"},
 }
 
+// TopicConfigNames returns the configurations that a topic knows, in order.
+func TopicConfigNames() []string {
+	names := make([]string, 0, len(topicConfigs))
+	for _, c := range topicConfigs {
+		names = append(names, c.name)
+	}
+	return names
+}
+
 // findConfig returns a known configuration.
 func findConfig(name string) (*topicConfig, bool) {
 	i, ok := slices.BinarySearchFunc(topicConfigs, name, func(c topicConfig, n string) int { return strings.Compare(c.name, n) })

@@ -19,6 +19,7 @@ import (
 //	checkpoint      the root: everything but records (package wal)
 //	wal/            log files
 //	topics/         segments (package log)
+//	reserve         room for the checkpoint on a full disk (keeper.go)
 
 // lockDir creates the data directory when it is missing and locks it.
 func (b *Broker) lockDir() error {

@@ -106,13 +106,24 @@ func (g *group) persist(done func(error)) {
 		e.Int(m.rebalanceTimeout.Milliseconds())
 		e.Int(int64(m.order))
 		e.Bytes(m.assignment)
-		e.Uint(uint64(len(m.protocols)))
-		for _, p := range m.protocols {
-			e.String(p.Name)
-			e.Bytes(p.Metadata)
-		}
+		encodeProtocols(&e, m.protocols)
 	}
 	g.c.cfg.Persist(g.name, e.Buf, done)
+}
+
+func encodeProtocols(e *wal.Encoder, protocols []Protocol) {
+	e.Uint(uint64(len(protocols)))
+	for _, p := range protocols {
+		e.String(p.Name)
+		e.Bytes(p.Metadata)
+	}
+}
+
+func decodeProtocols(d *wal.Decoder) (protocols []Protocol) {
+	for range d.Count() {
+		protocols = append(protocols, Protocol{d.String(), slices.Clone(d.Bytes())})
+	}
+	return protocols
 }
 
 // Restore brings back a group from its durable state, with sessions begun anew.
@@ -120,10 +131,10 @@ func (c *Coordinator) Restore(name string, state []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d := wal.Decoder{Buf: state}
-	switch d.Uint() {
+	switch version := d.Uint(); version {
 	case stateVersion:
-	case consumerStateVersion:
-		return c.restoreConsumer(name, &d)
+	case consumerStateVersion, mixedStateVersion:
+		return c.restoreConsumer(name, version, &d)
 	default:
 		return wal.ErrVersion
 	}
@@ -136,9 +147,7 @@ func (c *Coordinator) Restore(name string, state []byte) error {
 		m.rebalanceTimeout = time.Duration(d.Int()) * time.Millisecond
 		m.order = int(d.Int())
 		m.assignment = slices.Clone(d.Bytes())
-		for range d.Count() {
-			m.protocols = append(m.protocols, Protocol{d.String(), slices.Clone(d.Bytes())})
-		}
+		m.protocols = decodeProtocols(&d)
 		g.members[m.id] = m
 		if m.instance != "" {
 			g.static[m.instance] = m.id

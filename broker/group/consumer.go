@@ -110,6 +110,7 @@ type consumer struct {
 	deadline time.Time
 	timer    *time.Timer
 	revokeBy *time.Timer
+	classic  *classic // nil unless it speaks the classic protocol
 }
 
 type consumerState uint8
@@ -142,6 +143,7 @@ func (c *Coordinator) ConsumerHeartbeat(r HeartbeatRequest, reply func(Heartbeat
 			return
 		}
 		g.durably(HeartbeatResponse{MemberID: r.MemberID, Epoch: r.Epoch, Interval: c.cfg.HeartbeatInterval}, true, reply)
+		g.downgrade()
 		return
 	}
 	m, as, err := g.admit(r)
@@ -149,6 +151,7 @@ func (c *Coordinator) ConsumerHeartbeat(r HeartbeatRequest, reply func(Heartbeat
 		if len(g.members) == 0 && g.epoch == 0 {
 			delete(c.consumers, g.name) // it was made for this request
 		}
+		g.downgrade() // so it was, or the members are as they were
 		fail(err)
 		return
 	}
@@ -216,22 +219,22 @@ func (c *Coordinator) checkHeartbeat(r *HeartbeatRequest) error {
 }
 
 // consumerGroup returns a group of KIP-848; join makes it when the name is free,
-// or was that of a classic group without members.
+// or out of a classic group.
 func (c *Coordinator) consumerGroup(name string, join bool) (*consumerGroup, error) {
 	if g := c.consumers[name]; g != nil {
 		return g, nil
 	}
 	old := c.groups[name]
 	switch {
-	case old != nil && (len(old.members) > 0 || len(old.pending) > 0):
-		return nil, fmt.Errorf("%w: group %s has members of the classic protocol", kerr.InconsistentGroupProtocol, name)
 	case !join:
 		return nil, kerr.UnknownMemberID
+	case old != nil && len(old.members) > 0:
+		return c.upgrade(old)
 	case old == nil && len(c.groups)+len(c.consumers) >= c.cfg.MaxGroups:
 		return nil, kerr.GroupMaxSizeReached
 	}
 	if old != nil {
-		old.stopTimer()
+		old.end(kerr.RebalanceInProgress)
 		delete(c.groups, name)
 	}
 	g := c.newConsumerGroup(name)
@@ -265,7 +268,7 @@ func (g *consumerGroup) admit(r HeartbeatRequest) (m *consumer, as admission, er
 	}
 	m = g.members[r.MemberID]
 	switch {
-	case m == nil && r.Epoch != epochJoin:
+	case m == nil && r.Epoch != epochJoin, m != nil && m.classic != nil:
 		return nil, known, kerr.UnknownMemberID
 	case m == nil:
 		if len(g.members) >= g.c.cfg.MaxSize {
@@ -315,12 +318,17 @@ func (g *consumerGroup) replace(old *consumer, r HeartbeatRequest) (*consumer, a
 	switch {
 	case r.Epoch != epochJoin:
 		return nil, known, kerr.FencedInstanceID
-	case !old.away:
+	case !old.away && old.classic == nil:
 		return nil, known, fmt.Errorf("%w: %s", kerr.UnreleasedInstanceID, *r.Instance)
 	}
+	return g.succeed(old, r.MemberID), returned, nil
+}
+
+// succeed lets a member with a new id take the place of a static one.
+func (g *consumerGroup) succeed(old *consumer, id string) *consumer {
 	m := *old
 	old.stopTimers()
-	m.id, m.away, m.timer, m.revokeBy = r.MemberID, false, nil, nil
+	m.id, m.away, m.timer, m.revokeBy, m.classic = id, false, nil, nil, nil
 	m.previous = epochJoin
 	delete(g.members, old.id)
 	g.members[m.id], g.static[m.instance] = &m, m.id
@@ -331,7 +339,7 @@ func (g *consumerGroup) replace(old *consumer, r HeartbeatRequest) (*consumer, a
 			g.owners[tp] = m.id
 		}
 	}
-	return &m, returned, nil
+	return &m
 }
 
 // update takes over what a heartbeat says of its member and reports whether the
@@ -512,20 +520,29 @@ func (m *consumer) stopTimers() {
 		}
 	}
 	m.timer, m.revokeBy = nil, nil
+	m.stopJoinTimer()
 }
 
 // durably answers when all changes of the group so far are durable.
 func (g *consumerGroup) durably(resp HeartbeatResponse, changed bool, reply func(HeartbeatResponse)) {
-	if !changed && g.unsynced.Load() == 0 {
+	g.persisted(changed, func(err error) {
+		if err != nil {
+			resp = HeartbeatResponse{Err: kerr.CoordinatorNotAvailable, MemberID: resp.MemberID, Epoch: resp.Epoch}
+		}
 		reply(resp)
+	})
+}
+
+// persisted calls done when all changes of the group so far are durable; changed
+// says that there is a new one.
+func (g *consumerGroup) persisted(changed bool, done func(error)) {
+	if !changed && g.unsynced.Load() == 0 {
+		done(nil)
 		return
 	}
 	g.unsynced.Add(1)
 	g.c.cfg.Persist(g.name, g.encode(), func(err error) {
 		g.unsynced.Add(-1)
-		if err != nil {
-			resp = HeartbeatResponse{Err: kerr.CoordinatorNotAvailable, MemberID: resp.MemberID, Epoch: resp.Epoch}
-		}
-		reply(resp)
+		done(err)
 	})
 }

@@ -26,6 +26,8 @@ type ConsumerMember struct {
 	Subscribed           []string
 	Regex                string
 	Assigned, Target     Partitions
+	// Classic: the member speaks the classic protocol.
+	Classic bool
 }
 
 // DescribeConsumer returns a group of KIP-848.
@@ -41,6 +43,7 @@ func (c *Coordinator) DescribeConsumer(name string) (d ConsumerDescription, ok b
 		d.Members = append(d.Members, ConsumerMember{
 			ID: m.id, Instance: m.instance, Rack: m.rack, Epoch: m.epoch, ClientID: m.clientID, ClientHost: m.clientHost,
 			Subscribed: slices.Clone(m.subscribed), Regex: m.regex, Assigned: m.assigned.wire(), Target: g.target[m.id].wire(),
+			Classic: m.classic != nil,
 		})
 	}
 	return d, true
@@ -96,8 +99,12 @@ func (g *consumerGroup) checkMember(memberID, instance string, epoch int32) erro
 		return kerr.UnknownMemberID
 	case instance != "" && m.instance != instance:
 		return kerr.FencedInstanceID
+	case m.epoch != epoch && m.classic != nil:
+		return kerr.IllegalGeneration
 	case m.epoch != epoch:
 		return kerr.StaleMemberEpoch
+	case m.classic != nil:
+		g.touch(m)
 	}
 	return nil
 }
@@ -123,12 +130,23 @@ func (c *Coordinator) CheckFetch(name, memberID string, epoch int32) error {
 // member is id, instance, rack, client id, host, subscribed, regex,
 // matched, assignor, rebalance timeout (ms), epoch, previous, state, away,
 // assigned, revoking, target. A set of partitions is a count of topics and, for
-// each, its id, a count and the partitions.
-const consumerStateVersion = 2
+// each, its id, a count and the partitions. In mixedStateVersion, of groups with
+// classic members, whether it is one follows each member, and for one session
+// timeout (ms) and protocols.
+const (
+	consumerStateVersion = 2
+	mixedStateVersion    = 3
+)
 
 func (g *consumerGroup) encode() []byte {
 	var e wal.Encoder
-	e.Uint(consumerStateVersion)
+	version := uint64(consumerStateVersion)
+	for _, m := range g.members {
+		if m.classic != nil {
+			version = mixedStateVersion
+		}
+	}
+	e.Uint(version)
 	e.Int(int64(g.epoch))
 	e.Int(int64(g.computed))
 	e.String(g.assignor)
@@ -154,6 +172,9 @@ func (g *consumerGroup) encode() []byte {
 		e.Bool(m.away)
 		for _, s := range []partitionSet{m.assigned, m.revoking, g.target[m.id]} {
 			encodePartitions(&e, s)
+		}
+		if version == mixedStateVersion {
+			encodeClassic(&e, m.classic)
 		}
 	}
 	return e.Buf
@@ -202,7 +223,7 @@ func decodePartitions(d *wal.Decoder) partitionSet {
 
 // restoreConsumer brings back a group of KIP-848, with sessions begun anew. d is
 // behind the version. The caller holds mu.
-func (c *Coordinator) restoreConsumer(name string, d *wal.Decoder) error {
+func (c *Coordinator) restoreConsumer(name string, version uint64, d *wal.Decoder) error {
 	g := c.newConsumerGroup(name)
 	g.epoch, g.computed, g.assignor = int32(d.Int()), int32(d.Int()), d.String()
 	for range d.Count() {
@@ -216,6 +237,9 @@ func (c *Coordinator) restoreConsumer(name string, d *wal.Decoder) error {
 		m.epoch, m.previous, m.state, m.away = int32(d.Int()), int32(d.Int()), consumerState(d.Uint()), d.Bool()
 		assigned, revoking := decodePartitions(d), decodePartitions(d)
 		g.target[m.id] = decodePartitions(d)
+		if version == mixedStateVersion {
+			m.classic = decodeClassic(d)
+		}
 		g.members[m.id] = m
 		if m.instance != "" {
 			g.static[m.instance] = m.id
@@ -232,5 +256,6 @@ func (c *Coordinator) restoreConsumer(name string, d *wal.Decoder) error {
 			g.watchRevocation(m)
 		}
 	}
+	g.downgrade()
 	return nil
 }

@@ -62,7 +62,7 @@ func (c *Coordinator) join(r JoinRequest, reply func(JoinResponse)) error {
 	}
 	if g := c.consumers[r.Group]; g != nil {
 		if len(g.members) > 0 {
-			return kerr.InconsistentGroupProtocol
+			return g.joinClassic(r, reply)
 		}
 		delete(c.consumers, r.Group) // the name is free for either protocol
 	}

@@ -93,9 +93,13 @@ func equalSets(a, b partitionSet) bool {
 
 // touch starts a member's session anew.
 func (g *consumerGroup) touch(m *consumer) {
-	m.deadline = g.c.cfg.Clock.Now().Add(g.c.cfg.SessionTimeout)
+	timeout := g.c.cfg.SessionTimeout
+	if m.classic != nil {
+		timeout = m.classic.sessionTimeout
+	}
+	m.deadline = g.c.cfg.Clock.Now().Add(timeout)
 	if m.timer == nil {
-		g.watchSession(m, g.c.cfg.SessionTimeout)
+		g.watchSession(m, timeout)
 	}
 }
 
@@ -125,4 +129,5 @@ func (g *consumerGroup) watchRevocation(m *consumer) {
 func (g *consumerGroup) expel(m *consumer) {
 	g.remove(m)
 	g.durably(HeartbeatResponse{}, true, func(HeartbeatResponse) {})
+	g.downgrade()
 }

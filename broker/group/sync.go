@@ -32,6 +32,9 @@ func (c *Coordinator) Sync(r SyncRequest, reply func(SyncResponse)) {
 }
 
 func (c *Coordinator) sync(r SyncRequest, reply func(SyncResponse)) error {
+	if g := c.consumers[r.Group]; g != nil && !c.closed {
+		return g.syncClassic(r, reply)
+	}
 	g, m, err := c.member(r.Group, r.MemberID, r.Instance, r.Generation)
 	if err != nil {
 		return err
@@ -113,6 +116,9 @@ func (c *Coordinator) member(name, memberID, instance string, generation int32) 
 func (c *Coordinator) Heartbeat(name, memberID, instance string, generation int32) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if g := c.consumers[name]; g != nil && !c.closed {
+		return g.beatClassic(memberID, instance, generation)
+	}
 	g, m, err := c.member(name, memberID, instance, generation)
 	if err != nil {
 		return err
@@ -184,6 +190,9 @@ func (c *Coordinator) Leave(name string, members []LeaveMember) ([]error, error)
 	defer c.mu.Unlock()
 	if name == "" {
 		return nil, kerr.InvalidGroupID
+	}
+	if g := c.consumers[name]; g != nil && !c.closed {
+		return g.leaveClassic(members), nil
 	}
 	errs := make([]error, len(members))
 	g := c.groups[name]

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Key is the name of a limit, as Kafka spells it.
@@ -70,7 +71,7 @@ func (e Entity) CheckLimit(k Key, value float64) error {
 	}
 	switch {
 	case !slices.Contains(known, k):
-		return fmt.Errorf("%w: %s is not one of %v", ErrLimit, k, known)
+		return fmt.Errorf("%w: %s is not one of %s", ErrLimit, k, strings.Trim(fmt.Sprint(known), "[]"))
 	case math.IsNaN(value) || math.IsInf(value, 0) || value <= 0:
 		return fmt.Errorf("%w: %s = %v: expected a number above 0", ErrLimit, k, value)
 	case k != RequestPercentage && k != ControllerMutationRate && value != math.Trunc(value):

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // aclOptions name rules: those to add, or those that a list or a deletion is
@@ -19,7 +17,8 @@ type aclOptions struct {
 	to                                cluster
 	topics, groups, transactionalIDs  []string
 	cluster                           bool
-	prefixed                          bool
+	prefixed, anyPattern              bool
+	format                            string
 	allow, deny, allowHost, denyHosts []string
 	operations                        []string
 }
@@ -38,85 +37,25 @@ func newACL(Stdio) *cobra.Command {
 	f.StringSliceVar(&o.groups, "group", nil, "consumer groups, * for all")
 	f.StringSliceVar(&o.transactionalIDs, "transactional-id", nil, "transactional ids, * for all")
 	f.BoolVar(&o.cluster, "cluster", false, "the cluster itself")
-	f.BoolVar(&o.prefixed, "prefixed", false, "the names are prefixes")
+	f.BoolVar(&o.prefixed, "prefixed", false, "the names are prefixes; in a list or deletion: only rules with such names")
+	f.BoolVar(&o.anyPattern, "any-pattern", false, "in a deletion: both literal and prefixed rules with these names")
 	f.StringSliceVar(&o.allow, "allow", nil, "principals that are allowed, like User:alice or User:*")
 	f.StringSliceVar(&o.deny, "deny", nil, "principals that are denied; a denial wins over any rule that allows")
-	f.StringSliceVar(&o.allowHost, "allow-host", nil, "addresses that allowed principals come from, default any")
-	f.StringSliceVar(&o.denyHosts, "deny-host", nil, "addresses that denied principals come from, default any")
-	f.StringSliceVar(&o.operations, "operation", nil, "all, read, write, create, delete, alter, describe, cluster_action, describe_configs, alter_configs or idempotent_write")
+	f.StringSliceVar(&o.allowHost, "allow-host", nil, "IP addresses that allowed principals come from, default any; ranges never match")
+	f.StringSliceVar(&o.denyHosts, "deny-host", nil, "IP addresses that denied principals come from, default any; ranges never match")
+	f.StringSliceVar(&o.operations, "operation", nil, strings.Join(aclOperations, ", "))
+	outputFlags(f, c, &o.format)
+	completeFlag(c, "operation", completeValues(aclOperations...))
+	completeFlag(c, "topic", completeListed(&o.to, topicNames))
+	completeFlag(c, "group", completeListed(&o.to, groupNames))
+	completeFlag(c, "transactional-id", completeListed(&o.to, transactionalIDs))
 	c.AddCommand(newACLAdd(&o), newACLList(&o), newACLDelete(&o))
 	return c
 }
 
-// builder returns what kadm makes requests of. In filters what is not given
-// means any.
-func (o *aclOptions) builder(filter bool) (*kadm.ACLBuilder, error) {
-	b := kadm.NewACLs()
-	named := len(o.topics)+len(o.groups)+len(o.transactionalIDs) > 0 || o.cluster
-	if len(o.topics) > 0 {
-		b.Topics(o.topics...)
-	}
-	if len(o.groups) > 0 {
-		b.Groups(o.groups...)
-	}
-	if len(o.transactionalIDs) > 0 {
-		b.TransactionalIDs(o.transactionalIDs...)
-	}
-	if o.cluster {
-		b.Clusters()
-	}
-	pattern := kadm.ACLPatternLiteral
-	switch {
-	case o.prefixed:
-		pattern = kadm.ACLPatternPrefixed
-	case filter:
-		pattern = kadm.ACLPatternAny
-	}
-	if filter && !named {
-		b.AnyResource()
-	}
-	b.ResourcePatternType(pattern)
-	ops, err := parseOperations(o.operations)
-	if err != nil {
-		return nil, err
-	}
-	b.Operations(ops...)
-	o.principals(b, filter)
-	return b, nil
-}
-
-// principals adds whom the rules are about.
-func (o *aclOptions) principals(b *kadm.ACLBuilder, filter bool) {
-	either := filter && len(o.allow)+len(o.deny) == 0
-	hosts := func(list []string) []string {
-		if len(list) == 0 && !filter {
-			return []string{"*"}
-		}
-		return list
-	}
-	if len(o.allow) > 0 || either {
-		b.Allow(o.allow...).AllowHosts(hosts(o.allowHost)...)
-	}
-	if len(o.deny) > 0 || either {
-		b.Deny(o.deny...).DenyHosts(hosts(o.denyHosts)...)
-	}
-}
-
-func parseOperations(names []string) ([]kadm.ACLOperation, error) {
-	var ops []kadm.ACLOperation
-	for _, name := range names {
-		op, err := kmsg.ParseACLOperation(strings.ToLower(name))
-		if err != nil || op == kmsg.ACLOperationUnknown {
-			return nil, fmt.Errorf("--operation %s: expected all, read, write, create, delete, alter, describe, cluster_action, describe_configs, alter_configs or idempotent_write", name)
-		}
-		ops = append(ops, op)
-	}
-	return ops, nil
-}
-
 func newACLAdd(o *aclOptions) *cobra.Command {
 	return &cobra.Command{
-		Use: "add", Short: "Add rules: every principal, operation and name together", Args: noArgs,
+		Use: "add", Short: "Add rules, and print them: every principal, operation and name together", Args: noArgs,
 		Example: "  millrace acl add --allow User:alice --operation read --topic orders --user admin",
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
@@ -127,7 +66,10 @@ func newACLAdd(o *aclOptions) *cobra.Command {
 			case len(o.operations) == 0:
 				return errors.New("say what is allowed or denied: --operation read, ... or all")
 			}
-			b, err := o.builder(false)
+			if err := checkOutput(o.format); err != nil {
+				return err
+			}
+			b, err := o.builder(toAdd)
 			if err != nil {
 				return err
 			}
@@ -136,13 +78,20 @@ func newACLAdd(o *aclOptions) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				var rows []ruleRow
 				var errs []error
 				for _, r := range results {
-					if r.Err != nil {
-						errs = append(errs, fmt.Errorf("add rule for %s on %s %s: %w", r.Principal, r.Type, r.Name, r.Err))
+					what := fmt.Sprintf("add the rule for %s on %s %s", r.Principal, strings.ToLower(r.Type.String()), r.Name)
+					if err := refusal(what, r.Err, r.ErrMessage); err != nil {
+						errs = append(errs, err)
+						continue
 					}
+					rows = append(rows, ruleRow{r.Type.String(), r.Name, r.Pattern.String(), r.Permission.String(), r.Principal, r.Operation.String(), r.Host})
 				}
-				return errors.Join(errs...)
+				if len(rows) == 0 && len(errs) > 0 {
+					return errors.Join(errs...)
+				}
+				return errors.Join(append(errs, printRules(c, o.format, rows))...)
 			})
 		},
 	}
@@ -153,7 +102,10 @@ func newACLList(o *aclOptions) *cobra.Command {
 		Use: "list", Short: "List rules; flags narrow the list", Args: noArgs,
 		Example: "  millrace acl list --user admin\n  millrace acl list --topic orders --user admin",
 		RunE: func(c *cobra.Command, _ []string) error {
-			b, err := o.builder(true)
+			if err := checkOutput(o.format); err != nil {
+				return err
+			}
+			b, err := o.builder(toList)
 			if err != nil {
 				return err
 			}
@@ -162,44 +114,57 @@ func newACLList(o *aclOptions) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				var lines []string
+				var rows []ruleRow
 				for _, r := range results {
-					if r.Err != nil {
-						return fmt.Errorf("list rules: %w", r.Err)
+					if err := refusal("list rules", r.Err, r.ErrMessage); err != nil {
+						return err
 					}
 					for _, d := range r.Described {
-						lines = append(lines, ruleLine(d))
+						rows = append(rows, ruleRow{d.Type.String(), d.Name, d.Pattern.String(), d.Permission.String(), d.Principal, d.Operation.String(), d.Host})
 					}
 				}
-				return printRules(c, lines)
+				return printRules(c, o.format, rows)
 			})
 		},
 	}
 }
 
-func ruleLine(d kadm.DescribedACL) string {
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", d.Type, d.Name, d.Pattern, d.Permission, d.Principal, d.Operation, d.Host)
+// ruleRow is a rule as these commands print it.
+type ruleRow struct {
+	Resource   string `json:"resourceType"`
+	Name       string `json:"resourceName"`
+	Pattern    string `json:"patternType"`
+	Permission string `json:"permission"`
+	Principal  string `json:"principal"`
+	Operation  string `json:"operation"`
+	Host       string `json:"host"`
 }
 
-// printRules prints each rule once.
-func printRules(c *cobra.Command, lines []string) error {
-	slices.Sort(lines)
-	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-	for _, line := range slices.Compact(lines) {
-		fmt.Fprintln(w, line)
-	}
-	return w.Flush()
+func (r ruleRow) cells() []string {
+	return []string{r.Resource, r.Name, r.Pattern, r.Permission, r.Principal, r.Operation, r.Host}
+}
+
+// printRules prints each rule once: several filters may select the same one.
+func printRules(c *cobra.Command, format string, rows []ruleRow) error {
+	slices.SortFunc(rows, func(x, y ruleRow) int { return slices.Compare(x.cells(), y.cells()) })
+	return writeList(c.OutOrStdout(), format, []string{"resource", "name", "pattern", "permission", "principal", "operation", "host"}, slices.Compact(rows), ruleRow.cells)
 }
 
 func newACLDelete(o *aclOptions) *cobra.Command {
 	return &cobra.Command{
 		Use: "delete", Short: "Delete the rules that the flags select, and print them", Args: noArgs,
+		Long: `Delete the rules that the flags select, and print them. A name selects the literal
+rules of that name; --prefixed selects the rules whose prefix is that name, and
+--any-pattern both. Without a name rules of every name and pattern are selected.`,
 		Example: "  millrace acl delete --allow User:alice --topic orders --user admin",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if len(o.topics)+len(o.groups)+len(o.transactionalIDs)+len(o.allow)+len(o.deny)+len(o.operations) == 0 && !o.cluster {
 				return errors.New("no flag selects rules: this would delete them all")
 			}
-			b, err := o.builder(true)
+			if err := checkOutput(o.format); err != nil {
+				return err
+			}
+			b, err := o.builder(toDelete)
 			if err != nil {
 				return err
 			}
@@ -208,18 +173,19 @@ func newACLDelete(o *aclOptions) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				var lines []string
+				var rows []ruleRow
 				for _, r := range results {
-					if r.Err != nil {
-						return fmt.Errorf("delete rules: %w", r.Err)
+					if err := refusal("delete rules", r.Err, r.ErrMessage); err != nil {
+						return err
 					}
 					for _, d := range r.Deleted {
-						lines = append(lines, ruleLine(kadm.DescribedACL{
-							Type: d.Type, Name: d.Name, Pattern: d.Pattern, Permission: d.Permission, Principal: d.Principal, Operation: d.Operation, Host: d.Host,
-						}))
+						rows = append(rows, ruleRow{d.Type.String(), d.Name, d.Pattern.String(), d.Permission.String(), d.Principal, d.Operation.String(), d.Host})
 					}
 				}
-				return printRules(c, lines)
+				if len(rows) == 0 {
+					fmt.Fprintln(c.ErrOrStderr(), "no rule was deleted: none is selected (`millrace acl list` shows all)")
+				}
+				return printRules(c, o.format, rows)
 			})
 		},
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/pprof"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,12 @@ func newBench(std Stdio) *cobra.Command {
 each query from its CREATE to its last committed output, exactly once. One JSON
 line per query. Queries: ` + strings.Join(names, ", ") + ".",
 		Example: "  millrace bench nexmark --queries q0,q1,q2,q12 --events 2000000 --partitions 2",
-		RunE:    func(c *cobra.Command, _ []string) error { return runNexmark(c.Context(), std, o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := atLeast(c, "events", "partitions", "event-rate"); err != nil {
+				return err
+			}
+			return runNexmark(c.Context(), std, o)
+		},
 	}
 	n.Flags().StringVar(&o.queries, "queries", strings.Join(names, ","), "queries to run")
 	n.Flags().Int64Var(&o.events, "events", 1_000_000, "events to generate; 46 of 50 are bids")
@@ -87,6 +93,9 @@ JSON line, with the time of a 4 KiB write + fsync in the same directory beside i
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(c.Context())
 			defer stop()
+			if err := atLeast(c, "events", "rate"); err != nil {
+				return err
+			}
 			return withBenchEngine(std, data, keyFile, func(e *engine.Engine, dir string) error {
 				r, err := latency.Run(ctx, e, clock.System, dir, events, rate)
 				if err != nil {
@@ -111,6 +120,9 @@ func newStartupBench(std Stdio) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			ctx, stop := interruptible(c.Context())
 			defer stop()
+			if err := atLeast(c, "runs"); err != nil {
+				return err
+			}
 			self, err := os.Executable()
 			if err != nil {
 				return err
@@ -130,6 +142,17 @@ func newStartupBench(std Stdio) *cobra.Command {
 	c.Flags().IntVar(&runs, "runs", 9, "runs whose medians are printed")
 	c.Flags().IntVar(&queries, "queries", 10, "idle queries of the server whose memory is read")
 	return c
+}
+
+// atLeast refuses numbers below 1 in flags.
+func atLeast(c *cobra.Command, flags ...string) error {
+	for _, name := range flags {
+		text := c.Flags().Lookup(name).Value.String()
+		if n, err := strconv.ParseInt(text, 10, 64); err != nil || n < 1 {
+			return fmt.Errorf("--%s %s: expected 1 or more", name, text)
+		}
+	}
+	return nil
 }
 
 func printJSON(std Stdio, v any) error {

@@ -86,6 +86,12 @@ func newRoot(std Stdio) *cobra.Command {
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(newServer(std), newSQL(std), newTopic(std), newGroup(std), newConfig(std), newTransaction(std), newUser(std), newACL(std), newQuota(std), newProduce(std), newConsume(std), newTest(std), newBench(std), newLog(std), newDocs())
 	addRepl(root, std)
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" { // an unknown shell printed help, as a success
+			c.Args, c.RunE = cobra.ArbitraryArgs, needSubcommand
+		}
+	}
 	return root
 }
 
@@ -116,6 +122,11 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != len(names) {
 			return fmt.Errorf("%s takes %s, got %d arguments (%s --help)", c.CommandPath(), strings.Join(names, " "), len(args), c.CommandPath())
+		}
+		for i, arg := range args {
+			if arg == "" {
+				return fmt.Errorf("%s: %s is empty", c.CommandPath(), names[i])
+			}
 		}
 		return nil
 	}

@@ -126,7 +126,7 @@ func TestMistakes(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for _, args := range []string{"", "server", "sql", "repl", "quickstart", "topic", "topic create", "topic list", "topic describe",
 		"topic delete", "topic alter", "topic delete-records", "group", "group list", "group describe", "group reset-offsets", "group delete", "group delete-offsets",
-		"config", "config describe", "config alter", "transaction", "transaction list", "transaction describe", "transaction producers", "transaction abort",
+		"config", "config describe", "config alter", "transaction", "transaction list", "transaction describe", "transaction producers", "transaction abort", "transaction terminate",
 		"user", "user add", "user list", "user delete", "acl", "acl add", "acl list", "acl delete", "quota", "quota set", "quota list", "quota delete",
 		"produce", "consume", "bench nexmark"} {
 		code, out, stderr := run(t, "", append(strings.Fields(args), "--help")...)
@@ -275,11 +275,11 @@ func TestProduceAndConsume(t *testing.T) {
 	if got := millrace(`{"id":"a"}`, 1, "produce", "t"); !strings.Contains(got, "topic t does not exist") {
 		t.Errorf("missing topic: %s", got)
 	}
-	lines := `{"id":"a","ts":0}` + "\n\n" + `{"id":null,"ts":5}` + "\n" + `{"ts":7}` + "\n" + `{"id":{"x":1},"ts":1500000000000}` + "\n" + `{"id":"ü\n","ts":9}`
+	lines := `{"id":"a","ts":0}` + "\n\n" + `{"id":null,"ts":5}` + "\n" + `{"id":null,"ts":7}` + "\n" + `{"id":{"x":1},"ts":1500000000000}` + "\n" + `{"id":"ü\n","ts":9}`
 	millrace(lines, 0, "produce", "t", "--create", "--key-field", "id", "--timestamp-field", "ts")
 	want := `{"topic":"t","partition":0,"offset":0,"timestamp":0,"key":"a","value":{"id":"a","ts":0},"headers":[]}
 {"topic":"t","partition":0,"offset":1,"timestamp":5,"key":null,"value":{"id":null,"ts":5},"headers":[]}
-{"topic":"t","partition":0,"offset":2,"timestamp":7,"key":null,"value":{"ts":7},"headers":[]}
+{"topic":"t","partition":0,"offset":2,"timestamp":7,"key":null,"value":{"id":null,"ts":7},"headers":[]}
 {"topic":"t","partition":0,"offset":3,"timestamp":1500000000000,"key":{"x":1},"value":{"id":{"x":1},"ts":1500000000000},"headers":[]}
 {"topic":"t","partition":0,"offset":4,"timestamp":9,"key":"ü\n","value":{"id":"ü\n","ts":9},"headers":[]}
 `
@@ -290,11 +290,11 @@ func TestProduceAndConsume(t *testing.T) {
 	if got := millrace("", 0, "consume", "--group", "g", "--from-beginning", "t", "--max", "2"); got != "a\t{\"id\":\"a\",\"ts\":0}\nnull\t{\"id\":null,\"ts\":5}\n" {
 		t.Errorf("first of the group: %s", got)
 	}
-	if got := millrace("", 0, "consume", "--group", "g", "--from-beginning", "t", "--max", "1"); got != "null\t{\"ts\":7}\n" {
+	if got := millrace("", 0, "consume", "--group", "g", "--from-beginning", "t", "--max", "1"); got != "null\t{\"id\":null,\"ts\":7}\n" {
 		t.Errorf("second of the group: %s", got)
 	}
 	// Without --from-beginning nothing is there: the timeout ends it.
-	if got := millrace("", 0, "consume", "t", "--timeout", "50ms"); got != "" {
+	if got := millrace("", 0, "consume", "t", "--timeout", "50ms"); got != "--timeout 50ms is over: 0 records\n" {
 		t.Errorf("at the end: %s", got)
 	}
 	for _, bad := range []struct{ stdin, want string }{

@@ -2,12 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/internal/clock"
 )
@@ -16,22 +16,29 @@ import (
 // reached is taken out.
 type consumeEnds map[int32]int64
 
-// pass notes that a record has come and reports whether it lies behind the end.
-func (e consumeEnds) pass(r *kgo.Record) (behind bool) {
-	end, ok := e[r.Partition]
+// pass notes that an offset has come and reports whether it lies behind the end.
+func (e consumeEnds) pass(partition int32, offset int64) (behind bool) {
+	end, ok := e[partition]
 	if !ok {
 		return e != nil
 	}
-	if r.Offset >= end-1 {
-		delete(e, r.Partition)
+	if offset >= end-1 {
+		delete(e, partition)
 	}
-	return r.Offset >= end
+	return offset >= end
+}
+
+// consumed is the range of offsets that a command reads: where it starts in each
+// partition, and with --to-end where it ends.
+type consumed struct {
+	starts map[int32]int64
+	ends   consumeEnds // nil without --to-end
 }
 
 // consumeRange returns where reading starts in each partition, and with --to-end
 // where it ends: at the last stable offset, or the high watermark.
-func consumeRange(ctx context.Context, topic string, o consumeOptions, ends *consumeEnds) (map[int32]kgo.Offset, error) {
-	starts := map[int32]kgo.Offset{}
+func consumeRange(ctx context.Context, topic string, o consumeOptions) (consumed, error) {
+	r := consumed{starts: map[int32]int64{}}
 	err := withAdmin(ctx, o.to, func(ctx context.Context, a *kadm.Client) error {
 		topics, err := a.ListTopics(ctx, topic)
 		if err != nil {
@@ -63,23 +70,36 @@ func consumeRange(ctx context.Context, topic string, o consumeOptions, ends *con
 			return err
 		}
 		if o.toEnd {
-			*ends = consumeEnds{}
+			r.ends = consumeEnds{}
 		}
+		beyond, longest := o.offset != "", int64(0)
 		for _, p := range partitions {
 			s, ok := first.Lookup(topic, p)
 			e, _ := last.Lookup(topic, p)
-			if !ok || s.Err != nil {
-				return fmt.Errorf("topic %s has no partition %d", topic, p)
+			if _, exists := topics[topic].Partitions[p]; !exists {
+				return missingPartition(topic, p, topics[topic])
 			}
-			from := min(max(at(p, e.Offset), s.Offset), e.Offset)
-			starts[p] = kgo.NewOffset().At(from)
+			err := errors.Join(s.Err, e.Err)
+			if err == nil && !ok {
+				err = errNoOffsets
+			}
+			if err != nil {
+				return refusal(fmt.Sprintf("offsets of %s-%d", topic, p), err, "")
+			}
+			from := at(p, e.Offset)
+			longest, beyond = max(longest, e.Offset), beyond && from > e.Offset
+			from = min(max(from, s.Offset), e.Offset)
+			r.starts[p] = from
 			if o.toEnd && from < e.Offset {
-				(*ends)[p] = e.Offset
+				r.ends[p] = e.Offset
 			}
+		}
+		if beyond {
+			return fmt.Errorf("--offset %s: no partition of %s that is read goes so far, the longest ends at offset %d", o.offset, topic, longest)
 		}
 		return nil
 	})
-	return starts, err
+	return r, err
 }
 
 // consumeStart returns the function that says where a partition with the given
@@ -95,7 +115,7 @@ func consumeStart(ctx context.Context, a *kadm.Client, topic string, o consumeOp
 		}
 		return func(_ int32, end int64) int64 {
 			if n < 0 {
-				return end + n
+				return max(end+n, 0)
 			}
 			return n
 		}, nil

@@ -168,7 +168,7 @@ func describeGroup(ctx context.Context, a *kadm.Client, name string) (groupDescr
 			return d, missingGroup(name)
 		}
 		if g.Err != nil {
-			return d, fmt.Errorf("describe group %s: %w", name, g.Err)
+			return d, refusal("describe group "+name, g.Err, "")
 		}
 		d.State, d.Assignor = g.State, g.Protocol
 		for _, m := range g.Members {
@@ -192,7 +192,7 @@ func describeGroup(ctx context.Context, a *kadm.Client, name string) (groupDescr
 func groupLag(ctx context.Context, a *kadm.Client, name string, owners map[topicPartition]owner) ([]lagRow, error) {
 	offsets, err := a.FetchOffsets(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("offsets of group %s: %w", name, err)
+		return nil, refusal("offsets of group "+name, err, "")
 	}
 	rows := map[topicPartition]*lagRow{}
 	var topics []string
@@ -245,8 +245,11 @@ func newGroupDelete(to *cluster) *cobra.Command {
 		Example: "  millrace group delete billing",
 		RunE: func(c *cobra.Command, args []string) error {
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
-				_, err := a.DeleteGroup(ctx, args[0])
-				return groupError("delete", args[0], err)
+				if _, err := a.DeleteGroup(ctx, args[0]); err != nil {
+					return groupError("delete", args[0], err)
+				}
+				fmt.Fprintf(c.ErrOrStderr(), "group %s deleted\n", args[0])
+				return nil
 			})
 		},
 	}
@@ -266,9 +269,9 @@ func groupError(action, name string, err error) error {
 	case errors.Is(err, kerr.GroupSubscribedToTopic):
 		return fmt.Errorf("%s group %s: a member subscribes to the topic: stop it first", action, name)
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
-		return fmt.Errorf("%s group %s: not allowed: it belongs to the engine, or you lack the right", action, name)
+		return refusal(action+" group "+name, err, "not allowed: it belongs to the engine, or a rule is missing")
 	}
-	return fmt.Errorf("%s group %s: %w", action, name, err)
+	return refusal(action+" group "+name, err, "")
 }
 
 func newGroupDeleteOffsets(to *cluster) *cobra.Command {
@@ -296,11 +299,16 @@ func newGroupDeleteOffsets(to *cluster) *cobra.Command {
 				if err != nil {
 					return groupError("delete offsets of", args[0], err)
 				}
-				return groupError("delete offsets of", args[0], resp.Error())
+				if err := resp.Error(); err != nil {
+					return groupError("delete offsets of", args[0], err)
+				}
+				fmt.Fprintf(c.ErrOrStderr(), "group %s: offsets of topic %s deleted\n", args[0], topic)
+				return nil
 			})
 		},
 	}
 	c.Flags().StringVar(&topic, "topic", "", "topic")
+	completeFlag(c, "topic", completeListed(to, topicNames))
 	c.ValidArgsFunction = completeNames(to, groupNames)
 	return c
 }

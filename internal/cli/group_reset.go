@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,6 +68,8 @@ its nearest end. --dry-run shows what would be done and does nothing.`,
 	c.Flags().StringVar(&o.to, "to", "", "earliest, latest, current, OFFSET, +N, -N, a time or a duration back from now")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be done")
 	outputFlag(c, &o.format)
+	completeFlag(c, "topic", completeListed(to, topicNames))
+	completeFlag(c, "to", completeValues("earliest", "latest", "current"))
 	c.ValidArgsFunction = completeNames(to, groupNames)
 	return c
 }
@@ -209,7 +212,7 @@ func (b resetBounds) resolve(topic string, partition int32, from *int64, target 
 	start, ok := b.start.Lookup(topic, partition)
 	end, ok2 := b.end.Lookup(topic, partition)
 	if err := errors.Join(start.Err, end.Err); err != nil || !ok || !ok2 {
-		return 0, fmt.Errorf("offsets of %s-%d: %w", topic, partition, errors.Join(err, errNoOffsets))
+		return 0, refusal(fmt.Sprintf("offsets of %s-%d", topic, partition), cmp.Or(err, errNoOffsets), "")
 	}
 	to := end.Offset
 	switch target.kind {

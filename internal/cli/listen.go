@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/broker/auth"
@@ -38,11 +39,10 @@ type securityOptions struct {
 	sessionLifetime          time.Duration
 }
 
-func addSecurityFlags(c *cobra.Command, o *securityOptions) {
-	f := c.Flags()
+func addSecurityFlags(f *pflag.FlagSet, o *securityOptions) {
 	f.StringArrayVar(&o.listeners, "listener", nil, "Kafka listener `[NAME=]PROTOCOL://HOST:PORT[@ADVERTISED-HOST:PORT]` instead of --kafka, may be repeated; PROTOCOL is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
 	f.BoolVar(&o.allowInsecure, "allow-insecure-listener", false, "let a listener without a login have an address that other machines reach; HTTP has none")
-	f.StringVar(&o.tls.CertFile, "tls-cert", "", "PEM `file` of the server's certificate chain, read again when it changes")
+	f.StringVar(&o.tls.CertFile, "tls-cert", "", "PEM `file` of the server's certificate chain, read again when it changes, which is looked for every 10 s at most when a client connects")
 	f.StringVar(&o.tls.KeyFile, "tls-key", "", "PEM `file` of its key, default: in --tls-cert")
 	f.StringVar(&o.tls.ClientCAFile, "tls-client-ca", "", "PEM `file` of who may sign clients' certificates")
 	f.StringVar(&o.clientAuth, "tls-client-auth", "none", "whether clients show a certificate: none, requested or required")
@@ -71,12 +71,18 @@ type kafkaListener struct {
 
 // parse reads the listeners; without any, plain is the address of the only one.
 func (o securityOptions) parse(plain string) ([]kafkaListener, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	if len(o.listeners) == 0 {
+		if err := o.idle(false, false); err != nil {
+			return nil, err
+		}
 		return []kafkaListener{{plain, broker.Listener{AllowInsecure: o.allowInsecure}}}, nil
 	}
 	var list []kafkaListener
 	names := map[string]bool{}
-	encrypted := false
+	encrypted, login := false, false
 	for _, text := range o.listeners {
 		l, addr, err := broker.ParseListener(text)
 		if err != nil {
@@ -92,17 +98,61 @@ func (o securityOptions) parse(plain string) ([]kafkaListener, error) {
 			l.TLS.ClientAuth = broker.ClientAuth(o.clientAuth)
 		}
 		if l.Protocol.SASL() {
+			login = true
 			for _, m := range o.mechanisms {
 				l.Mechanisms = append(l.Mechanisms, auth.Mechanism(m))
 			}
 		}
 		list = append(list, kafkaListener{addr, l})
 	}
-	if !encrypted && o.tls.CertFile != "" {
-		return nil, errors.New("--tls-cert has no meaning: no --listener is SSL or SASL_SSL")
-	}
-	return list, nil
+	return list, o.idle(encrypted, login)
 }
+
+// idle refuses flags that no listener makes use of.
+func (o securityOptions) idle(encrypted, login bool) error {
+	for _, f := range []struct {
+		flag         string
+		given, heeds bool
+		kind         string
+	}{
+		{"tls-cert", o.tls.CertFile != "", encrypted, "SSL or SASL_SSL"},
+		{"tls-key", o.tls.KeyFile != "", encrypted, "SSL or SASL_SSL"},
+		{"tls-client-ca", o.tls.ClientCAFile != "", encrypted, "SSL or SASL_SSL"},
+		{"tls-client-auth", o.clientAuth != "" && o.clientAuth != string(broker.ClientAuthNone), encrypted, "SSL or SASL_SSL"},
+		{"tls-principal-mapping", o.tls.MappingRules != "", encrypted, "SSL or SASL_SSL"},
+		{"sasl-mechanisms", len(o.mechanisms) > 0, login, "SASL_PLAINTEXT or SASL_SSL"},
+		{"connections-max-reauth", o.sessionLifetime > 0, login, "SASL_PLAINTEXT or SASL_SSL"},
+		{"oauth-jwks-file", o.oauth.KeySetFile != "", login, "SASL_PLAINTEXT or SASL_SSL"},
+		{"oauth-jwks-url", o.oauth.KeySetURL != "", login, "SASL_PLAINTEXT or SASL_SSL"},
+	} {
+		if f.given && !f.heeds {
+			return fmt.Errorf("--%s has no meaning: no --listener is %s", f.flag, f.kind)
+		}
+	}
+	return nil
+}
+
+// check refuses values that mean nothing.
+func (o securityOptions) check() error {
+	switch {
+	case o.maxConnections < 0:
+		return fmt.Errorf("--max-connections %d: expected a number from 1 on, or 0 for the default", o.maxConnections)
+	case o.maxPerIP < 0:
+		return fmt.Errorf("--max-connections-per-ip %d: expected a number from 1 on, or 0 for the default", o.maxPerIP)
+	case o.sessionLifetime < 0:
+		return fmt.Errorf("--connections-max-reauth %s: expected a duration, or 0 for ever", o.sessionLifetime)
+	case o.clientAuth != "" && !slices.Contains(clientAuths, o.clientAuth):
+		return fmt.Errorf("--tls-client-auth %s: expected %s", o.clientAuth, strings.Join(clientAuths, ", "))
+	case o.bootstrapPasswordFile != "" && o.bootstrapUser == "":
+		return errors.New("--bootstrap-password-file needs --bootstrap-user: whose password is it?")
+	case (o.oauth.Issuer != "" || len(o.oauth.Audience) > 0) && o.oauth.KeySetFile == "" && o.oauth.KeySetURL == "":
+		return errors.New("--oauth-issuer and --oauth-audience need --oauth-jwks-file or --oauth-jwks-url")
+	}
+	return nil
+}
+
+// clientAuths are the values of --tls-client-auth.
+var clientAuths = []string{string(broker.ClientAuthNone), string(broker.ClientAuthRequested), string(broker.ClientAuthRequired)}
 
 // checkHTTP refuses an HTTP address that other machines reach: whoever connects
 // may run any statement, and no access rule stops them.
@@ -138,6 +188,9 @@ func (o securityOptions) configure(cfg *broker.Config, listeners []kafkaListener
 		}
 		s.SuperUsers = append(s.SuperUsers, p)
 	}
+	if !s.Authorize && o.authorize != "off" && (o.allowEveryone || len(o.superUsers) > 0) {
+		return errors.New("--super-user and --allow-everyone-if-no-acl-found have no meaning: no listener asks who a client is, so no rules are checked (--authorize on)")
+	}
 	if o.bootstrapUser != "" {
 		s.SuperUsers = append(s.SuperUsers, auth.User(o.bootstrapUser))
 	}
@@ -169,6 +222,9 @@ func (o securityOptions) firstUser(e *engine.Engine) error {
 // openListener opens a listener's socket. anyPort replaces a port in use by a
 // free one.
 func openListener(addr string, anyPort bool) (net.Listener, error) {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return nil, fmt.Errorf("listen on %s: expected HOST:PORT", addr)
+	}
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		host, _, splitErr := net.SplitHostPort(addr)

@@ -3,11 +3,16 @@ package cli
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"net"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -36,6 +41,21 @@ func clusterFlags(c *cobra.Command, to *cluster) {
 	f.StringVar(&to.ca, "tls-ca", "", "PEM `file` of the authorities to trust; implies --tls")
 	f.StringVar(&to.cert, "tls-cert", "", "PEM `file` of the client's certificate; implies --tls")
 	f.StringVar(&to.key, "tls-key", "", "PEM `file` of the certificate's key, default: in --tls-cert")
+	c.PersistentPreRunE = refuseEmpty
+	completeFlag(c, "sasl-mechanism", completeValues(mechanisms...))
+}
+
+// refuseEmpty refuses flags that are given and empty, as an unset variable of a
+// script makes them: it would be as if they were not there, and a deletion or a
+// list would be of more than was meant.
+func refuseEmpty(c *cobra.Command, _ []string) (err error) {
+	c.Flags().Visit(func(f *pflag.Flag) {
+		list, isList := f.Value.(pflag.SliceValue)
+		if err == nil && (f.Value.String() == "" || isList && len(list.GetSlice()) == 0) {
+			err = fmt.Errorf("--%s is empty (%s --help)", f.Name, c.CommandPath())
+		}
+	})
+	return err
 }
 
 // readPassword returns the password of a file, or of the environment when there
@@ -60,8 +80,11 @@ func readPassword(file, env string) (string, error) {
 
 // options returns what a client needs to connect and log in.
 func (to cluster) options() ([]kgo.Opt, error) {
+	if err := to.check(); err != nil {
+		return nil, err
+	}
 	opts := []kgo.Opt{kgo.SeedBrokers(strings.Split(to.addr, ",")...), kgo.ClientID("millrace-cli")}
-	if to.tls || to.ca != "" || to.cert != "" {
+	if to.encrypted() {
 		cfg, err := to.tlsConfig()
 		if err != nil {
 			return nil, err
@@ -75,15 +98,42 @@ func (to cluster) options() ([]kgo.Opt, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch to.mechanism {
+	switch to.mechanism { // one of mechanisms
 	case "PLAIN":
 		return append(opts, kgo.SASL(plain.Auth{User: to.user, Pass: password}.AsMechanism())), nil
 	case "SCRAM-SHA-256":
 		return append(opts, kgo.SASL(scram.Auth{User: to.user, Pass: password}.AsSha256Mechanism())), nil
-	case "SCRAM-SHA-512":
+	default:
 		return append(opts, kgo.SASL(scram.Auth{User: to.user, Pass: password}.AsSha512Mechanism())), nil
 	}
-	return nil, fmt.Errorf("--sasl-mechanism %s: expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", to.mechanism)
+}
+
+// mechanisms are the values of --sasl-mechanism.
+var mechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
+
+// encrypted reports whether the client speaks TLS.
+func (to cluster) encrypted() bool { return to.tls || to.ca != "" || to.cert != "" }
+
+// check refuses values that mean nothing and flags that would be ignored.
+func (to cluster) check() error {
+	for _, addr := range strings.Split(to.addr, ",") {
+		host, port, err := net.SplitHostPort(addr)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil || host == "" {
+			return fmt.Errorf("--bootstrap %s: expected HOST:PORT, like %s", addr, DefaultKafkaAddr)
+		}
+	}
+	switch {
+	case !slices.Contains(mechanisms, to.mechanism):
+		return fmt.Errorf("--sasl-mechanism %s: expected %s", to.mechanism, strings.Join(mechanisms, ", "))
+	case to.user == "" && to.passwordFile != "":
+		return errors.New("--password-file needs --user: whose password is it?")
+	case to.cert == "" && to.key != "":
+		return errors.New("--tls-key needs --tls-cert: which certificate is it the key of?")
+	}
+	return nil
 }
 
 func (to cluster) tlsConfig() (*tls.Config, error) {

@@ -40,47 +40,38 @@ func openPayloads(ctx context.Context, topic string, o consumeOptions) (*engine.
 // readSchemas rebuilds the embedded schema registry from its topic.
 func readSchemas(ctx context.Context, to cluster, topic string) (*registry.Registry, error) {
 	r := engine.NewRegistry()
-	end := int64(0)
+	rd := reading{topic: topic, isolation: kgo.ReadCommitted(), place: map[int32]int64{0: 0}, options: consumeOptions{to: to, toEnd: true, retryTimeout: clientTimeout}}
 	err := withAdmin(ctx, to, func(ctx context.Context, a *kadm.Client) error {
 		ends, err := a.ListCommittedOffsets(ctx, topic)
 		if err != nil {
-			return err
+			return refusal("read the schema registry", err, "")
 		}
 		at, ok := ends.Lookup(topic, 0)
 		if !ok || at.Err != nil {
 			return fmt.Errorf("no schema registry of a service answers under topic %s: give --service-id, or --schema-registry-url", topic)
 		}
-		end = at.Offset
+		rd.ends = consumeEnds{0: at.Offset}
 		return nil
 	})
-	if err != nil || end == 0 {
+	if err != nil || rd.ends[0] == 0 {
 		return r, err
 	}
-	cl, err := kafkaClient(to, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
-	if err != nil {
+	rd.each = func(rec *kgo.Record) error {
+		var ev registry.Event
+		if err := json.Unmarshal(rec.Value, &ev); err != nil {
+			return fmt.Errorf("record at offset %d: %w", rec.Offset, err)
+		}
+		if err := r.Apply(ev); err != nil {
+			return fmt.Errorf("record at offset %d: %w", rec.Offset, err)
+		}
+		return nil
+	}
+	if err := rd.open(); err != nil {
 		return nil, err
 	}
-	defer cl.Close()
-	for next := int64(0); next < end; {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("read the schema registry: %w", err)
-		}
-		for it := fetches.RecordIter(); !it.Done(); {
-			rec := it.Next()
-			next = rec.Offset + 1
-			if rec.Attrs.IsControl() {
-				continue
-			}
-			var ev registry.Event
-			if err := json.Unmarshal(rec.Value, &ev); err != nil {
-				return nil, fmt.Errorf("read the schema registry: record at offset %d: %w", rec.Offset, err)
-			}
-			if err := r.Apply(ev); err != nil {
-				return nil, fmt.Errorf("read the schema registry: record at offset %d: %w", rec.Offset, err)
-			}
-		}
+	defer rd.close()
+	if err := rd.run(ctx); err != nil {
+		return nil, fmt.Errorf("read the schema registry: %w", err)
 	}
 	return r, nil
 }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,7 +54,10 @@ is not stops the command; with --raw it is any text, with its key in front of
 every Kafka client would choose.`,
 		Example: "  echo '{\"id\":\"a\",\"total\":9.5}' | millrace produce orders --key-field id\n  millrace produce orders --file orders.jsonl --key-field id --timestamp-field ts --create\n  printf 'a\\tone\\nb\\ttwo\\n' | millrace produce notes --raw --key-separator '\\t' --header source=cli --create",
 		RunE: func(c *cobra.Command, args []string) error {
-			if !c.Flags().Changed("partition") {
+			switch given := c.Flags().Changed("partition"); {
+			case given && o.partition < 0:
+				return fmt.Errorf("--partition %d: expected a partition from 0 on", o.partition)
+			case !given:
 				o.partition = anyPartition
 			}
 			if err := o.check(); err != nil {
@@ -63,8 +68,8 @@ every Kafka client would choose.`,
 	}
 	clusterFlags(c, &o.to)
 	c.Flags().StringVar(&o.file, "file", "", "file to read, standard input by default")
-	c.Flags().StringVar(&o.keyField, "key-field", "", "field whose text becomes the key; it stays in the value")
-	c.Flags().StringVar(&o.timestampField, "timestamp-field", "", "field that holds the record's timestamp in ms")
+	c.Flags().StringVar(&o.keyField, "key-field", "", "field whose text becomes the key; it stays in the value, and a line without it is refused")
+	c.Flags().StringVar(&o.timestampField, "timestamp-field", "", "field that holds the record's timestamp in ms; a line without it is refused")
 	c.Flags().BoolVar(&o.create, "create", false, "create the topic when it does not exist")
 	c.Flags().BoolVar(&o.raw, "raw", false, "lines are text, not JSON objects")
 	c.Flags().StringVar(&o.separator, "key-separator", "", "with --raw: text between key and value; \\t is a tab")
@@ -72,6 +77,7 @@ every Kafka client would choose.`,
 	c.Flags().StringArrayVar(&o.headers, "header", nil, "header `name=value` for every record, may be repeated")
 	c.Flags().Int32Var(&o.partition, "partition", 0, "partition for every record; default: by key")
 	c.Flags().StringVar(&o.codec, "compression", "none", "none, gzip, snappy, lz4 or zstd")
+	completeFlag(c, "compression", completeValues(slices.Sorted(maps.Keys(produceCodecs))...))
 	c.ValidArgsFunction = completeNames(&o.to, topicNames)
 	return c
 }
@@ -117,11 +123,22 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return unreachable(o.to, err)
+		err = refusal("write to "+topic, unreachable(o.to, err), "")
+		if n := p.acked.Load(); n > 0 {
+			return fmt.Errorf("%w; %s written before", err, wereWritten(n))
+		}
+		return err
 	}
 	p.progress.done()
-	fmt.Fprintf(std.Err, "%d records written to %s\n", p.records, topic)
+	fmt.Fprintf(std.Err, "%s written to %s\n", count(p.records, "record"), topic)
 	return nil
+}
+
+func wereWritten(n int64) string {
+	if n == 1 {
+		return "1 record was"
+	}
+	return count(n, "record") + " were"
 }
 
 // prepareTopic makes sure that the topic exists: a typing error must not create
@@ -133,6 +150,9 @@ func prepareTopic(ctx context.Context, topic string, o produceOptions) error {
 			return err
 		}
 		if t, ok := topics[topic]; ok && t.Err == nil {
+			if _, ok := t.Partitions[o.partition]; !ok && o.partition != anyPartition {
+				return missingPartition(topic, o.partition, t)
+			}
 			return nil
 		}
 		if !o.create {
@@ -173,7 +193,7 @@ func (p *producer) watchProgress(done <-chan struct{}, cancel context.CancelCaus
 		}
 		acked := p.acked.Load()
 		if waiting := p.waiting.Load(); waiting > 0 && acked == seen {
-			cancel(fmt.Errorf("the broker has acknowledged nothing for %s: %d records were written, %d wait", clientTimeout, acked, waiting))
+			cancel(fmt.Errorf("the broker has acknowledged nothing for %s: %s written, %d wait", clientTimeout, count(acked, "record"), waiting))
 			return
 		}
 		seen = acked

@@ -33,7 +33,7 @@ func (o *produceOptions) check() error {
 		return errors.New("--key-field and --timestamp-field are for JSON lines, not for --raw")
 	}
 	for _, h := range o.headers {
-		if !strings.Contains(h, "=") {
+		if name, _, ok := strings.Cut(h, "="); !ok || name == "" {
 			return fmt.Errorf("--header %s: expected name=value", h)
 		}
 	}
@@ -88,7 +88,11 @@ func (p *producer) jsonRecord(line []byte) (*kgo.Record, error) {
 	}
 	rec := &kgo.Record{Value: bytes.Clone(line)}
 	if p.options.keyField != "" {
-		key, err := fieldText(fields[p.options.keyField])
+		raw, ok := fields[p.options.keyField]
+		if !ok {
+			return nil, fmt.Errorf("no key field %s (null is a key: {%q:null, ...})", p.options.keyField, p.options.keyField)
+		}
+		key, err := fieldText(raw)
 		if err != nil {
 			return nil, fmt.Errorf("key field %s: %w", p.options.keyField, err)
 		}
@@ -113,7 +117,7 @@ func (p *producer) jsonRecord(line []byte) (*kgo.Record, error) {
 }
 
 // fieldText returns a field as plain text: a string's content, other JSON as it
-// stands, nil for null and for a missing field.
+// stands, nil for null.
 func fieldText(raw json.RawMessage) ([]byte, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil

@@ -86,7 +86,7 @@ func loadTopics(ctx context.Context, e *engine.Engine, out *repl.Output) error {
 		if err != nil {
 			return fmt.Errorf("load %s: %w", t.name, err)
 		}
-		fmt.Fprintf(out.Err, "%d records written to topic %s\n", n, t.name)
+		fmt.Fprintf(out.Err, "%s written to topic %s\n", count(int64(n), "record"), t.name)
 	}
 	return nil
 }

@@ -3,12 +3,16 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/millrace/millrace/broker/quota"
 )
 
 func newQuota(Stdio) *cobra.Command {
@@ -29,17 +33,37 @@ partitions per second, and for addresses connection_creation_rate per second.`,
 	return c
 }
 
+// entityKinds are whom limits can be for.
+var entityKinds = []string{"user", "client-id", "ip"}
+
+// quotaKeys are the limits that there are.
+var quotaKeys = []string{
+	string(quota.ProducerByteRate), string(quota.ConsumerByteRate), string(quota.RequestPercentage),
+	string(quota.ControllerMutationRate), string(quota.ConnectionCreationRate),
+}
+
+// completeEntity completes the value of --for.
+func completeEntity(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"user", "user=", "client-id", "client-id=", "ip", "ip="}, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
 // parseEntity reads the values of --for.
 func parseEntity(parts []string) (kadm.ClientQuotaEntity, error) {
 	var e kadm.ClientQuotaEntity
 	for _, text := range parts {
 		kind, name, named := strings.Cut(text, "=")
-		if !slices.Contains([]string{"user", "client-id", "ip"}, kind) || named && name == "" {
+		if !slices.Contains(entityKinds, kind) || named && name == "" {
 			return nil, fmt.Errorf("--for %s: expected user, client-id or ip, with or without =NAME", text)
 		}
 		part := kadm.ClientQuotaEntityComponent{Type: kind}
 		if named {
 			part.Name = &name
+		}
+		if kind == "ip" && named && net.ParseIP(name) == nil {
+			return nil, fmt.Errorf("--for %s: expected ip=ADDRESS with one IP address", text)
+		}
+		if slices.ContainsFunc(e, func(p kadm.ClientQuotaEntityComponent) bool { return p.Type == kind }) {
+			return nil, fmt.Errorf("--for %s: %s is given twice", text, kind)
 		}
 		e = append(e, part)
 	}
@@ -61,10 +85,11 @@ func alterQuotas(c *cobra.Command, to cluster, parts []string, ops []kadm.AlterC
 			return err
 		}
 		for _, r := range results {
-			if r.Err != nil {
-				return fmt.Errorf("change the limits of %s: %w: %s", strings.Join(parts, ", "), r.Err, r.ErrMessage)
+			if err := refusal("change the limits of "+strings.Join(parts, ", "), r.Err, r.ErrMessage); err != nil {
+				return err
 			}
 		}
+		fmt.Fprintf(c.ErrOrStderr(), "limits of %s changed\n", strings.Join(parts, ", "))
 		return nil
 	})
 }
@@ -89,7 +114,7 @@ func newQuotaSet(to *cluster) *cobra.Command {
 			for _, kv := range args {
 				key, text, ok := strings.Cut(kv, "=")
 				value, err := strconv.ParseFloat(text, 64)
-				if !ok || err != nil {
+				if !ok || err != nil || math.IsNaN(value) || math.IsInf(value, 0) {
 					return fmt.Errorf("%s: expected KEY=NUMBER", kv)
 				}
 				ops = append(ops, kadm.AlterClientQuotaOp{Key: key, Value: value})
@@ -98,6 +123,8 @@ func newQuotaSet(to *cluster) *cobra.Command {
 		},
 	}
 	c.Flags().StringArrayVar(&parts, "for", nil, "whom the limits are for: `user=NAME`, client-id=NAME or ip=ADDRESS, may be repeated")
+	completeFlag(c, "for", completeEntity)
+	c.ValidArgsFunction = completeKeys(quotaKeys...)
 	return c
 }
 
@@ -107,6 +134,9 @@ func newQuotaDelete(to *cluster) *cobra.Command {
 		Use: "delete KEY...", Short: "Delete limits", Args: atLeastOne("KEY"),
 		Example: "  millrace quota delete producer_byte_rate --for user=alice --user admin",
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkLimits(c, *to, parts, args); err != nil {
+				return err
+			}
 			var ops []kadm.AlterClientQuotaOp
 			for _, key := range args {
 				ops = append(ops, kadm.AlterClientQuotaOp{Key: key, Remove: true})
@@ -115,34 +145,100 @@ func newQuotaDelete(to *cluster) *cobra.Command {
 		},
 	}
 	c.Flags().StringArrayVar(&parts, "for", nil, "whom the limits are for: `user=NAME`, client-id=NAME or ip=ADDRESS, may be repeated")
+	completeFlag(c, "for", completeEntity)
+	c.ValidArgsFunction = completeValues(quotaKeys...)
 	return c
 }
 
+// checkLimits refuses to delete limits that are not there: brokers take it, so that
+// a typing error would look like a success.
+func checkLimits(c *cobra.Command, to cluster, parts, keys []string) error {
+	e, err := parseEntity(parts)
+	if err != nil {
+		return err
+	}
+	whom := entityNames(e)
+	return withAdmin(c.Context(), to, func(ctx context.Context, a *kadm.Client) error {
+		described, err := a.DescribeClientQuotas(ctx, false, nil)
+		if err != nil {
+			return refusal("look for the limits of "+entityText(whom), err, "")
+		}
+		have := map[string]bool{}
+		for _, d := range described {
+			if entityText(entityNames(d.Entity)) != entityText(whom) {
+				continue
+			}
+			for _, v := range d.Values {
+				have[v.Key] = true
+			}
+		}
+		for _, key := range keys {
+			if !have[key] {
+				return fmt.Errorf("%s has no limit %s: `millrace quota list` shows what there is", entityText(whom), key)
+			}
+		}
+		return nil
+	})
+}
+
+// entityNames returns whom a limit is for by kind.
+func entityNames(e kadm.ClientQuotaEntity) map[string]*string {
+	whom := map[string]*string{}
+	for _, p := range e {
+		whom[p.Type] = p.Name
+	}
+	return whom
+}
+
+// quotaRow is a limit as `quota list` prints it. For has a null for the default of
+// all that have no limit of their own.
+type quotaRow struct {
+	For   map[string]*string `json:"for"`
+	Key   string             `json:"key"`
+	Value float64            `json:"value"`
+}
+
 func newQuotaList(to *cluster) *cobra.Command {
-	return &cobra.Command{
+	var format string
+	c := &cobra.Command{
 		Use: "list", Short: "List all limits", Args: noArgs,
 		Example: "  millrace quota list --user admin",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkOutput(format); err != nil {
+				return err
+			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				described, err := a.DescribeClientQuotas(ctx, false, nil)
 				if err != nil {
-					return err
+					return refusal("list limits", err, "")
 				}
+				var rows []quotaRow
 				for _, d := range described {
-					var parts []string
-					for _, p := range d.Entity {
-						if p.Name == nil {
-							parts = append(parts, p.Type)
-							continue
-						}
-						parts = append(parts, p.Type+"="+*p.Name)
-					}
+					whom := entityNames(d.Entity)
 					for _, v := range d.Values {
-						fmt.Fprintf(c.OutOrStdout(), "%s\t%s=%s\n", strings.Join(parts, ", "), v.Key, strconv.FormatFloat(v.Value, 'f', -1, 64))
+						rows = append(rows, quotaRow{whom, v.Key, v.Value})
 					}
 				}
-				return nil
+				return writeList(c.OutOrStdout(), format, []string{"for", "key", "value"}, rows, func(r quotaRow) []string {
+					return []string{entityText(r.For), r.Key, strconv.FormatFloat(r.Value, 'f', -1, 64)}
+				})
 			})
 		},
 	}
+	outputFlag(c, &format)
+	return c
+}
+
+// entityText prints whom a limit is for as --for takes it.
+func entityText(whom map[string]*string) string {
+	var parts []string
+	for _, kind := range entityKinds {
+		switch name, ok := whom[kind]; {
+		case ok && name == nil:
+			parts = append(parts, kind)
+		case ok:
+			parts = append(parts, kind+"="+*name)
+		}
+	}
+	return strings.Join(parts, ", ")
 }

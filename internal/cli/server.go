@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/millrace/millrace/broker"
 	"github.com/millrace/millrace/engine"
@@ -45,10 +46,8 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 				return err
 			}
 			if o.bootstrap != "" {
-				for _, name := range []string{"data", "kafka", "listener", "bootstrap-user", "authorize", "encryption-key-file"} {
-					if c.Flags().Changed(name) {
-						return fmt.Errorf("--%s has no meaning with --bootstrap: the cluster holds the topics and answers Kafka clients", name)
-					}
+				if name := ownBrokerFlag(c); name != "" {
+					return fmt.Errorf("--%s has no meaning with --bootstrap: the cluster holds the topics and answers Kafka clients", name)
 				}
 				fmt.Fprintln(std.Err, "experimental: running over the Kafka cluster at "+o.bootstrap+"; one server per service ID")
 			}
@@ -65,12 +64,35 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	c.Flags().StringVar(&o.service, "service-id", engine.DefaultServiceID, "name that internal topics and consumer groups carry")
 	addRegistryFlag(c, &o.registry)
 	addEncryptionFlag(c, &o.keyFile)
-	addSecurityFlags(c, &o.security)
+	addSecurityFlags(c.Flags(), &o.security)
 	c.Flags().Int64Var(&o.stateMemory, "state-memory-bytes", executor.DefaultStateMemory, "state that queries keep in memory; more is read from disk")
 	c.Flags().DurationVar(&o.offsetsRetention, "offsets-retention", 0, "forget committed offsets of groups that have had no members for so long, 0 for never")
 	c.Flags().StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error; debug shows TLS handshakes, logins and what is allowed")
+	completeFlag(c, "log-level", completeValues("debug", "info", "warn", "error"))
+	completeFlag(c, "tls-client-auth", completeValues(clientAuths...))
+	completeFlag(c, "authorize", completeValues("on", "off", "auto"))
 	c.Flags().StringVar(&o.config, "config", "", "file of flag=value lines; flags on the command line win")
 	return c
+}
+
+// ownBrokerFlag returns a flag that was given and is about the embedded broker, ""
+// when there is none.
+func ownBrokerFlag(c *cobra.Command) string {
+	own := pflag.NewFlagSet("", pflag.ContinueOnError)
+	addSecurityFlags(own, new(securityOptions))
+	given := ""
+	c.Flags().Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "data", "kafka", "offsets-retention", "encryption-key-file":
+			given = f.Name
+		case "allow-insecure-listener": // is for HTTP too
+		default:
+			if own.Lookup(f.Name) != nil {
+				given = f.Name
+			}
+		}
+	})
+	return given
 }
 
 // addRegistryFlag adds the flag of commands that open an engine.
@@ -211,6 +233,12 @@ func (n *node) close() error {
 }
 
 func runServer(ctx context.Context, std Stdio, o serverOptions) error {
+	switch {
+	case o.stateMemory < 0:
+		return fmt.Errorf("--state-memory-bytes %d: expected a number of bytes, or 0 for the default", o.stateMemory)
+	case o.offsetsRetention < 0:
+		return fmt.Errorf("--offsets-retention %s: expected a duration, or 0 for never", o.offsetsRetention)
+	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	var level slog.Level

@@ -65,6 +65,7 @@ messages to standard error; the exit code is 0 only if every statement succeeded
 	c.Flags().StringVar(&o.data, "data", DefaultDataDir, "data directory of the embedded engine")
 	c.Flags().StringVar(&o.server, "server", "", "URL of a running server to use instead")
 	c.Flags().StringVar(&o.output, "output", "table", "table, json or csv")
+	completeFlag(c, "output", completeValues("table", "json", "csv"))
 	c.Flags().DurationVar(&o.timeout, "timeout", 0, "end push queries after this long, 0 for never")
 	addRegistryFlag(c, &o.registry)
 	addEncryptionFlag(c, &o.keyFile)
@@ -77,6 +78,9 @@ messages to standard error; the exit code is 0 only if every statement succeeded
 func runSQL(ctx context.Context, std Stdio, o sqlOptions) (err error) {
 	ctx, stop := interruptible(ctx)
 	defer stop()
+	if o.timeout < 0 {
+		return fmt.Errorf("--timeout %s: expected a duration, or 0 for never", o.timeout)
+	}
 	format, err := repl.ParseFormat(o.output)
 	if err != nil {
 		return err

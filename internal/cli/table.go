@@ -5,17 +5,21 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // outputFlag adds --output to a command that lists something.
-func outputFlag(c *cobra.Command, format *string) {
-	c.Flags().StringVarP(format, "output", "o", "table", "table or json (one array)")
-	// The name is that of the flag just above: it cannot fail.
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+func outputFlag(c *cobra.Command, format *string) { outputFlags(c.Flags(), c, format) }
+
+// outputFlags adds it to a set of flags of the command.
+func outputFlags(f *pflag.FlagSet, c *cobra.Command, format *string) {
+	f.StringVarP(format, "output", "o", "table", "table or json (one array)")
+	completeFlag(c, "output", completeValues("table", "json"))
 }
 
 // checkOutput refuses an unknown format before anything is asked for.
@@ -49,4 +53,12 @@ func writeList[R any](w io.Writer, format string, columns []string, rows []R, ce
 		fmt.Fprintln(tw, strings.Join(list, "\t"))
 	}
 	return tw.Flush()
+}
+
+// count returns a number of things: 1 record, 2 records.
+func count(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.FormatInt(n, 10) + " " + thing + "s"
 }

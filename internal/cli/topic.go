@@ -11,32 +11,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/sql"
 )
-
-// kafkaClient returns an ordinary Kafka client.
-func kafkaClient(to cluster, opts ...kgo.Opt) (*kgo.Client, error) {
-	own, err := to.options()
-	if err != nil {
-		return nil, err
-	}
-	return kgo.NewClient(append(opts, own...)...)
-}
-
-// unreachable turns a connection error into one that says what to do.
-func unreachable(to cluster, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return fmt.Errorf("%s does not let %s in: wrong password, unknown user, or --sasl-mechanism %s is not the user's", to.addr, to.user, to.mechanism)
-	case strings.Contains(err.Error(), "unable to dial"):
-		return fmt.Errorf("no Kafka listener answers at %s: start one with `millrace server`, or give --bootstrap", to.addr)
-	}
-	return err
-}
 
 func newTopic(Stdio) *cobra.Command {
 	var to cluster
@@ -70,35 +47,61 @@ func needSubcommand(c *cobra.Command, args []string) error {
 func newTopicCreate(to *cluster) *cobra.Command {
 	var partitions int32
 	var configs []string
-	var ifNotExists bool
+	var ifNotExists, dryRun bool
 	c := &cobra.Command{
 		Use: "create NAME", Short: "Create a topic", Args: exactArgs("NAME"),
 		Example: "  millrace topic create orders --partitions 4 --config retention.ms=86400000",
 		RunE: func(c *cobra.Command, args []string) error {
-			set := map[string]*string{}
-			for _, kv := range configs {
-				k, v, ok := strings.Cut(kv, "=")
-				if !ok {
-					return fmt.Errorf("--config %s: expected key=value", kv)
-				}
-				set[k] = &v
+			if partitions < 1 && partitions != brokerDefault {
+				return fmt.Errorf("--partitions %d: expected 1 or more, or -1 for the broker's default", partitions)
+			}
+			set, err := parseConfigs("--config", configs)
+			if err != nil {
+				return err
 			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
-				r, err := a.CreateTopic(ctx, partitions, -1, set, args[0])
-				if errors.Is(err, kerr.TopicAlreadyExists) && ifNotExists {
+				create := a.CreateTopics
+				if dryRun {
+					create = a.ValidateCreateTopics
+				}
+				resp, err := create(ctx, partitions, brokerDefault, set, args[0])
+				if err != nil {
+					return topicError("create", args[0], err, "")
+				}
+				r := resp[args[0]]
+				if errors.Is(r.Err, kerr.TopicAlreadyExists) && ifNotExists {
+					fmt.Fprintf(c.ErrOrStderr(), "topic %s exists already\n", args[0])
 					return nil
 				}
-				if err != nil {
-					return topicError("create", args[0], err, r.ErrMessage)
+				if r.Err != nil {
+					return topicError("create", args[0], r.Err, r.ErrMessage)
 				}
+				with := ""
+				if r.NumPartitions > 0 { // brokers before 2.4 do not say
+					with = " with " + count(int64(r.NumPartitions), "partition")
+				}
+				fmt.Fprintf(c.ErrOrStderr(), "topic %s %s%s\n", args[0], done(dryRun, "created"), with)
 				return nil
 			})
 		},
 	}
-	c.Flags().Int32Var(&partitions, "partitions", 1, "number of partitions")
+	c.Flags().Int32Var(&partitions, "partitions", 1, "number of partitions, -1 for the broker's default")
 	c.Flags().StringArrayVar(&configs, "config", nil, "configuration `key=value`, may be repeated")
+	completeFlag(c, "config", completeKeys(topicConfigNames...))
 	c.Flags().BoolVar(&ifNotExists, "if-not-exists", false, "succeed when the topic exists")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
 	return c
+}
+
+// brokerDefault leaves a number of partitions or replicas to the broker.
+const brokerDefault = -1
+
+// done says what a command did, or that it would have.
+func done(dryRun bool, what string) string {
+	if dryRun {
+		return "would be " + what
+	}
+	return what
 }
 
 // topicError says what a broker's refusal means. detail is the broker's own text.
@@ -111,24 +114,15 @@ func topicError(action, topic string, err error, detail string) error {
 	case errors.Is(err, kerr.TopicAlreadyExists):
 		return fmt.Errorf("topic %s exists already", topic)
 	}
-	if refused := (*kerr.Error)(nil); errors.As(err, &refused) && detail != "" {
-		detail = strings.TrimPrefix(detail, action+" topic "+topic+": ")
-		return fmt.Errorf("%s topic %s: %s: %s", action, topic, refused.Message, strings.TrimPrefix(detail, "broker: "))
-	}
-	return fmt.Errorf("%s topic %s: %w", action, topic, err)
+	return refusal(action+" topic "+topic, err, detail)
+}
+
+func missingPartition(topic string, partition int32, t kadm.TopicDetail) error {
+	return fmt.Errorf("topic %s has no partition %d: it has %s, counted from 0", topic, partition, count(int64(len(t.Partitions)), "partition"))
 }
 
 func missingTopic(topic string) error {
 	return fmt.Errorf("topic %s does not exist: `millrace topic list` shows those that do", topic)
-}
-
-func withAdmin(ctx context.Context, to cluster, f func(context.Context, *kadm.Client) error) error {
-	cl, err := kafkaClient(to, kgo.RequestRetries(3), kgo.RetryTimeout(clientTimeout))
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	return unreachable(to, f(ctx, kadm.NewClient(cl)))
 }
 
 // topicRow is a topic as `topic list --output json` prints it.
@@ -172,6 +166,7 @@ func newTopicList(to *cluster) *cobra.Command {
 		},
 	}
 	c.Flags().StringVarP(&format, "output", "o", "names", "names (one per line), table or json")
+	completeFlag(c, "output", completeValues("names", "table", "json"))
 	return c
 }
 
@@ -265,19 +260,35 @@ func newTopicAlter(to *cluster) *cobra.Command {
 		Use: "alter NAME", Short: "Add partitions or change the configuration", Args: exactArgs("NAME"),
 		Example: "  millrace topic alter orders --partitions 8\n  millrace topic alter orders --set cleanup.policy=compact --delete retention.ms",
 		RunE: func(c *cobra.Command, args []string) error {
-			if partitions == 0 && len(set)+len(remove) == 0 {
+			grow, configure := c.Flags().Changed("partitions"), len(set)+len(remove) > 0
+			switch {
+			case !grow && !configure:
 				return errors.New("nothing to change: give --partitions N, --set key=value or --delete key")
+			case grow && partitions < 1:
+				return fmt.Errorf("--partitions %d: expected 1 or more", partitions)
 			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
-				if len(set)+len(remove) > 0 {
+				var said []string
+				if grow {
+					// Checked first: a refusal must not leave half of the change.
+					if err := growTopic(ctx, a, args[0], partitions, dryRun || configure); err != nil {
+						return err
+					}
+					said = append(said, "partitions "+done(dryRun, fmt.Sprintf("raised to %d", partitions)))
+				}
+				if configure {
 					if err := alterTopicConfigs(ctx, a, args[0], set, remove, dryRun); err != nil {
 						return err
 					}
+					said = append(said, "configuration "+done(dryRun, "changed"))
 				}
-				if partitions == 0 {
-					return nil
+				if grow && configure && !dryRun {
+					if err := growTopic(ctx, a, args[0], partitions, false); err != nil {
+						return err
+					}
 				}
-				return growTopic(ctx, a, args[0], partitions, dryRun)
+				fmt.Fprintf(c.ErrOrStderr(), "topic %s: %s\n", args[0], strings.Join(said, ", "))
+				return nil
 			})
 		},
 	}
@@ -285,6 +296,8 @@ func newTopicAlter(to *cluster) *cobra.Command {
 	c.Flags().StringArrayVar(&set, "set", nil, "configuration `key=value`, may be repeated")
 	c.Flags().StringArrayVar(&remove, "delete", nil, "configuration `key` that falls back to its default, may be repeated")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
+	completeFlag(c, "set", completeKeys(topicConfigNames...))
+	completeFlag(c, "delete", completeValues(topicConfigNames...))
 	c.ValidArgsFunction = completeNames(to, topicNames)
 	return c
 }
@@ -293,17 +306,11 @@ func newTopicAlter(to *cluster) *cobra.Command {
 func growTopic(ctx context.Context, a *kadm.Client, topic string, partitions int, dryRun bool) error {
 	grow := a.UpdatePartitions
 	if dryRun {
-		grow = func(ctx context.Context, set int, topics ...string) (kadm.CreatePartitionsResponses, error) {
-			known, err := a.ListTopics(ctx, topics...)
-			if err != nil {
-				return nil, err
-			}
-			return a.ValidateCreatePartitions(ctx, set-len(known[topic].Partitions), topics...)
-		}
+		grow = a.ValidateUpdatePartitions
 	}
 	resp, err := grow(ctx, partitions, topic)
 	if err != nil {
-		return err
+		return topicError("alter", topic, err, "")
 	}
 	if r := resp[topic]; r.Err != nil {
 		return topicError("alter", topic, r.Err, r.ErrMessage)
@@ -321,9 +328,18 @@ func newTopicDeleteRecords(to *cluster) *cobra.Command {
 			if !c.Flags().Changed("partition") || !c.Flags().Changed("before") {
 				return errors.New("--partition and --before are needed: records are gone for ever")
 			}
+			if before < -1 {
+				return fmt.Errorf("--before %d: expected an offset, or -1 for the end", before)
+			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
-				if topics, err := a.ListTopics(ctx, args[0]); err != nil || topics[args[0]].Err != nil {
-					return errors.Join(err, topicError("delete records of", args[0], topics[args[0]].Err, ""))
+				topics, err := a.ListTopics(ctx, args[0])
+				if err != nil {
+					return topicError("delete records of", args[0], err, "")
+				}
+				if t := topics[args[0]]; t.Err != nil {
+					return topicError("delete records of", args[0], t.Err, "")
+				} else if _, ok := t.Partitions[partition]; !ok {
+					return missingPartition(args[0], partition, t)
 				}
 				offsets := kadm.Offsets{}
 				offsets.Add(kadm.Offset{Topic: args[0], Partition: partition, At: before})
@@ -334,7 +350,9 @@ func newTopicDeleteRecords(to *cluster) *cobra.Command {
 				r, ok := resp.Lookup(args[0], partition)
 				switch {
 				case !ok, errors.Is(r.Err, kerr.UnknownTopicOrPartition):
-					return fmt.Errorf("partition %d of topic %s does not exist", partition, args[0])
+					return missingPartition(args[0], partition, topics[args[0]])
+				case errors.Is(r.Err, kerr.OffsetOutOfRange):
+					return refusal("delete records of topic "+args[0], r.Err, fmt.Sprintf("offset %d is not in partition %d", before, partition))
 				case r.Err != nil:
 					return topicError("delete records of", args[0], r.Err, "")
 				}
@@ -359,6 +377,7 @@ func newTopicDelete(to *cluster) *cobra.Command {
 				if err != nil {
 					return topicError("delete", args[0], err, r.ErrMessage)
 				}
+				fmt.Fprintf(c.ErrOrStderr(), "topic %s deleted\n", args[0])
 				return nil
 			})
 		},

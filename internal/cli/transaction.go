@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,12 +17,12 @@ import (
 func newTransaction(Stdio) *cobra.Command {
 	var to cluster
 	c := &cobra.Command{
-		Use: "transaction", Short: "List, describe and abort transactions",
-		Example: "  millrace transaction list --state Ongoing\n  millrace transaction describe billing-1\n  millrace transaction producers orders\n  millrace transaction abort orders --partition 0 --producer-id 7",
+		Use: "transaction", Short: "List, describe and end transactions",
+		Example: "  millrace transaction list --state Ongoing\n  millrace transaction describe billing-1\n  millrace transaction producers orders\n  millrace transaction terminate billing-1\n  millrace transaction abort orders --partition 0 --producer-id 7",
 		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
 	}
 	clusterFlags(c, &to)
-	c.AddCommand(newTransactionList(&to), newTransactionDescribe(&to), newTransactionProducers(&to), newTransactionAbort(&to))
+	c.AddCommand(newTransactionList(&to), newTransactionDescribe(&to), newTransactionProducers(&to), newTransactionAbort(&to), newTransactionTerminate(&to))
 	return c
 }
 
@@ -32,6 +33,9 @@ type transactionRow struct {
 	State      string `json:"state"`
 }
 
+// transactionStates are the states of a transactional id, as Kafka calls them.
+var transactionStates = []string{"Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort", "Dead", "PrepareEpochFence"}
+
 func newTransactionList(to *cluster) *cobra.Command {
 	var format string
 	var states []string
@@ -41,6 +45,11 @@ func newTransactionList(to *cluster) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := checkOutput(format); err != nil {
 				return err
+			}
+			for _, state := range states {
+				if !slices.Contains(transactionStates, state) {
+					return fmt.Errorf("--state %s: expected %s", state, strings.Join(transactionStates, ", "))
+				}
 			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				list, err := a.ListTransactions(ctx, nil, states)
@@ -57,7 +66,8 @@ func newTransactionList(to *cluster) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringSliceVar(&states, "state", nil, "only these states: Empty, Ongoing, CompleteCommit, CompleteAbort")
+	c.Flags().StringSliceVar(&states, "state", nil, "only these states: "+strings.Join(transactionStates, ", "))
+	completeFlag(c, "state", completeValues(transactionStates...))
 	outputFlag(c, &format)
 	return c
 }
@@ -89,10 +99,10 @@ func newTransactionDescribe(to *cluster) *cobra.Command {
 				}
 				t := list[args[0]]
 				if errors.Is(t.Err, kerr.TransactionalIDNotFound) {
-					return fmt.Errorf("transactional id %s does not exist: `millrace transaction list` shows those that do", args[0])
+					return missingTransactionalID(args[0])
 				}
 				if t.Err != nil {
-					return fmt.Errorf("describe transactional id %s: %w", args[0], t.Err)
+					return refusal("describe transactional id "+args[0], t.Err, "")
 				}
 				d := transactionDescription{ID: t.TxnID, ProducerID: t.ProducerID, Epoch: t.ProducerEpoch, State: t.State, TimeoutMs: t.TimeoutMillis, Partitions: []string{}}
 				if t.StartTimestamp >= 0 {
@@ -110,6 +120,7 @@ func newTransactionDescribe(to *cluster) *cobra.Command {
 		},
 	}
 	outputFlag(c, &format)
+	c.ValidArgsFunction = completeNames(to, transactionalIDs)
 	return c
 }
 
@@ -170,51 +181,4 @@ func topicProducers(ctx context.Context, a *kadm.Client, topic string) ([]kadm.D
 		return nil, err
 	}
 	return described.SortedProducers(), nil
-}
-
-func newTransactionAbort(to *cluster) *cobra.Command {
-	var partition int32
-	var producerID int64
-	c := &cobra.Command{
-		Use: "abort TOPIC", Short: "End a transaction that hangs in a partition", Args: exactArgs("TOPIC"),
-		Long: `Write an abort marker for a producer whose transaction hangs: it holds back the last
-stable offset of the partition, and readers of committed records with it.
-` + "`millrace transaction producers TOPIC`" + ` shows where transactions are open.`,
-		Example: "  millrace transaction abort orders --partition 0 --producer-id 7",
-		RunE: func(c *cobra.Command, args []string) error {
-			if !c.Flags().Changed("partition") || !c.Flags().Changed("producer-id") {
-				return errors.New("--partition and --producer-id are needed: `millrace transaction producers TOPIC` shows them")
-			}
-			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
-				producers, err := topicProducers(ctx, a, args[0])
-				if err != nil {
-					return err
-				}
-				for _, p := range producers {
-					if p.Partition == partition && p.ProducerID == producerID && p.CurrentTxnStartOffset >= 0 {
-						return abortTransaction(ctx, a, p)
-					}
-				}
-				return fmt.Errorf("producer %d has no open transaction in %s-%d: `millrace transaction producers %s` shows where some are", producerID, args[0], partition, args[0])
-			})
-		},
-	}
-	c.Flags().Int32Var(&partition, "partition", 0, "partition")
-	c.Flags().Int64Var(&producerID, "producer-id", 0, "producer id")
-	return c
-}
-
-func abortTransaction(ctx context.Context, a *kadm.Client, p kadm.DescribedProducer) error {
-	set := kadm.TopicsSet{}
-	set.Add(p.Topic, p.Partition)
-	resp, err := a.WriteTxnMarkers(ctx, kadm.TxnMarkers{ProducerID: p.ProducerID, ProducerEpoch: p.ProducerEpoch, CoordinatorEpoch: p.CoordinatorEpoch, Topics: set})
-	if err != nil {
-		return err
-	}
-	for _, m := range resp.SortedPartitions() {
-		if m.Err != nil {
-			return fmt.Errorf("abort the transaction of producer %d in %s-%d: %w", p.ProducerID, p.Topic, p.Partition, m.Err)
-		}
-	}
-	return nil
 }

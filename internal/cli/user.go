@@ -47,7 +47,11 @@ func newUserAdd(to *cluster) *cobra.Command {
 				upsert = append(upsert, kadm.UpsertSCRAM{User: args[0], Mechanism: m, Iterations: userIterations, Password: password})
 			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
-				return alterUser(ctx, a, "add", args[0], nil, upsert)
+				if err := alterUser(ctx, a, "add", args[0], nil, upsert); err != nil {
+					return err
+				}
+				fmt.Fprintf(c.ErrOrStderr(), "user %s can log in with its password\n", args[0])
+				return nil
 			})
 		},
 	}
@@ -61,37 +65,50 @@ func alterUser(ctx context.Context, a *kadm.Client, action, name string, del []k
 	if err != nil {
 		return err
 	}
-	if r := results[name]; r.Err != nil {
-		return fmt.Errorf("%s user %s: %w: %s", action, name, r.Err, r.ErrMessage)
-	}
-	return nil
+	r := results[name]
+	return refusal(action+" user "+name, r.Err, r.ErrMessage)
+}
+
+// userRow is a user as `user list` prints it.
+type userRow struct {
+	User       string   `json:"user"`
+	Mechanisms []string `json:"mechanisms"`
 }
 
 func newUserList(to *cluster) *cobra.Command {
-	return &cobra.Command{
+	var format string
+	c := &cobra.Command{
 		Use: "list", Short: "List users with their mechanisms", Args: noArgs,
 		Example: "  millrace user list --user admin",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkOutput(format); err != nil {
+				return err
+			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				users, err := a.DescribeUserSCRAMs(ctx)
 				if err != nil {
-					return err
+					return refusal("list users", err, "")
 				}
+				var rows []userRow
 				for _, u := range users.Sorted() {
-					var mechanisms []string
+					r := userRow{User: u.User, Mechanisms: []string{}}
 					for _, i := range u.CredInfos {
-						mechanisms = append(mechanisms, i.Mechanism.String())
+						r.Mechanisms = append(r.Mechanisms, i.Mechanism.String())
 					}
-					fmt.Fprintf(c.OutOrStdout(), "%s\t%s\n", u.User, strings.Join(mechanisms, ","))
+					rows = append(rows, r)
 				}
-				return nil
+				return writeList(c.OutOrStdout(), format, []string{"user", "mechanisms"}, rows, func(r userRow) []string {
+					return []string{r.User, strings.Join(r.Mechanisms, ",")}
+				})
 			})
 		},
 	}
+	outputFlag(c, &format)
+	return c
 }
 
 func newUserDelete(to *cluster) *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use: "delete NAME", Short: "Delete a user; its connections stay until they end", Args: exactArgs("NAME"),
 		Example: "  millrace user delete alice --user admin",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -105,14 +122,20 @@ func newUserDelete(to *cluster) *cobra.Command {
 					return fmt.Errorf("user %s does not exist: `millrace user list` shows those that do", args[0])
 				}
 				if u.Err != nil {
-					return fmt.Errorf("delete user %s: %w", args[0], u.Err)
+					return refusal("delete user "+args[0], u.Err, u.ErrMessage)
 				}
 				var del []kadm.DeleteSCRAM
 				for _, i := range u.CredInfos {
 					del = append(del, kadm.DeleteSCRAM{User: args[0], Mechanism: i.Mechanism})
 				}
-				return alterUser(ctx, a, "delete", args[0], del, nil)
+				if err := alterUser(ctx, a, "delete", args[0], del, nil); err != nil {
+					return err
+				}
+				fmt.Fprintf(c.ErrOrStderr(), "user %s deleted\n", args[0])
+				return nil
 			})
 		},
 	}
+	c.ValidArgsFunction = completeNames(to, userNames)
+	return c
 }

@@ -145,6 +145,70 @@ http() {
   contains "after kill -9, even" "$out" '[0,500,250500]'
 }
 
+# What keeps a reader from its end must not look like the end.
+ends() {
+  awk 'BEGIN {for (i = 0; i < 60000; i++) printf "%06d%0394d\n", i, 0}' >"$work/lines"
+  run "$binary" produce big --raw --file "$work/lines" --create --bootstrap "$kafka"
+  equal "produce 24 MB: exit code" "$code" 0
+  # The server is killed and comes back while a reader is half way.
+  mkfifo "$work/records"
+  "$binary" consume big --from-beginning --to-end --bootstrap "$kafka" >"$work/records" 2>"$work/err" &
+  local reader=$! first= rest
+  exec 4<"$work/records"
+  read -r first <&4
+  stop_server KILL
+  start_server "$work/data" --kafka "$kafka" || return
+  rest=$(wc -l <&4)
+  exec 4<&-
+  wait "$reader"
+  equal "a server that comes back: exit code" "$?" 0
+  equal "a server that comes back: records" "$((rest + 1))" 60000
+  # A reader that is made to wait reaches the end too.
+  head -3000 "$work/lines" >"$work/some"
+  run "$binary" produce some --raw --file "$work/some" --create --bootstrap "$kafka"
+  run "$binary" quota set consumer_byte_rate=150000 --for client-id=millrace-cli --bootstrap "$kafka"
+  equal "quota set: exit code" "$code" 0
+  run "$binary" consume some --from-beginning --to-end --bootstrap "$kafka"
+  equal "throttled: exit code" "$code" 0
+  equal "throttled: records" "$(wc -l <"$work/out")" 3000
+  run "$binary" quota delete consumer_byte_rate --for client-id=millrace-cli --bootstrap "$kafka"
+  run "$binary" topic delete big --bootstrap "$kafka"
+}
+
+# readme SECTION: the commands of a section of README's that ask a server, without
+# comments.
+readme() {
+  awk -v section="## $1" '$0 == section {on = 1; next} /^## / {on = 0} on' "$here/../../README.md" |
+    sed -n '/^```$/,/^```$/{/^```/d; p}' | sed 's/ \+#.*//' | grep -E 'millrace (topic|produce|consume|group|transaction|config|user|acl|quota) '
+}
+
+# Every command of README's that needs a server works as it stands there.
+readme_commands() {
+  local line n=0
+  run "$binary" topic create orders --partitions 2 --bootstrap "$kafka"
+  while read -r line; do
+    n=$((n + 1))
+    (cd "$work" && PATH=$work/bin:$PATH timeout 40 bash -c "${line//.\/millrace/millrace} --bootstrap $kafka") >"$work/out" 2>"$work/err" </dev/null
+    equal "README: $line: $(cat "$work/err")" "$?" 0
+  done < <(readme Administration)
+  stop_server INT
+  echo -n 'a long password' >"$work/admin.password"
+  echo -n 'another password' >"$work/alice.password"
+  mkfifo "$work/secure"
+  (cd "$work" && exec "$binary" server --data "$work/data" --http 127.0.0.1:0 --listener SASL_PLAINTEXT://127.0.0.1:0 --bootstrap-user admin --bootstrap-password-file admin.password >"$work/secure" 2>"$work/server.log") &
+  server=$!
+  read -r -t 20 line <"$work/secure"
+  kafka=$(sed -n 's/.*kafka=\([^ ]*\).*/\1/p' <<<"$line")
+  while read -r line; do
+    n=$((n + 1))
+    (cd "$work" && PATH=$work/bin:$PATH MILLRACE_PASSWORD='a long password' timeout 40 bash -c "${line//127.0.0.1:9093/$kafka}") >"$work/out" 2>"$work/err" </dev/null
+    equal "README: $line: $(cat "$work/err")" "$?" 0
+  done < <(readme Security)
+  equal "README: commands" "$((n >= 14))" 1
+  stop_server INT
+  start_server "$work/data"
+}
+
 # The engine over another server's broker, as over any Kafka cluster.
 cluster() {
   local first=$server first_http=$http second line=
@@ -185,10 +249,13 @@ mistakes() {
   equal "--version: exit code" "$code" 0
 }
 
+mkdir "$work/bin" && ln -s "$binary" "$work/bin/millrace"
 quickstart
 if start_server "$work/data"; then
   topics
   http
+  ends
+  readme_commands
   cluster
   mistakes
   stop_server INT

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// lookTimeout is how long a look waits for the broker.
+const lookTimeout = 10 * time.Second
+
+// lookBytes is how much of a partition a look asks for; one batch always comes.
+const lookBytes = 1 << 20
+
+// look asks the broker itself when no record has come for a while. It finds a
+// broker that is gone, which the client hides as it tries again, and ends that
+// are behind offsets without records: compaction and aborted transactions leave
+// such, and the client passes them without a word.
+func (rd *reading) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	topics, err := rd.admin.ListTopics(ctx, rd.topic)
+	if err != nil {
+		return rd.failLook(ctx, theBroker, err)
+	}
+	delete(rd.troubles, theBroker)
+	t, ok := topics[rd.topic]
+	if !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
+		return rd.unfinished("", missingTopic(rd.topic))
+	}
+	if t.Err != nil {
+		return rd.failLook(ctx, wholeTopic, t.Err)
+	}
+	for _, p := range rd.ends.open() {
+		next, records, err := rd.peek(ctx, t, p)
+		for err == nil && !records && next > rd.place[p] && next < rd.ends[p] {
+			rd.place[p] = next
+			next, records, err = rd.peek(ctx, t, p)
+		}
+		switch {
+		case errors.Is(err, kerr.OffsetOutOfRange):
+			next, err = rd.start(ctx, p)
+		case err == nil && records:
+			continue // the client brings them
+		}
+		if err != nil {
+			if err := rd.failLook(ctx, p, err); err != nil {
+				return err
+			}
+			continue
+		}
+		delete(rd.troubles, p)
+		rd.place[p] = max(rd.place[p], next)
+		rd.ends.pass(p, rd.place[p]-1)
+	}
+	return nil
+}
+
+// failLook notes an error of a look that was not interrupted.
+func (rd *reading) failLook(ctx context.Context, partition int32, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil
+	}
+	return rd.fail(partition, err)
+}
+
+// start returns a partition's log start offset: retention may have taken what was
+// to be read.
+func (rd *reading) start(ctx context.Context, partition int32) (int64, error) {
+	offsets, err := rd.admin.ListStartOffsets(ctx, rd.topic)
+	if err != nil {
+		return 0, err
+	}
+	o, ok := offsets.Lookup(rd.topic, partition)
+	if !ok {
+		return 0, kerr.UnknownTopicOrPartition
+	}
+	return o.Offset, o.Err
+}
+
+// peek fetches a partition from where reading is. It returns whether records come
+// that the client will bring, and else the offset behind what there is.
+func (rd *reading) peek(ctx context.Context, t kadm.TopicDetail, partition int32) (next int64, records bool, err error) {
+	d, ok := t.Partitions[partition]
+	if !ok {
+		return 0, false, kerr.UnknownTopicOrPartition
+	}
+	if d.Err != nil {
+		return 0, false, d.Err
+	}
+	req := kmsg.NewPtrFetchRequest()
+	req.ReplicaID, req.MaxBytes = -1, lookBytes
+	if rd.options.isolation != "uncommitted" {
+		req.IsolationLevel = 1
+	}
+	rt := kmsg.NewFetchRequestTopic()
+	rt.Topic, rt.TopicID = rd.topic, t.ID
+	rp := kmsg.NewFetchRequestTopicPartition()
+	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = partition, rd.place[partition], lookBytes
+	rt.Partitions = append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	raw, err := rd.looks.Broker(int(d.Leader)).Request(ctx, req)
+	if err != nil {
+		return 0, false, err
+	}
+	resp, ok := raw.(*kmsg.FetchResponse)
+	if !ok || resp.ErrorCode != 0 || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return rd.place[partition], false, kerr.ErrorForCode(resp.ErrorCode)
+	}
+	// The client counts only offsets that it was given records of or that a batch
+	// names; an empty answer is the end, or a broker that makes this client wait.
+	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+		Offset: rd.place[partition], IsolationLevel: rd.isolation, Topic: rd.topic, Partition: partition,
+	}, &resp.Topics[0].Partitions[0], kgo.DefaultDecompressor(), nil)
+	return next, len(fp.Records) > 0, fp.Err
+}
