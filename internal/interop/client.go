@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/internal/interop/brokers"
 )
 
 // client is one library or tool under test.
@@ -31,10 +32,6 @@ type client struct {
 
 var allCodecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 
-// errUnavailable is wrapped where a tool or package registry is missing, which is
-// no fault of ours: a program that does not compile is.
-var errUnavailable = errors.New("not here")
-
 // cannot says why the client does not do a scenario, if so.
 func (c *client) cannot(sc *scenario) (string, bool) {
 	if reason, ok := c.na[sc.name]; ok {
@@ -50,7 +47,7 @@ func (c *client) cannot(sc *scenario) (string, bool) {
 func (c *client) prepare(ctx context.Context, s *suite) error {
 	for _, program := range c.needs {
 		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("%w: %s is not installed", errUnavailable, program)
+			return fmt.Errorf("%w: %s is not installed", brokers.ErrUnavailable, program)
 		}
 	}
 	if c.install == nil {
@@ -113,7 +110,7 @@ func installOnce(name, manifest string, commands ...[]string) func(context.Conte
 		}
 		for _, command := range commands {
 			if err := shell(ctx, dir, command...); err != nil {
-				return fmt.Errorf("%w: %w", errUnavailable, err)
+				return fmt.Errorf("%w: %w", brokers.ErrUnavailable, err)
 			}
 		}
 		return markInstalled(file, dir)
@@ -128,7 +125,7 @@ func installGo(name string) func(context.Context, *suite) error {
 			return err
 		}
 		if err := shell(ctx, s.file(name), "go", "mod", "download"); err != nil {
-			return fmt.Errorf("%w: %w", errUnavailable, err)
+			return fmt.Errorf("%w: %w", brokers.ErrUnavailable, err)
 		}
 		return shell(ctx, s.file(name), "go", "build", "-o", filepath.Join(dir, name), ".")
 	}

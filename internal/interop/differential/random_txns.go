@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const randomTxns = 3
+
+// transactions draws requests of transactional producers. What ends a transaction
+// is waited for, since what follows depends on whether its markers are written.
+func (d *dice) transactions() []step {
+	topic, partition, group, id := d.name(), d.partition(), d.group(), fmt.Sprint(d.topic, "-t", d.IntN(randomTxns))
+	old := int16(0)
+	if d.one(8) {
+		old = -1
+	}
+	switch d.IntN(16) {
+	case 0, 1:
+		return []step{initProducer(id, &id, 60000), settled(id)}
+	case 2, 3:
+		return []step{unlessBusy("random add", addPartitions(id, topic, partition))}
+	case 4, 5, 6:
+		return []step{{name: "random txn produce", build: d.txnProduce(id, topic, partition), learn: learnSequence(id, topic, partition), until: notBusy}}
+	case 7, 8:
+		return []step{endTxn("random end", id, d.one(2), old), settled(id)}
+	case 9:
+		return []step{unlessBusy("random add offsets", addOffsets(id, group))}
+	case 10:
+		return []step{unlessBusy("random txn commit", txnCommit(id, group, topic, d.Int64N(50), old))}
+	case 11:
+		return only("random offset fetch", offsetFetch(group, d.one(3), topic))
+	case 12:
+		return only("random describe", describeTxns(id))
+	case 13:
+		return only("random list", listTxns(pick(d, nil, []string{"Ongoing"}, []string{"CompleteCommit", "Empty"}, []string{"no such"})...))
+	case 14:
+		return only("random fetch", fetch(topic, partition, d.offset(), int8(d.IntN(2)), 1<<20))
+	default:
+		return only("random latest", listOffsets(topic, partition, pick[int64](d, -1, -3), int8(d.IntN(2))))
+	}
+}
+
+// txnProduce draws a batch that mostly has the next sequence.
+func (d *dice) txnProduce(id, topic string, partition int32) func(*side) kmsg.Request {
+	delta, n, transactional := int32(0), 1+d.IntN(3), !d.one(10)
+	if d.one(8) {
+		delta = int32(d.IntN(4) - 1)
+	}
+	return func(s *side) kmsg.Request {
+		p := producer{name: id, sequence: max(s.sequence[onPartition(id, topic, partition)]+delta, 0), transactional: transactional}
+		return produce(topic, partition, -1, &id, from(p, n, 0))(s)
+	}
+}
+
+// onPartition names a producer's state on a partition.
+func onPartition(id, topic string, partition int32) string {
+	return fmt.Sprint(id, "/", topic, "/", partition)
+}
+
+// learnSequence counts one batch that was taken. Its records are not counted from
+// the reply, so the sequence is asked for by what was sent.
+func learnSequence(id, topic string, partition int32) func(*side, kmsg.Response) {
+	return func(s *side, resp kmsg.Response) {
+		if r := resp.(*kmsg.ProduceResponse); len(r.Topics) == 1 && len(r.Topics[0].Partitions) == 1 && r.Topics[0].Partitions[0].ErrorCode == 0 {
+			s.sequence[onPartition(id, topic, partition)] = s.lastSequence + 1
+		}
+	}
+}
+
+// unlessBusy asks again while the transaction before is being ended.
+func unlessBusy(name string, build func(*side) kmsg.Request) step {
+	return step{name: name, build: build, until: notBusy}
+}
+
+func notBusy(resp kmsg.Response) bool {
+	const concurrent = 51
+	switch r := resp.(type) {
+	case *kmsg.AddPartitionsToTxnResponse:
+		for _, t := range r.Topics {
+			for _, p := range t.Partitions {
+				if p.ErrorCode == concurrent {
+					return false
+				}
+			}
+		}
+	case *kmsg.AddOffsetsToTxnResponse:
+		return r.ErrorCode != concurrent
+	case *kmsg.TxnOffsetCommitResponse:
+		for _, t := range r.Topics {
+			for _, p := range t.Partitions {
+				if p.ErrorCode == concurrent {
+					return false
+				}
+			}
+		}
+	case *kmsg.ProduceResponse:
+		for _, t := range r.Topics {
+			for _, p := range t.Partitions {
+				if p.ErrorCode == concurrent {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
