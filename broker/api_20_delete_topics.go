@@ -35,10 +35,14 @@ func init() {
 func (b *Broker) deleteTopic(rq *request, rt kmsg.DeleteTopicsRequestTopic, st *kmsg.DeleteTopicsResponseTopic) error {
 	var t *topic
 	if rt.Topic != nil {
+		t = b.topics.get(*rt.Topic)
+		if t == nil && rq.maySee(kmsg.ACLOperationDescribe, topicResource(*rt.Topic)) {
+			return ErrUnknownTopic // to whom it may concern
+		}
 		if err := rq.topicDenied(kmsg.ACLOperationDelete, *rt.Topic, nil, false); err != nil {
 			return err
 		}
-		if t = b.topics.get(*rt.Topic); t == nil {
+		if t == nil {
 			return ErrUnknownTopic
 		}
 	} else if t = b.topics.getID(rt.TopicID); t == nil {

@@ -74,8 +74,9 @@ func findConfig(name string) (*topicConfig, bool) {
 // errConfig is wrapped by every error about a topic configuration.
 var errConfig = fmt.Errorf("%w: configuration", ErrInvalid)
 
-// check verifies a value.
-func (c *topicConfig) check(value string) error {
+// check verifies a value, which may have blanks around it.
+func (c *topicConfig) check(text string) error {
+	value := strings.TrimSpace(text)
 	bad := func(want string) error {
 		return fmt.Errorf("%w: %s = %q: expected %s", errConfig, c.name, value, want)
 	}
@@ -90,7 +91,7 @@ func (c *topicConfig) check(value string) error {
 			return bad(fmt.Sprintf("a number from %d to %d", c.min, c.max))
 		}
 	case configBool:
-		if value != "true" && value != "false" {
+		if !strings.EqualFold(value, "true") && !strings.EqualFold(value, "false") {
 			return bad("true or false")
 		}
 	case configList:
@@ -140,7 +141,7 @@ func parseSettings(configs map[string]string) (settings, error) {
 	}
 	text := func(name string) string {
 		if v, ok := configs[name]; ok {
-			return v
+			return strings.TrimSpace(v)
 		}
 		c, _ := findConfig(name)
 		return c.fallback

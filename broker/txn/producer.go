@@ -75,6 +75,9 @@ func (p *Producers) Check(b kafka.Batch) (*Duplicate, error) {
 			return &Duplicate{d.base, d.timestamp}, nil
 		}
 	}
+	if len(w.batches) == 0 && first != 0 { // its marker came before its first batch
+		return nil, fmt.Errorf("%w: producer %d starts with sequence %d after a marker", ErrOutOfOrderSequence, b.ProducerID(), first)
+	}
 	if n := len(w.batches); n > 0 && first != addSequence(w.batches[n-1].lastSeq, 1) {
 		return nil, fmt.Errorf("%w: producer %d sent sequence %d, expected %d", ErrOutOfOrderSequence, b.ProducerID(), first, addSequence(w.batches[n-1].lastSeq, 1))
 	}

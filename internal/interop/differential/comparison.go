@@ -30,6 +30,8 @@ type step struct {
 	// as is who sends it; fresh asks for a new connection.
 	as    who
 	fresh bool
+	// codesOnly leaves all but error codes out of the comparison.
+	codesOnly bool
 	// bare is sent, instead of a request, as a message without a header.
 	bare []byte
 }
@@ -92,11 +94,20 @@ func (c *comparison) run(ctx context.Context, o options) error {
 					return err
 				}
 			}
+			finish := func(*dice) []step { return nil }
+			if set.finish != nil {
+				finish = set.finish
+			}
 			for range o.random {
 				for _, st := range set.draw(d) {
 					if err := c.step(ctx, st, l); err != nil {
 						return err
 					}
+				}
+			}
+			for _, st := range finish(d) {
+				if err := c.step(ctx, st, l); err != nil {
+					return err
 				}
 			}
 		}
@@ -145,6 +156,9 @@ func (c *comparison) step(ctx context.Context, st step, l level) error {
 			return nil
 		}
 		all := diff(theirs, ours)
+		if st.codesOnly {
+			all = slices.DeleteFunc(all, func(d difference) bool { return !strings.HasSuffix(d.path, "ErrorCode") })
+		}
 		differences = slices.DeleteFunc(slices.Clone(all), func(d difference) bool { return c.rules.accepts(kmsg.NameForKey(key), st.name, d) })
 		if len(differences) == 0 || try == settles || !readOnly[key] {
 			c.accepted += len(all) - len(differences)
@@ -156,6 +170,9 @@ func (c *comparison) step(ctx context.Context, st step, l level) error {
 	}
 	c.counts[key]++
 	for _, d := range differences {
+		if c.verbose {
+			fmt.Println("DIFFERENT here:", d.at, word(d.theirs), word(d.ours))
+		}
 		id := fmt.Sprint(key, d.path, word(d.theirs), word(d.ours))
 		if c.found[id] == nil {
 			c.found[id] = &finding{kmsg.NameForKey(key), st.name, d.path, word(d.theirs), word(d.ours), v, 0}
@@ -189,6 +206,9 @@ func (c *comparison) ask(ctx context.Context, s *side, st step, v int16) ([]line
 		req.SetVersion(v)
 		resp, err := s.do(st.as, req)
 		if err != nil {
+			if c.verbose {
+				fmt.Println(st.name, s.name, err)
+			}
 			return closed, ctx.Err()
 		}
 		if st.until != nil && !st.until(resp) && try < attempts {

@@ -6,7 +6,7 @@ import (
 )
 
 // difference is a line in which two replies differ; a side that lacks it has "".
-type difference struct{ path, theirs, ours string }
+type difference struct{ path, at, theirs, ours string }
 
 // diff compares two replies line by line. Lines belong together by the identity of
 // their elements, whatever the order of lists. What follows from a difference is
@@ -15,7 +15,7 @@ type difference struct{ path, theirs, ours string }
 func diff(theirs, ours []line) []difference {
 	a, b := index(theirs), index(ours)
 	if isClosed(a) != isClosed(b) {
-		return []difference{{closed[0].path, a[closed[0].at], b[closed[0].at]}}
+		return []difference{{closed[0].path, closed[0].at, a[closed[0].at], b[closed[0].at]}}
 	}
 	var found []difference
 	var void []string // what begins so follows
@@ -38,9 +38,9 @@ func diff(theirs, ours []line) []difference {
 			continue
 		}
 		done[l.at] = true
-		decides := strings.HasSuffix(l.path, "ErrorCode") && (x == "0" || y == "0")
+		decides := strings.HasSuffix(l.path, "ErrorCode") && x != "" && y != "" && (x == "0" || y == "0")
 		if decides || !slices.ContainsFunc(void, func(prefix string) bool { return strings.HasPrefix(l.at, prefix) }) {
-			found = append(found, difference{l.path, x, y})
+			found = append(found, difference{l.path, l.at, x, y})
 		}
 	}
 	return found

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,13 +19,14 @@ import (
 type line struct{ path, at, value string }
 
 // hidden are fields whose value is the broker's own: whether it is there counts.
+// Epochs need only grow, which requests that build on them prove.
 var hidden = map[string]bool{
 	"TopicID": true, "ClusterID": true, "ProducerID": true, "MemberID": true, "LeaderID": true, "NodeID": true, "Host": true, "Port": true,
 	"ControllerID": true, "Leader": true, "LeaderEpoch": true, "CurrentLeader": true, "CoordinatorEpoch": true, "SessionID": true,
 	"BrokerID": true, "LeaderLogEndOffset": true, "DirectoryID": true, "ReplicaDirectoryID": true, "VoterID": true, "TransactionStartTimestamp": true,
 	"LastTimestamp": true, "StartTimestamp": true, "StartTimestampMillis": true, "LastFetchTimestamp": true, "LastCaughtUpTimestamp": true,
 	"CoordinatorID": true, "LogEndOffset": true, "FinalizedFeaturesEpoch": true, "ReplicaID": true, "Dir": true, "TotalBytes": true,
-	"UsableBytes": true, "Size": true, "ClientHost": true, "AssignmentEpoch": true, "SASLAuthBytes": true, "FinalizedVersion": true,
+	"UsableBytes": true, "Size": true, "ClientHost": true, "AssignmentEpoch": true, "ProducerEpoch": true, "MemberEpoch": true, "Epoch": true, "SASLAuthBytes": true, "FinalizedVersion": true,
 }
 
 // ignored are fields that say nothing of what the broker does.
@@ -37,7 +39,7 @@ var named = map[string]string{"Configs": "Name", "ApiKeys": "ApiKey", "ConfigSyn
 
 // keys are fields that make up the identity of a list's element, unless hidden.
 var keys = []string{"Topic", "TopicID", "Name", "Group", "ConfigName", "ResourceType", "ResourceName", "ResourcePatternType", "Principal", "Operation",
-	"PermissionType", "Partition", "MemberID", "Key", "ApiKey", "TransactionalID", "User", "Mechanism", "Feature", "Type"}
+	"PermissionType", "Partition", "MemberID", "Key", "ApiKey", "TransactionalID", "User", "Mechanism", "Feature", "Type", "GroupState"}
 
 // flatten turns a reply into lines; names are those of topic ids.
 func flatten(resp kmsg.Response, names map[[16]byte]string) []line {
@@ -166,9 +168,12 @@ func (f *flattener) identity(v reflect.Value) string {
 		}
 	}
 	if entity := v.FieldByName("Entity"); entity.IsValid() { // of a quota: a list of types and names
+		var of []string
 		for i := range entity.Len() {
-			parts = append(parts, f.identity(entity.Index(i)))
+			of = append(of, f.identity(entity.Index(i)))
 		}
+		slices.Sort(of)
+		parts = append(parts, of...)
 	}
 	return strings.Join(parts, "/")
 }
@@ -184,10 +189,10 @@ func (f *flattener) batches(path, at string, raw []byte) {
 			return
 		}
 		if b.Control() {
-			f.add(path, here, fmt.Sprintf("control at %d, epoch %d, kind %x", b.BaseOffset(), b.ProducerEpoch(), b.Payload()[len(b.Payload())-9:][:4]))
+			f.add(path, here, fmt.Sprintf("control at %d, kind %x", b.BaseOffset(), b.Payload()[len(b.Payload())-9:][:4]))
 		} else {
-			f.add(path, here, fmt.Sprintf("%d..%d attributes %d, times %d..%d, %d records, epoch %d, sequence %d, %x", b.BaseOffset(), b.LastOffset(), b.Attributes(),
-				b.BaseTimestamp(), b.MaxTimestamp(), b.Count(), b.ProducerEpoch(), b.BaseSequence(), b.Payload()))
+			f.add(path, here, fmt.Sprintf("%d..%d attributes %d, times %d..%d, %d records, epoch %s, sequence %d, %x", b.BaseOffset(), b.LastOffset(), b.Attributes(),
+				b.BaseTimestamp(), b.MaxTimestamp(), b.Count(), presence(b.ProducerEpoch() >= 0), b.BaseSequence(), b.Payload()))
 		}
 		raw = rest
 	}

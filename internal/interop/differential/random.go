@@ -11,12 +11,15 @@ import (
 type set struct {
 	name string
 	draw func(*dice) []step
+	// finish ends what the next set would see.
+	finish func(*dice) []step
 }
 
 // sets is every set, in the order in which they are drawn from.
 var sets = []set{
-	{"records", (*dice).records}, {"groups", (*dice).groups}, {"members", (*dice).members}, {"transactions", (*dice).transactions},
-	{"topics", (*dice).topics}, {"security", (*dice).security}, {"cluster", (*dice).cluster},
+	{"records", (*dice).records, nil}, {"groups", (*dice).groups, nil}, {"members", (*dice).members, nil},
+	{"transactions", (*dice).transactions, (*dice).endTransactions}, {"topics", (*dice).topics, nil}, {"security", (*dice).security, nil},
+	{"cluster", (*dice).cluster, nil},
 }
 
 // dice draws requests. Both sides see the same ones, so that their logs, groups
@@ -82,7 +85,8 @@ func (d *dice) records() []step {
 	topic, partition := d.name(), d.partition()
 	switch d.IntN(12) {
 	case 0, 1:
-		return only("random produce", produce(topic, partition, pick[int16](d, -1, -1, 1), nil, plain(1+d.IntN(4), d.IntN(100))))
+		n, first := 1+d.IntN(4), d.IntN(100)
+		return only(fmt.Sprintf("random produce to %s-%d, %d from %d", topic, partition, n, first), produce(topic, partition, pick[int16](d, -1, -1, 1), nil, plain(n, first)))
 	case 2:
 		p := producer{name: d.topic, sequence: int32(d.IntN(randomSequences))}
 		return only("random idempotent produce", produce(topic, partition, -1, nil, from(p, 1+d.IntN(2), d.IntN(100))))
@@ -91,7 +95,8 @@ func (d *dice) records() []step {
 	case 4, 5:
 		return only("random fetch", fetch(topic, partition, d.offset(), int8(d.IntN(2)), pick[int32](d, 1, 200, 1<<20)))
 	case 6, 7:
-		return only("random list", listOffsets(topic, partition, pick[int64](d, -1, -2, -3, -4, timeBase+d.Int64N(110_000)), int8(d.IntN(2))))
+		at, isolation := pick[int64](d, -1, -2, -3, -4, timeBase+d.Int64N(110_000)), int8(d.IntN(2))
+		return only(fmt.Sprint("random list of ", topic, "-", partition, " at ", at), listOffsets(topic, partition, at, isolation))
 	case 8:
 		return only("random epoch", epochs(topic, int32(d.IntN(3)), int32(d.IntN(2))))
 	case 9:
@@ -99,18 +104,20 @@ func (d *dice) records() []step {
 	case 10:
 		return only("random metadata", metadata(false, topic, d.name()))
 	default:
-		return only("random delete records", deleteRecords(topic, partition, d.offset()))
+		return d.deleted(topic, partition)
 	}
+}
+
+func (d *dice) deleted(topic string, partition int32) []step {
+	to := d.offset()
+	return only(fmt.Sprint("random delete records of ", topic, "-", partition, " to ", to), deleteRecords(topic, partition, to))
 }
 
 // offset draws one that is often near the end of a short log.
 func (d *dice) offset() int64 { return pick(d, d.Int64N(20), d.Int64N(200), -1, -2, 1<<40) }
 
-// broken draws a batch in which one bit is wrong, or nothing at all.
+// broken draws a batch in which one bit is wrong.
 func (d *dice) broken(topic string, partition int32) []step {
-	if d.one(20) {
-		return only("random null records", produce(topic, partition, -1, nil, func(*side) []byte { return nil }))
-	}
 	n, at, bit := 1+d.IntN(3), d.IntN(80), byte(1)<<d.IntN(8)
 	return only(fmt.Sprintf("random broken batch, byte %d bit %d", at, bit), produce(topic, partition, -1, nil, func(s *side) []byte {
 		b := batch(s, n, 0, nil)
@@ -132,7 +139,8 @@ func (d *dice) topics() []step {
 	case 4:
 		return only("random replace", replaceConfigs(topic, d.config(), d.value(), d.one(2)))
 	case 5:
-		return only("random partitions", describePartitions(int32(d.IntN(6)), pick(d, "", "", topic, d.name()), d.partition(), topic, d.name()))
+		limit, cursor, at, other := int32(d.IntN(6)), pick(d, "", "", topic, d.name()), d.partition(), fmt.Sprint(d.topic, "-", 1+d.IntN(randomTopics))
+		return only(fmt.Sprintf("random %d partitions from %s-%d of %s", limit, cursor, at, other), describePartitions(limit, cursor, at, d.topic+"-0", other))
 	case 6:
 		return only("random grow", grow(d.topic+"-"+fmt.Sprint(d.skewed(randomTopics)), int32(d.IntN(6)-1)))
 	case 7:
@@ -185,7 +193,7 @@ func (d *dice) cluster() []step {
 	case 3:
 		return only("random move", move("/no/such", topic, partition))
 	case 4:
-		return only("random log directories", logDirs(topic, d.name()))
+		return only("random log directories", logDirs(topic))
 	case 5:
 		return []step{{name: "random feature", least: 1, build: updateFeature(pick(d, "group.version", "transaction.version", "no.such", ""), int16(d.IntN(5)-1), int8(d.IntN(5)))}}
 	case 6:

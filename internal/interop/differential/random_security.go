@@ -10,15 +10,17 @@ import (
 func (d *dice) security() []step {
 	switch d.IntN(12) {
 	case 0, 1:
-		return only("random rule", createACLs(d.rule()))
+		r := d.rule(true)
+		return only(fmt.Sprint("random rule ", r), createACLs(r))
 	case 2:
-		return only("random rules", createACLs(d.rule(), d.rule()))
+		return only("random rules", createACLs(d.rule(false), d.rule(false)))
 	case 3:
 		return only("random rules deleted", deleteACLs(d.filter()))
 	case 4:
 		return only("random rules described", describeACLs(d.filter()))
 	case 5:
-		return only("random quota", alterQuotas(d.one(4), d.entity(), d.limit(), d.limit()))
+		entity, a, b := d.entity(), d.limit(), d.limit()
+		return only(fmt.Sprint("random quota ", entity, a, b), alterQuotas(d.one(4), entity, a, b))
 	case 6:
 		return only("random quotas", describeQuotas(d.one(2), d.components()...))
 	case 7:
@@ -32,29 +34,44 @@ func (d *dice) security() []step {
 	}
 }
 
-// rule draws one about alice and what the dice make.
-func (d *dice) rule() access {
+// operations are those of each kind of resource that both brokers take.
+var operations = map[kmsg.ACLResourceType][]kmsg.ACLOperation{
+	toTopics: {2, 3, 4, 5, 6, 7, 8, 10, 11}, toGroups: {2, 3, 6, 8}, toCluster: {2, 5, 7, 8, 9, 10, 11, 12}, toTxns: {2, 4, 8}, toUsers: {2, 13, 14},
+}
+
+// rule draws one about alice and what the dice make. Of a bad one, none of the
+// request is taken by Kafka, which fails before it looks at them one by one.
+func (d *dice) rule(bad bool) access {
 	kind := pick[kmsg.ACLResourceType](d, toTopics, toTopics, toTopics, toGroups, toGroups, toTxns, toCluster, toUsers)
 	name := d.name()
-	switch kind {
-	case toGroups:
+	pattern, op, principal := pick[kmsg.ACLResourcePatternType](d, literal, literal, literal, prefixed), pick(d, operations[kind]...), pick(d, aliceUser, aliceUser, aliceUser, "User:*", "User:bob")
+	switch {
+	case kind == toGroups:
 		name = d.group()
-	case toCluster:
-		name = pick(d, "kafka-cluster", "kafka-cluster", "other")
-	}
-	pattern := pick[kmsg.ACLResourcePatternType](d, literal, literal, literal, prefixed, 2)
-	switch d.IntN(10) {
-	case 0:
+	case kind == toCluster:
+		name = "kafka-cluster"
+	case d.one(10):
 		name = "*"
-	case 1:
+	case d.one(10):
 		name, pattern = d.topic, prefixed
 	}
-	return access{kind, name, pattern, pick(d, aliceUser, aliceUser, aliceUser, "User:*", "User:bob", "bob"), pick(d, "*", "127.0.0.1", "10.0.0.9"),
-		kmsg.ACLOperation(1 + d.IntN(13)), pick[kmsg.ACLPermissionType](d, allow, allow, allow, deny)}
+	if bad && d.one(6) {
+		switch d.IntN(4) {
+		case 0:
+			pattern = 2
+		case 1:
+			op = 1
+		case 2:
+			principal = "bob"
+		default:
+			kind, name = toCluster, "other"
+		}
+	}
+	return access{kind, name, pattern, principal, pick(d, "*", "127.0.0.1", "10.0.0.9"), op, pick[kmsg.ACLPermissionType](d, allow, allow, allow, deny)}
 }
 
 func (d *dice) filter() access {
-	a := d.rule()
+	a := d.rule(false)
 	if d.one(2) {
 		a.principal = ""
 	}

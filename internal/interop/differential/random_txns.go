@@ -6,25 +6,41 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-const randomTxns = 3
+const (
+	randomTxns = 3
+	// longTimeout, in milliseconds, is more than a run takes: brokers look for
+	// transactions that are too old in intervals of their own.
+	longTimeout = 900_000
+)
+
+// endTransactions ends what is open when all is drawn.
+func (d *dice) endTransactions() []step {
+	var all []step
+	for i := range randomTxns {
+		id := fmt.Sprint(d.topic, "-t", i)
+		all = append(all, initProducer(id, &id, longTimeout), settled(id))
+	}
+	return all
+}
 
 // transactions draws requests of transactional producers. What ends a transaction
 // is waited for, since what follows depends on whether its markers are written.
 func (d *dice) transactions() []step {
-	topic, partition, group, id := d.name(), d.partition(), d.group(), fmt.Sprint(d.topic, "-t", d.IntN(randomTxns))
+	topic, partition, id := d.name(), d.partition(), fmt.Sprint(d.topic, "-t", d.IntN(randomTxns))
+	group := id + "-g" // its own: Kafka adds all groups of an offsets partition with one
 	old := int16(0)
 	if d.one(8) {
 		old = -1
 	}
 	switch d.IntN(16) {
 	case 0, 1:
-		return []step{initProducer(id, &id, 60000), settled(id)}
+		return []step{initProducer(id, &id, longTimeout), settled(id)}
 	case 2, 3:
-		return []step{unlessBusy("random add", addPartitions(id, topic, partition))}
+		return []step{unlessBusy(fmt.Sprint("random add ", id, " ", topic, "-", partition), addPartitions(id, topic, partition))}
 	case 4, 5, 6:
-		return []step{{name: "random txn produce", build: d.txnProduce(id, topic, partition), learn: learnSequence(id, topic, partition), until: notBusy}}
+		return []step{{name: fmt.Sprint("random txn produce ", id, " to ", topic, "-", partition), build: d.txnProduce(id, topic, partition), learn: learnSequence(id, topic, partition), until: notBusy}}
 	case 7, 8:
-		return []step{endTxn("random end", id, d.one(2), old), settled(id)}
+		return []step{endTxn(fmt.Sprint("random end ", id), id, d.one(2), old), settled(id)}
 	case 9:
 		return []step{unlessBusy("random add offsets", addOffsets(id, group))}
 	case 10:
@@ -38,7 +54,7 @@ func (d *dice) transactions() []step {
 	case 14:
 		return only("random fetch", fetch(topic, partition, d.offset(), int8(d.IntN(2)), 1<<20))
 	default:
-		return only("random latest", listOffsets(topic, partition, pick[int64](d, -1, -3), int8(d.IntN(2))))
+		return only("random latest", listOffsets(topic, partition, -1, int8(d.IntN(2))))
 	}
 }
 

@@ -227,10 +227,13 @@ func markerSteps(t string) []step {
 		s("markers", markers(id, to, 1, false, 0, 0)),
 		s("markers again", markers(id, to, 1, false, 0, 0)),
 		s("markers of next epoch", markers(id, to, 1, true, 1, 0)),
-		s("markers of old coordinator", markers(id, to, 1, false, 1, -1)),
 		s("fetch markers", fetch(to, 1, 0, 0, 1<<20)),
 		s("latest after markers", listOffsets(to, 1, -1, 1)),
+		s("greatest time after markers", listOffsets(to, 1, -3, 1)),
 		s("producers after markers", describeProducers(to, 1)),
+		s("markers of old coordinator", markers(id, to, 1, false, 1, -1)),
+		{name: "end what hangs", build: endTxn("", id, false, 0).build, quiet: true},
+		settled(id),
 		{name: "markers by alice", build: markers(id, to, 1, false, 1, 0), as: alice},
 	}
 }
