@@ -26,7 +26,7 @@ func init() {
 			seen := map[string]bool{}
 			for _, p := range re.Entity {
 				if seen[p.Type] {
-					continue // which is the error; the reply has the type once
+					continue // it counts once
 				}
 				seen[p.Type] = true
 				part := kmsg.NewAlterClientQuotasResponseEntryEntity()
@@ -64,9 +64,7 @@ func (b *Broker) alterQuota(table quota.Table, re kmsg.AlterClientQuotasRequestE
 		if err != nil { // who only describes gets UNSUPPORTED_VERSION
 			return nil, fmt.Errorf("%w: entity type %.64q", kerr.InvalidRequest, rp.Type)
 		}
-		if p.Set {
-			return nil, fmt.Errorf("%w: entity type %s twice", kerr.InvalidRequest, rp.Type)
-		}
+		// A type that comes twice counts once, with its last name.
 		if *p = quota.DefaultPart; rp.Name != nil {
 			*p = quota.Named(*rp.Name)
 		}

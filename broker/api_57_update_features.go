@@ -49,7 +49,7 @@ func init() {
 			}
 			resp.Results = append(resp.Results, sf)
 		}
-		if req.Version >= 2 && resp.ErrorCode != 0 {
+		if resp.ErrorCode != 0 {
 			resp.Results = nil // all or nothing, which the reply's own error tells
 		}
 		rq.reply(resp)

@@ -95,6 +95,7 @@ func (b *Broker) topicPartitions(rq *request, name string, from, limit int32) (s
 		st.ErrorCode = kerr.TopicAuthorizationFailed.Code
 		return st, 0, false
 	}
+	st.AuthorizedOperations = rq.authorizedOperations(topicResource(name))
 	t := b.topics.get(name)
 	if t == nil {
 		st.ErrorCode = kerr.UnknownTopicOrPartition.Code

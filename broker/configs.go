@@ -95,6 +95,9 @@ func (c *topicConfig) check(text string) error {
 			return bad("true or false")
 		}
 	case configList:
+		if value == "" { // no policy: what is there stays
+			return nil
+		}
 		for _, v := range strings.Split(value, ",") {
 			if !slices.Contains(c.oneOf, strings.TrimSpace(v)) {
 				return bad("a list of " + strings.Join(c.oneOf, ", "))
@@ -106,6 +109,22 @@ func (c *topicConfig) check(text string) error {
 		}
 	}
 	return nil
+}
+
+// canonical is a value as the broker understands it, which it tells.
+func (c *topicConfig) canonical(value string) string {
+	value = strings.TrimSpace(value)
+	switch c.kind {
+	case configBool:
+		return strings.ToLower(value)
+	case configList:
+		parts := strings.Split(value, ",")
+		for i := range parts {
+			parts[i] = strings.TrimSpace(parts[i])
+		}
+		return strings.Join(parts, ",")
+	}
+	return value
 }
 
 // codecNames are the values of compression.type, by codec.

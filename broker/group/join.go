@@ -54,11 +54,14 @@ func (c *Coordinator) join(r JoinRequest, reply func(JoinResponse)) error {
 	if r.SessionTimeout < sessionTimeoutMin || r.SessionTimeout > sessionTimeoutMax {
 		return kerr.InvalidSessionTimeout
 	}
-	if r.ProtocolType == "" || len(r.Protocols) == 0 || len(r.Protocols) > protocolsMax {
-		return kerr.InconsistentGroupProtocol
-	}
 	if c.closed {
 		return kerr.CoordinatorNotAvailable
+	}
+	if r.MemberID != "" && c.groups[r.Group] == nil && c.consumers[r.Group] == nil {
+		return kerr.UnknownMemberID
+	}
+	if r.ProtocolType == "" || len(r.Protocols) == 0 || len(r.Protocols) > protocolsMax {
+		return kerr.InconsistentGroupProtocol
 	}
 	if g := c.consumers[r.Group]; g != nil {
 		if len(g.members) > 0 {

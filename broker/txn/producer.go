@@ -75,13 +75,16 @@ func (p *Producers) Check(b kafka.Batch) (*Duplicate, error) {
 			return &Duplicate{d.base, d.timestamp}, nil
 		}
 	}
-	if len(w.batches) == 0 && first != 0 { // its marker came before its first batch
-		return nil, fmt.Errorf("%w: producer %d starts with sequence %d after a marker", ErrOutOfOrderSequence, b.ProducerID(), first)
-	}
 	if n := len(w.batches); n > 0 && first != addSequence(w.batches[n-1].lastSeq, 1) {
 		return nil, fmt.Errorf("%w: producer %d sent sequence %d, expected %d", ErrOutOfOrderSequence, b.ProducerID(), first, addSequence(w.batches[n-1].lastSeq, 1))
 	}
 	return nil, nil
+}
+
+// Started reports whether a batch of a producer's present epoch is remembered.
+func (p *Producers) Started(pid kafka.ProducerID) bool {
+	w := p.byID[pid]
+	return w != nil && len(w.batches) > 0
 }
 
 // addSequence adds modulo 2^31: sequences wrap from 2^31-1 to 0.

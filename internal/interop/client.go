@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/internal/interop/brokers"
@@ -18,11 +18,9 @@ type client struct {
 	doc  string // library and version
 	// codecs are those that the client can write without further software.
 	codecs []string
-	// na says why the client cannot do a scenario; only, when set, lists those
-	// that it can, and why it does no others.
-	na      map[string]string
-	only    []string
-	onlyWhy string
+	// cannot says why the client has no means for a scenario, undriven why one
+	// that it could do is not run.
+	cannot, undriven map[string]string
 	// needs are the programs without which the client is skipped.
 	needs   []string
 	install func(context.Context, *suite) error
@@ -32,15 +30,22 @@ type client struct {
 
 var allCodecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 
-// cannot says why the client does not do a scenario, if so.
-func (c *client) cannot(sc *scenario) (string, bool) {
-	if reason, ok := c.na[sc.name]; ok {
-		return reason, true
+// because gives several scenarios one reason.
+func because(reason string, scenarios ...string) map[string]string {
+	m := map[string]string{}
+	for _, name := range scenarios {
+		m[name] = reason
 	}
-	if c.only != nil && !slices.Contains(c.only, sc.name) {
-		return c.onlyWhy, true
+	return m
+}
+
+// all merges reasons.
+func all(of ...map[string]string) map[string]string {
+	m := map[string]string{}
+	for _, reasons := range of {
+		maps.Copy(m, reasons)
 	}
-	return "", false
+	return m
 }
 
 // prepare checks for the programs that the client needs and installs it.

@@ -87,8 +87,12 @@ func (s *suite) runClient(ctx context.Context, c *client, chosen []*scenario) {
 // runPair runs one scenario of one client.
 func (s *suite) runPair(ctx context.Context, c *client, sc *scenario) result {
 	r := result{Scenario: sc.name, Client: c.name, Status: statusSkip}
-	if reason, cannot := c.cannot(sc); cannot {
+	if reason, ok := c.cannot[sc.name]; ok {
 		r.Status, r.Detail = statusNone, reason
+		return r
+	}
+	if reason, ok := c.undriven[sc.name]; ok {
+		r.Status, r.Detail = statusUndriven, reason
 		return r
 	}
 	if _, ok := s.target.addr[sc.protocol()]; !ok {

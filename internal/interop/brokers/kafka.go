@@ -20,9 +20,9 @@ import (
 // startTimeout bounds how long Kafka may take to answer.
 const startTimeout = 2 * time.Minute
 
-// kafkaProperties is a single node that is broker and controller. Its log never
-// loses records to time, as ours, its groups start at once, and its cleaner looks
-// for work as often as a test would like.
+// kafkaProperties is a single node that is broker and controller. Its
+// groups start at once, and its cleaner looks for work as often as a test would
+// like.
 const kafkaProperties = `process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
@@ -35,15 +35,14 @@ transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
-log.retention.ms=-1
 log.cleaner.backoff.ms=500
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 ssl.keystore.type=PEM
 `
 
 // StartKafka installs Apache Kafka in cache and starts it with its data in dir.
-// What it logs goes to log.
-func StartKafka(ctx context.Context, root, cache, dir string, log io.Writer) (*Process, error) {
+// What it logs goes to log; settings are further lines of its properties.
+func StartKafka(ctx context.Context, root, cache, dir string, log io.Writer, settings ...string) (*Process, error) {
 	jars, err := installKafka(ctx, filepath.Join(root, "internal", "interop", "brokers", "pom.xml"), cache)
 	if err != nil {
 		return nil, err
@@ -58,7 +57,7 @@ func StartKafka(ctx context.Context, root, cache, dir string, log io.Writer) (*P
 		return nil, err
 	}
 	file := filepath.Join(dir, "server.properties")
-	if err := os.WriteFile(file, []byte(properties), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(properties+strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
 		return nil, err
 	}
 	id := make([]byte, 16)

@@ -86,7 +86,8 @@ func run(ctx context.Context, o options) (unexplained int, err error) {
 		defer func() { err = errors.Join(err, f.Close()) }()
 		log = f
 	}
-	kafka, err := brokers.StartKafka(ctx, root, cache, kafkaDir, log)
+	// Records have times of long ago, and our log never loses any to time.
+	kafka, err := brokers.StartKafka(ctx, root, cache, kafkaDir, log, "log.retention.ms=-1")
 	if err != nil {
 		return 0, err
 	}

@@ -102,7 +102,7 @@ func (d *dice) records() []step {
 	case 9:
 		return only("random producers", describeProducers(topic, partition))
 	case 10:
-		return only("random metadata", metadata(false, topic, d.name()))
+		return only("random metadata", metadata(false, fmt.Sprint(d.topic, "-", d.IntN(randomTopics))))
 	default:
 		return d.deleted(topic, partition)
 	}
@@ -167,7 +167,7 @@ func (d *dice) life() []step {
 // config and value draw a configuration that does not change what records get.
 func (d *dice) config() string {
 	return pick(d, "segment.ms", "max.message.bytes", "retention.bytes", "no.such", "delete.retention.ms", "cleanup.policy", "min.cleanable.dirty.ratio",
-		"preallocate", "segment.bytes", "flush.ms", "index.interval.bytes", "min.compaction.lag.ms", "message.timestamp.type", "compression.type",
+		"preallocate", "flush.ms", "index.interval.bytes", "min.compaction.lag.ms", "message.timestamp.type", "compression.type",
 		"unclean.leader.election.enable", "max.compaction.lag.ms", "message.timestamp.before.max.ms", "segment.jitter.ms", "file.delete.delay.ms")
 }
 

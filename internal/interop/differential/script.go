@@ -63,6 +63,8 @@ func topicSteps(t string) []step {
 		s("create unknown config", create(false, newTopic(t+"-x", 1, 1, "no.such", "1"))),
 		s("create bad config", create(false, newTopic(t+"-x", 1, 1, "retention.ms", "soon"))),
 		s("create bad policy", create(false, newTopic(t+"-x", 1, 1, "cleanup.policy", "keep"))),
+		s("create small segments", create(true, newTopic(t+"-x", 1, 1, "segment.bytes", "2000"))),
+		s("create without policy", create(true, newTopic(t+"-x", 1, 1, "cleanup.policy", ""))),
 		s("validate", create(true, newTopic(t+"-x", 1, 1))),
 		s("create internal", create(false, newTopic("__consumer_offsets", 1, 1))),
 		{name: "metadata", build: metadata(false, t, t+"-c", t+"-d"), until: known},

@@ -226,7 +226,6 @@ func markerSteps(t string) []step {
 		s("markers of unknown partition", markers(id, to, 9, false, 0, 0)),
 		s("markers", markers(id, to, 1, false, 0, 0)),
 		s("markers again", markers(id, to, 1, false, 0, 0)),
-		s("markers of next epoch", markers(id, to, 1, true, 1, 0)),
 		s("fetch markers", fetch(to, 1, 0, 0, 1<<20)),
 		s("latest after markers", listOffsets(to, 1, -1, 1)),
 		s("greatest time after markers", listOffsets(to, 1, -3, 1)),
@@ -234,6 +233,7 @@ func markerSteps(t string) []step {
 		s("markers of old coordinator", markers(id, to, 1, false, 1, -1)),
 		{name: "end what hangs", build: endTxn("", id, false, 0).build, quiet: true},
 		settled(id),
+		s("markers of next epoch", markers(id, to, 1, true, 5, 0)),
 		{name: "markers by alice", build: markers(id, to, 1, false, 1, 0), as: alice},
 	}
 }
@@ -242,7 +242,7 @@ func endSteps(t string) []step {
 	return []step{
 		s("delete topics", deleteTopics(t, t+"-c", t+"-no")),
 		s("delete again", deleteTopics(t)),
-		{name: "metadata of deleted", build: metadata(false, t), until: func(resp kmsg.Response) bool { return !known(resp) }},
+		{name: "metadata of deleted", newest: true, build: metadata(false, t), until: func(resp kmsg.Response) bool { return !known(resp) }},
 		s("produce to deleted", produce(t, 0, -1, nil, plain(1, 0))),
 		s("offsets of deleted", listOffsets(t, 0, -1, 0)),
 	}

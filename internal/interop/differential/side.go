@@ -20,7 +20,7 @@ import (
 
 const (
 	// replyTimeout bounds one request.
-	replyTimeout = 10 * time.Second
+	replyTimeout = 5 * time.Second
 	// maxReplyBytes is the largest reply that is read.
 	maxReplyBytes = 64 << 20
 
