@@ -117,10 +117,16 @@ func (c *topicConfig) canonical(value string) string {
 	switch c.kind {
 	case configBool:
 		return strings.ToLower(value)
+	case configDouble: // as Java writes it
+		if f, err := strconv.ParseFloat(value, 64); err == nil && f == math.Trunc(f) {
+			return strconv.FormatFloat(f, 'f', 1, 64)
+		}
 	case configList:
-		parts := strings.Split(value, ",")
-		for i := range parts {
-			parts[i] = strings.TrimSpace(parts[i])
+		var parts []string
+		for _, v := range strings.Split(value, ",") {
+			if v = strings.TrimSpace(v); !slices.Contains(parts, v) {
+				parts = append(parts, v)
+			}
 		}
 		return strings.Join(parts, ",")
 	}

@@ -60,6 +60,15 @@ func TestAlterConfigsLikeKafka(t *testing.T) {
 		req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: c.topic, Configs: c.changes}}
 		wantCode(t, c.topic, ask[*kmsg.IncrementalAlterConfigsResponse](t, ctx, cl, req).Resources[0].ErrorCode, c.want)
 	}
+	for _, c := range []struct{ name, value, want string }{
+		{"preallocate", " TRUE", "true"}, {"cleanup.policy", "delete, compact,delete", "delete,compact"}, {"min.cleanable.dirty.ratio", "1", "1.0"},
+		{"min.cleanable.dirty.ratio", "0.25", "0.25"}, {"segment.ms", " 5 ", "5"}, {"cleanup.policy", "", ""},
+	} {
+		known, _ := findConfig(c.name)
+		if err := known.check(c.value); err != nil || known.canonical(c.value) != c.want {
+			t.Errorf("%s %q: %q, %v, want %q", c.name, c.value, known.canonical(c.value), err, c.want)
+		}
+	}
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	req.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "orders", ConfigNames: []string{"cleanup.policy"}}}
 	if got := ask[*kmsg.DescribeConfigsResponse](t, ctx, cl, req).Resources[0].Configs[0].Value; got == nil || *got != "delete,compact" {

@@ -51,6 +51,16 @@ func TestTableIsRewritten(t *testing.T) {
 	}
 }
 
+// What was not run is told for the reason of now.
+func TestReclassify(t *testing.T) {
+	s := &suite{results: []result{{Scenario: "codecs", Client: "kafka-cli", Status: statusNone}, {Scenario: "txn", Client: "kcat", Status: statusUndriven},
+		{Scenario: "codecs", Client: "java", Status: statusPass}}}
+	s.reclassify()
+	if s.results[0].Status != statusUndriven || s.results[1].Status != statusNone || s.results[2].Status != statusPass || s.results[0].Detail == "" {
+		t.Errorf("got %+v", s.results)
+	}
+}
+
 func TestReadBatchRefusesLengths(t *testing.T) {
 	for _, raw := range [][]byte{{1, 2}, append(make([]byte, 8), 0x7f, 0xff, 0xff, 0xff), append(make([]byte, 8), 0xff, 0xff, 0xff, 0xff)} {
 		if _, _, err := readBatch(raw); err == nil {

@@ -59,7 +59,27 @@ func (s *suite) readJSON(file string) error {
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(text, &s.results)
+	if err := json.Unmarshal(text, &s.results); err != nil {
+		return err
+	}
+	s.reclassify()
+	return nil
+}
+
+// reclassify gives pairs of an earlier run that did not run the reasons of now.
+func (s *suite) reclassify() {
+	for i := range s.results {
+		r := &s.results[i]
+		j := slices.IndexFunc(clients, func(c *client) bool { return c.name == r.Client })
+		if j < 0 || r.Status != statusNone && r.Status != statusUndriven {
+			continue
+		}
+		if reason, ok := clients[j].cannot[r.Scenario]; ok {
+			r.Status, r.Detail = statusNone, reason
+		} else if reason, ok := clients[j].undriven[r.Scenario]; ok {
+			r.Status, r.Detail = statusUndriven, reason
+		}
+	}
 }
 
 func (s *suite) writeJSON(file string) error {

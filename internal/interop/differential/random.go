@@ -27,10 +27,11 @@ var sets = []set{
 type dice struct {
 	*rand.Rand
 	topic string
+	level level
 }
 
-func newDice(seed uint64, topic string) *dice {
-	return &dice{rand.New(rand.NewPCG(seed, seed)), topic}
+func newDice(seed uint64, topic string, l level) *dice {
+	return &dice{rand.New(rand.NewPCG(seed, seed)), topic, l}
 }
 
 const (
@@ -166,14 +167,14 @@ func (d *dice) life() []step {
 
 // config and value draw a configuration that does not change what records get.
 func (d *dice) config() string {
-	return pick(d, "segment.ms", "max.message.bytes", "retention.bytes", "no.such", "delete.retention.ms", "cleanup.policy", "min.cleanable.dirty.ratio",
+	return pick(d, "segment.ms", "max.message.bytes", "no.such", "delete.retention.ms", "cleanup.policy", "min.cleanable.dirty.ratio",
 		"preallocate", "flush.ms", "index.interval.bytes", "min.compaction.lag.ms", "message.timestamp.type", "compression.type",
 		"unclean.leader.election.enable", "max.compaction.lag.ms", "message.timestamp.before.max.ms", "segment.jitter.ms", "file.delete.delay.ms")
 }
 
 func (d *dice) value() string {
 	return pick(d, "2000000", "1000000", "-2", "-1", "0", "1", "x", "", "0.5", "true", "TRUE", "false", "delete", "compact", "compact,delete", "delete, compact",
-		"compact,compact", "LogAppendTime", "CreateTime", "producer", "zstd", "gzip", " 1000000 ", "1e6", "9223372036854775807", "2147483648", "100MB", "NaN", "1.5")
+		"compact,compact", "LogAppendTime", "CreateTime", "producer", "zstd", "gzip", " 1000000 ", "1e6", "9223372036854775807", "2147483648", "100MB", "1.5")
 }
 
 func (d *dice) edit() kmsg.IncrementalAlterConfigsRequestResourceConfig {
