@@ -148,7 +148,13 @@ func TestClusterRequestsLikeKafka(t *testing.T) {
 	pages := kmsg.NewPtrDescribeTopicPartitionsRequest()
 	pages.ResponsePartitionLimit = 5
 	pages.Topics = []kmsg.DescribeTopicPartitionsRequestTopic{{Topic: "orders"}}
+	if got := ask[*kmsg.DescribeTopicPartitionsResponse](t, ctx, cl, pages).Topics[0].AuthorizedOperations; got <= 0 {
+		t.Errorf("operations on the topic: %b", got)
+	}
 	pages.Cursor = &kmsg.DescribeTopicPartitionsRequestCursor{Topic: "zebras"}
+	found := kmsg.NewPtrFindCoordinatorRequest()
+	found.CoordinatorType, found.CoordinatorKeys = 1, []string{""}
+	wantCode(t, "coordinator of nothing", ask[*kmsg.FindCoordinatorResponse](t, ctx, cl, found).Coordinators[0].ErrorCode, nil)
 	wantCode(t, "cursor", ask[*kmsg.DescribeTopicPartitionsResponse](t, ctx, cl, pages).Topics[0].ErrorCode, kerr.InvalidRequest)
 }
 
