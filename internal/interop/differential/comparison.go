@@ -88,7 +88,7 @@ func (c *comparison) run(ctx context.Context, o options) error {
 			if o.set != "" && o.set != set.name {
 				continue
 			}
-			d := newDice(o.seed+uint64(l)<<8+uint64(i), set.name+"-"+l.String(), l)
+			d := newDice(o.seed+uint64(l)<<8+uint64(i), set.name+"-"+l.String())
 			for _, st := range d.setUp() {
 				if err := c.step(ctx, st, l); err != nil {
 					return err

@@ -27,11 +27,10 @@ var sets = []set{
 type dice struct {
 	*rand.Rand
 	topic string
-	level level
 }
 
-func newDice(seed uint64, topic string, l level) *dice {
-	return &dice{rand.New(rand.NewPCG(seed, seed)), topic, l}
+func newDice(seed uint64, topic string) *dice {
+	return &dice{rand.New(rand.NewPCG(seed, seed)), topic}
 }
 
 const (
