@@ -19,7 +19,7 @@ func init() {
 	register(8, 2, 10, func(b *Broker, rq *request, req *kmsg.OffsetCommitRequest) error {
 		resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
 		err := error(kerr.UnsupportedVersion)
-		if req.Version >= epochCommitVersion || req.Generation < 0 || !b.groups.IsConsumer(req.Group) {
+		if req.Version >= epochCommitVersion || req.Generation < 0 || !b.groups.NeedsEpoch(req.Group, req.MemberID) {
 			err = b.checkGroupCommit(req.Group, req.MemberID, deref(req.InstanceID), req.Generation)
 		}
 		if err == kerr.IllegalGeneration && !b.groups.Known(req.Group) {

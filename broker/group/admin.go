@@ -180,11 +180,17 @@ func (c *Coordinator) Known(name string) bool {
 	return c.groups[name] != nil || c.consumers[name] != nil
 }
 
-// IsConsumer reports whether a group is one of KIP-848.
-func (c *Coordinator) IsConsumer(name string) bool {
+// NeedsEpoch reports whether a group is one of KIP-848 and the member speaks its
+// protocol: it has an epoch, which older requests cannot name.
+func (c *Coordinator) NeedsEpoch(name, memberID string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.consumers[name] != nil
+	g := c.consumers[name]
+	if g == nil {
+		return false
+	}
+	m := g.members[memberID]
+	return m == nil || m.classic == nil
 }
 
 // EmptySince returns since when a group has no members, the zero time when it

@@ -289,3 +289,101 @@ func runMixed(t *testing.T, seed uint64) (conversions int) {
 	checkSettled(t, c, topics, all)
 	return conversions
 }
+
+// A member that speaks the classic protocol goes on in a group of KIP-848 with the
+// generation that it knows: it commits, is told to join, may leave; a stranger is
+// told apart.
+func TestClassicMemberInConsumerGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		topics := &fakeTopics{counts: map[string]int32{}}
+		topics.set("a", 4)
+		d := durable{}
+		c := newConsumerTest(d, topics)
+		defer func() { c.Close() }()
+		old := newClassicPeer(false, []string{"a"})
+		old.instance = "i"
+		for len(old.owned) < 4 {
+			old.step(c, topics)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err := c.CheckCommit("g", old.id, "i", old.generation); err != nil {
+			t.Fatal(err)
+		}
+		one := &peer{id: "one", owned: partitionSet{}, subscribed: []string{"a"}}
+		one.take(one.beat(c, true))
+		if len(one.owned) > 0 {
+			t.Fatalf("the new member has %v before the old one has given it up", one.owned)
+		}
+		if err := c.CheckCommit("g", old.id, "i", old.generation); err != nil {
+			t.Errorf("commit with the generation it knows: %v", err)
+		}
+		if err := c.CheckCommit("g", old.id, "i", old.generation+7); !errors.Is(err, kerr.IllegalGeneration) {
+			t.Errorf("commit with another generation: %v", err)
+		}
+		if !c.NeedsEpoch("g", "one") || c.NeedsEpoch("g", old.id) {
+			t.Error("only the new member has an epoch")
+		}
+		for what, tc := range map[string]struct {
+			err  error
+			want error
+		}{
+			"heartbeat":                   {c.Heartbeat("g", old.id, "i", old.generation), kerr.RebalanceInProgress},
+			"heartbeat of a stranger":     {c.Heartbeat("g", "x", "", old.generation), kerr.UnknownMemberID},
+			"heartbeat of the new member": {c.Heartbeat("g", "one", "", one.epoch), kerr.UnknownMemberID},
+			"heartbeat, instance taken":   {c.Heartbeat("g", "x", "i", old.generation), kerr.FencedInstanceID},
+			"heartbeat, old generation":   {c.Heartbeat("g", old.id, "i", old.generation-1), kerr.IllegalGeneration},
+		} {
+			if !errors.Is(tc.err, tc.want) {
+				t.Errorf("%s: %v, want %v", what, tc.err, tc.want)
+			}
+		}
+		// The coordinator restarts in between: who is what is durable.
+		c.Close()
+		c = newConsumerTest(d, topics)
+		if err := c.Restore("g", d["g"]); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			old.step(c, topics)
+			one.take(one.beat(c, true))
+		}
+		if len(old.owned) != 2 || len(one.owned) != 2 {
+			t.Fatalf("%d and %d partitions, want 2 each", len(old.owned), len(one.owned))
+		}
+		// A static member that speaks the new protocol takes the old one's place.
+		instance := "i"
+		two := &peer{id: "two", owned: partitionSet{}, subscribed: []string{"a"}, instance: &instance}
+		if h := two.beat(c, true); h.Err != nil || len(h.Assignment.set()) != 2 {
+			t.Errorf("the successor: %+v", h)
+		}
+		if err := c.Heartbeat("g", old.id, "i", old.generation); !errors.Is(err, kerr.FencedInstanceID) {
+			t.Errorf("the predecessor: %v", err)
+		}
+	})
+}
+
+// A group of another kind, or whose members cannot be understood, is not converted.
+func TestGroupsThatStayClassic(t *testing.T) {
+	for what, change := range map[string]func(*JoinRequest){
+		"another type":        func(r *JoinRequest) { r.ProtocolType = "connect" },
+		"unreadable metadata": func(r *JoinRequest) { r.Protocols = []Protocol{{"p", []byte{0}}} },
+		"text for metadata":   func(r *JoinRequest) { r.Protocols = []Protocol{{"p", []byte("topics")}} },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			topics := &fakeTopics{counts: map[string]int32{}}
+			topics.set("a", 4)
+			c := newConsumerTest(durable{}, topics)
+			defer c.Close()
+			r := request("")
+			change(&r)
+			first := <-join(c, r)
+			one := &peer{id: "one", owned: partitionSet{}, subscribed: []string{"a"}}
+			if h := one.beat(c, true); !errors.Is(h.Err, kerr.InconsistentGroupProtocol) {
+				t.Errorf("%s: %v", what, h.Err)
+			}
+			if d, ok := c.Describe("g"); !ok || len(d.Members) != 1 || d.Members[0].ID != first.MemberID {
+				t.Errorf("%s: %+v", what, d)
+			}
+		})
+	}
+}
