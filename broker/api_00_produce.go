@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -173,12 +174,20 @@ func (b *Broker) produceStage(c *change, req *kmsg.ProduceRequest, pd *produced)
 			return ErrUnknownTopic
 		}
 		dup, err := pd.p.producers.Check(batch)
-		if err != nil || dup != nil {
+		switch {
+		case dup != nil:
 			pd.dup = dup
-			return err
-		}
-		if !batch.Transactional() {
 			return nil
+		case !batch.Transactional():
+			return err
+		case req.Version < 12: // the transaction is asked first, as in Kafka
+			return cmp.Or(b.produceTxn(c, req, pd), err)
+		case err == nil && batch.BaseSequence() != 0 && !pd.p.producers.Started(batch.ProducerID()):
+			// Every transaction has an epoch of its own (KIP-890), which this batch
+			// would begin.
+			return fmt.Errorf("%w: the first sequence of a transaction is %d", txn.ErrOutOfOrderSequence, batch.BaseSequence())
+		case err != nil:
+			return err
 		}
 		return b.produceTxn(c, req, pd)
 	}()

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -21,8 +22,17 @@ func init() {
 		if req.Version >= epochCommitVersion || req.Generation < 0 || !b.groups.IsConsumer(req.Group) {
 			err = b.checkGroupCommit(req.Group, req.MemberID, deref(req.InstanceID), req.Generation)
 		}
+		if err == kerr.IllegalGeneration && !b.groups.Known(req.Group) {
+			switch {
+			case b.offsets.has(req.Group):
+				err = kerr.UnknownMemberID
+			case req.Version >= epochCommitVersion:
+				err = kerr.GroupIDNotFound
+			}
+		}
+		var refused error
 		if !rq.may(kmsg.ACLOperationRead, groupResource(req.Group)) {
-			err = kerr.GroupAuthorizationFailed
+			refused = kerr.GroupAuthorizationFailed
 		}
 		offsets := groupOffsets{}
 		for _, rt := range req.Topics {
@@ -36,12 +46,12 @@ func init() {
 			for _, rp := range rt.Partitions {
 				sp := kmsg.NewOffsetCommitResponseTopicPartition()
 				sp.Partition = rp.Partition
-				perr := err
-				if perr == nil {
-					perr = denied
+				perr := cmp.Or(denied, exists(t, rp.Partition, req.Version >= 10), err)
+				if refused != nil {
+					perr = refused // before anything of a topic is told
 				}
 				if perr == nil {
-					perr = b.addOffset(offsets, t, rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, req.Version >= 10)
+					perr = b.addOffset(offsets, t, rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata)
 				}
 				sp.ErrorCode = coordinatorCode(perr)
 				st.Partitions = append(st.Partitions, sp)
@@ -82,14 +92,20 @@ func (b *Broker) checkGroupCommit(name, member, instance string, generation int3
 	return b.groups.CheckCommit(name, member, instance, generation)
 }
 
-// addOffset validates one offset of a commit and adds it.
-func (b *Broker) addOffset(offsets groupOffsets, t *topic, partition int32, next int64, epoch int32, metadata *string, byID bool) error {
+// exists returns why there is no such partition, nil if there is.
+func exists(t *topic, partition int32, byID bool) error {
 	switch {
 	case t == nil && byID:
 		return kerr.UnknownTopicID
 	case t == nil || partition < 0 || int(partition) >= len(t.partitions()):
 		return ErrUnknownTopic
-	case len(deref(metadata)) > b.cfg.Limits.OffsetMetadataMaxBytes:
+	}
+	return nil
+}
+
+// addOffset validates one offset of a commit and adds it. The partition exists.
+func (b *Broker) addOffset(offsets groupOffsets, t *topic, partition int32, next int64, epoch int32, metadata *string) error {
+	if len(deref(metadata)) > b.cfg.Limits.OffsetMetadataMaxBytes {
 		return kerr.OffsetMetadataTooLarge
 	}
 	offsets[kafka.TopicPartition{Topic: t.name, Partition: partition}] = committed{

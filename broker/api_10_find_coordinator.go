@@ -23,10 +23,6 @@ func init() {
 			switch {
 			case req.CoordinatorType < 0 || req.CoordinatorType > 1:
 				c.ErrorCode = kerr.InvalidRequest.Code
-			case key == "" && req.CoordinatorType == 0:
-				c.ErrorCode = kerr.InvalidGroupID.Code
-			case key == "":
-				c.ErrorCode = kerr.InvalidRequest.Code
 			case req.CoordinatorType == 0 && !rq.may(kmsg.ACLOperationDescribe, groupResource(key)):
 				c.ErrorCode = kerr.GroupAuthorizationFailed.Code
 			case req.CoordinatorType == 1 && !rq.may(kmsg.ACLOperationDescribe, txnResource(key)):

@@ -20,7 +20,7 @@ func init() {
 				continue
 			}
 			sg := b.describeGroup(name, req.Version)
-			if req.IncludeAuthorizedOperations {
+			if req.IncludeAuthorizedOperations && sg.ErrorCode == 0 {
 				sg.AuthorizedOperations = rq.authorizedOperations(groupResource(name))
 			}
 			resp.Groups = append(resp.Groups, sg)

@@ -63,11 +63,25 @@ func (b *Broker) createTopic(rt kmsg.CreateTopicsRequestTopic, validateOnly bool
 	if rt.NumPartitions == -1 {
 		spec.Partitions = b.cfg.DefaultPartitions
 	}
-	if rt.NumPartitions == 0 || rt.NumPartitions < -1 {
-		return fmt.Errorf("%w: %d partitions", kerr.InvalidPartitions, rt.NumPartitions)
+	// Of several errors Kafka tells the first of: name, configuration, replicas,
+	// partitions.
+	if _, ok := b.Topic(rt.Topic); ok {
+		return fmt.Errorf("%w: %s", ErrTopicExists, rt.Topic)
+	}
+	for _, c := range rt.Configs {
+		if c.Value == nil {
+			return fmt.Errorf("%w: %s is null", kerr.InvalidConfig, c.Name)
+		}
+		spec.Configs[c.Name] = *c.Value
+	}
+	if _, err := parseSettings(spec.Configs); err != nil {
+		return err
 	}
 	if rt.ReplicationFactor == 0 || rt.ReplicationFactor < -1 {
 		return fmt.Errorf("%w: %d", kerr.InvalidReplicationFactor, rt.ReplicationFactor)
+	}
+	if rt.NumPartitions == 0 || rt.NumPartitions < -1 {
+		return fmt.Errorf("%w: %d partitions", kerr.InvalidPartitions, rt.NumPartitions)
 	}
 	if len(rt.ReplicaAssignment) > 0 {
 		spec.Partitions = int32(len(rt.ReplicaAssignment))
@@ -76,12 +90,6 @@ func (b *Broker) createTopic(rt kmsg.CreateTopicsRequestTopic, validateOnly bool
 				return fmt.Errorf("%w: the only broker is %d", kerr.InvalidReplicaAssignment, nodeID)
 			}
 		}
-	}
-	for _, c := range rt.Configs {
-		if c.Value == nil {
-			return fmt.Errorf("%w: %s is null", kerr.InvalidConfig, c.Name)
-		}
-		spec.Configs[c.Name] = *c.Value
 	}
 	var err error
 	if validateOnly {

@@ -34,16 +34,21 @@ func init() {
 
 func (b *Broker) deleteTopic(rq *request, rt kmsg.DeleteTopicsRequestTopic, st *kmsg.DeleteTopicsResponseTopic) error {
 	var t *topic
+	all := rq.maySee(kmsg.ACLOperationDelete, clusterResource) // every topic may go
 	if rt.Topic != nil {
-		if err := rq.topicDenied(kmsg.ACLOperationDelete, *rt.Topic, nil, false); err != nil {
+		t = b.topics.get(*rt.Topic)
+		if t == nil && (all || rq.maySee(kmsg.ACLOperationDescribe, topicResource(*rt.Topic))) {
+			return ErrUnknownTopic // to whom it may concern
+		}
+		if err := rq.topicDenied(kmsg.ACLOperationDelete, *rt.Topic, nil, false); !all && err != nil {
 			return err
 		}
-		if t = b.topics.get(*rt.Topic); t == nil {
+		if t == nil {
 			return ErrUnknownTopic
 		}
 	} else if t = b.topics.getID(rt.TopicID); t == nil {
 		return kerr.UnknownTopicID
-	} else if err := rq.topicDenied(kmsg.ACLOperationDelete, "", t, true); err != nil {
+	} else if err := rq.topicDenied(kmsg.ACLOperationDelete, "", t, true); !all && err != nil {
 		return err
 	}
 	if b.protectedTopic(t.name) {

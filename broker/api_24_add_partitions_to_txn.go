@@ -72,6 +72,7 @@ func (b *Broker) addToTxn(rq *request, tx kmsg.AddPartitionsToTxnRequestTransact
 	var topics []kmsg.AddPartitionsToTxnResponseTransactionTopic
 	var parts []txn.Partition
 	bad := false
+	denied := !trusted && !rq.may(kmsg.ACLOperationWrite, txnResource(tx.TransactionalID))
 	for _, rt := range tx.Topics {
 		st := kmsg.NewAddPartitionsToTxnResponseTransactionTopic()
 		st.Topic = rt.Topic
@@ -80,6 +81,8 @@ func (b *Broker) addToTxn(rq *request, tx kmsg.AddPartitionsToTxnRequestTransact
 			sp.Partition = partition
 			p := b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: partition})
 			switch {
+			case denied: // whatever the partition
+				sp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
 			case !trusted && !rq.may(kmsg.ACLOperationWrite, topicResource(rt.Topic)), b.protectedTopic(rt.Topic):
 				sp.ErrorCode = kerr.TopicAuthorizationFailed.Code
 			case p == nil:
@@ -102,11 +105,7 @@ func (b *Broker) addToTxn(rq *request, tx kmsg.AddPartitionsToTxnRequestTransact
 		}
 		done(topics)
 	}
-	switch {
-	case !trusted && !rq.may(kmsg.ACLOperationWrite, txnResource(tx.TransactionalID)):
-		fill(kerr.TransactionalIDAuthorizationFailed.Code)
-		return
-	case bad:
+	if bad {
 		fill(kerr.OperationNotAttempted.Code)
 		return
 	}

@@ -44,7 +44,10 @@ func init() {
 					perr = denied
 				}
 				if perr == nil {
-					perr = b.addOffset(offsets, t, rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, req.Version >= 6)
+					perr = exists(t, rp.Partition, req.Version >= 6)
+				}
+				if perr == nil {
+					perr = b.addOffset(offsets, t, rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata)
 				}
 				sp.ErrorCode = coordinatorCode(perr)
 				st.Partitions = append(st.Partitions, sp)

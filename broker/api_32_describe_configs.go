@@ -58,6 +58,7 @@ func describeTopicConfigs(set map[string]string, names []string, req *kmsg.Descr
 		if !isSet {
 			value, c.Source, c.IsDefault = known.fallback, kmsg.ConfigSourceDefaultConfig, true
 		}
+		value = known.canonical(value)
 		c.Value, c.ConfigType = &value, known.kind.wire()
 		if req.IncludeDocumentation {
 			doc := known.doc

@@ -33,8 +33,10 @@ func init() {
 				}
 			})
 		}
+		seen := map[string]bool{} // a topic is told once
 		for _, rt := range req.Topics {
-			if t := b.topics.get(rt.Topic); t != nil {
+			if t := b.topics.get(rt.Topic); t != nil && !seen[t.name] {
+				seen[t.name] = true
 				dir.Topics = append(dir.Topics, logDirTopic(t, rt.Partitions))
 			}
 		}

@@ -8,14 +8,28 @@ import (
 )
 
 // ElectLeaders (43). Versions 0-2. One node is the leader already: what exists
-// is ELECTION_NOT_NEEDED. Null topics mean all, and then Kafka leaves out those
-// that need no election.
+// is ELECTION_NOT_NEEDED. Null topics mean all, and then partitions that need no
+// election are left out, as in Kafka: topics come without any.
 func init() {
 	register(43, 0, 2, func(b *Broker, rq *request, req *kmsg.ElectLeadersRequest) error {
 		resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
+		if req.ElectionType < 0 || req.ElectionType > 1 {
+			resp.ErrorCode = kerr.InvalidRequest.Code
+			rq.reply(resp)
+			return nil
+		}
 		denied := !rq.may(kmsg.ACLOperationAlter, clusterResource)
 		if denied {
 			resp.ErrorCode = kerr.ClusterAuthorizationFailed.Code
+		}
+		if req.Topics == nil && !denied {
+			b.topics.each(func(t *topic) {
+				if t.isLive() && !b.protectedTopic(t.name) {
+					st := kmsg.NewElectLeadersResponseTopic()
+					st.Topic = t.name
+					resp.Topics = append(resp.Topics, st)
+				}
+			})
 		}
 		for _, rt := range req.Topics {
 			st := kmsg.NewElectLeadersResponseTopic()

@@ -44,16 +44,22 @@ func (b *Broker) setConfigs(kind kmsg.ConfigResourceType, name string, validateO
 	c := newChange(256)
 	return b.submitWait(c, func() error {
 		t := b.topics.get(name)
-		if t == nil {
-			return ErrUnknownTopic
+		var old map[string]string
+		if t != nil {
+			old, _ = t.config()
 		}
-		old, _ := t.config()
+		// A bad value is told of a topic that is not there, too.
 		configs, err := change(old)
-		if err != nil {
-			return err
+		if err == nil {
+			_, err = parseSettings(configs)
 		}
-		if _, err := parseSettings(configs); err != nil || validateOnly {
+		switch {
+		case err != nil:
 			return err
+		case t == nil:
+			return ErrUnknownTopic
+		case validateOnly:
+			return nil
 		}
 		b.stage(c, &configsSet{t.id, configs})
 		return nil
@@ -74,6 +80,8 @@ func alter(configs map[string]string, changes []kmsg.IncrementalAlterConfigsRequ
 			return nil, fmt.Errorf("%w: %s is changed twice", kerr.InvalidRequest, ch.Name)
 		}
 		seen[ch.Name] = true
+	}
+	for _, ch := range changes {
 		known, ok := findConfig(ch.Name)
 		if !ok && ch.Op == kmsg.IncrementalAlterConfigOpDelete {
 			continue // what is not set is gone already, as in Kafka
@@ -100,8 +108,10 @@ func alter(configs map[string]string, changes []kmsg.IncrementalAlterConfigsRequ
 			return nil, fmt.Errorf("%w: %s is not a list", errConfig, ch.Name)
 		}
 		for _, v := range strings.Split(*ch.Value, ",") {
-			list = slices.DeleteFunc(list, func(have string) bool { return have == v })
-			if ch.Op == kmsg.IncrementalAlterConfigOpAppend {
+			switch {
+			case ch.Op == kmsg.IncrementalAlterConfigOpSubtract:
+				list = slices.DeleteFunc(list, func(have string) bool { return have == v })
+			case !slices.Contains(list, v):
 				list = append(list, v)
 			}
 		}

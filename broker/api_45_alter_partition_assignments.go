@@ -19,8 +19,6 @@ func init() {
 		resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange
 		if !rq.may(kmsg.ACLOperationAlter, clusterResource) {
 			resp.ErrorCode = kerr.ClusterAuthorizationFailed.Code
-			rq.reply(resp)
-			return nil
 		}
 		for _, rt := range req.Topics {
 			st := kmsg.NewAlterPartitionAssignmentsResponseTopic()
@@ -30,6 +28,8 @@ func init() {
 				sp.Partition = rp.Partition
 				var err error
 				switch {
+				case resp.ErrorCode != 0:
+					err = kerr.ClusterAuthorizationFailed
 				case b.topics.partition(kafka.TopicPartition{Topic: rt.Topic, Partition: rp.Partition}) == nil:
 					err = kerr.UnknownTopicOrPartition
 				case rp.Replicas == nil:

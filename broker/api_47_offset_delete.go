@@ -70,5 +70,9 @@ func (b *Broker) mayDeleteOffsets(rq *request, name string) error {
 	case !b.groups.Known(name) && !b.offsets.has(name):
 		return kerr.GroupIDNotFound
 	}
+	// Of members that are no consumers nobody knows what they read.
+	if _, err := b.groups.Subscribes(name, ""); err != nil {
+		return err
+	}
 	return nil
 }

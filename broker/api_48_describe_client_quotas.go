@@ -66,7 +66,7 @@ func quotaFilter(req *kmsg.DescribeClientQuotasRequest) (func(quota.Entity) bool
 			return nil, err
 		case p.Set:
 			return nil, fmt.Errorf("%w: entity type %s twice", kerr.InvalidRequest, c.EntityType)
-		case c.MatchType < 0 || c.MatchType > 2 || c.MatchType == 0 && c.Match == nil:
+		case c.MatchType < 0 || c.MatchType > 2 || (c.MatchType == 0) != (c.Match != nil):
 			return nil, fmt.Errorf("%w: match type %d", kerr.InvalidRequest, c.MatchType)
 		}
 		p.Set = true

@@ -23,7 +23,12 @@ func init() {
 		var changed []int
 		for i, re := range req.Entries {
 			entry := kmsg.NewAlterClientQuotasResponseEntry()
+			seen := map[string]bool{}
 			for _, p := range re.Entity {
+				if seen[p.Type] {
+					continue // it counts once
+				}
+				seen[p.Type] = true
 				part := kmsg.NewAlterClientQuotasResponseEntryEntity()
 				part.Type, part.Name = p.Type, p.Name
 				entry.Entity = append(entry.Entity, part)
@@ -56,12 +61,10 @@ func (b *Broker) alterQuota(table quota.Table, re kmsg.AlterClientQuotasRequestE
 	var e quota.Entity
 	for _, rp := range re.Entity {
 		p, err := quotaPart(&e, rp.Type)
-		if err != nil {
-			return nil, err
+		if err != nil { // who only describes gets UNSUPPORTED_VERSION
+			return nil, fmt.Errorf("%w: entity type %.64q", kerr.InvalidRequest, rp.Type)
 		}
-		if p.Set {
-			return nil, fmt.Errorf("%w: entity type %s twice", kerr.InvalidRequest, rp.Type)
-		}
+		// A type that comes twice counts once, with its last name.
 		if *p = quota.DefaultPart; rp.Name != nil {
 			*p = quota.Named(*rp.Name)
 		}
@@ -77,16 +80,14 @@ func (b *Broker) alterQuota(table quota.Table, re kmsg.AlterClientQuotasRequestE
 			return nil, fmt.Errorf("%w: %s twice", kerr.InvalidRequest, op.Key)
 		}
 		seen[op.Key] = true
-		value := op.Value
-		if op.Remove {
-			value = 1
+		if op.Remove { // of what is not set is done, whatever its name
+			delete(limits, quota.Key(op.Key))
+			continue
 		}
-		if err := e.CheckLimit(quota.Key(op.Key), value); err != nil {
+		if err := e.CheckLimit(quota.Key(op.Key), op.Value); err != nil {
 			return nil, fmt.Errorf("%w: %w", kerr.InvalidRequest, err)
 		}
-		if delete(limits, quota.Key(op.Key)); !op.Remove {
-			limits[quota.Key(op.Key)] = op.Value
-		}
+		limits[quota.Key(op.Key)] = op.Value
 	}
 	if len(limits) > 0 && len(table.Of(e)) == 0 && table.Len() >= b.cfg.Limits.MaxQuotas {
 		return nil, fmt.Errorf("%w: %d entities with limits are the most", kerr.PolicyViolation, b.cfg.Limits.MaxQuotas)

@@ -81,39 +81,34 @@ func (b *Broker) userEvents(name string, ch *userChange, room *int) ([]event, er
 		return nil, fmt.Errorf("%w: bad user name", kerr.UnacceptableCredential)
 	}
 	have := b.security.credentials(name)
-	seen := map[auth.Mechanism]bool{}
 	mechanism := func(number int8) (auth.Mechanism, error) {
 		m, ok := scramNumbers[number]
-		switch {
-		case !ok:
+		if !ok {
 			return m, fmt.Errorf("%w: SCRAM mechanism %d", kerr.UnsupportedSaslMechanism, number)
-		case seen[m]:
-			return m, fmt.Errorf("%w: %s is in the request twice", kerr.DuplicateResource, m)
 		}
-		seen[m] = true
 		return m, nil
 	}
 	var events []event
+	var err error // the last one counts, as in Kafka
 	for _, number := range ch.deletions {
-		m, err := mechanism(number)
-		if err != nil {
-			return nil, err
+		m, bad := mechanism(number)
+		if _, ok := have[m]; bad == nil && !ok {
+			bad = fmt.Errorf("%w: the user has no credential for %s", kerr.ResourceNotFound, m)
 		}
-		if _, ok := have[m]; !ok {
-			return nil, fmt.Errorf("%w: the user has no credential for %s", kerr.ResourceNotFound, m)
-		}
-		events = append(events, &credentialDeleted{name, m})
+		events, err = append(events, &credentialDeleted{name, m}), againstTwice(bad, len(events), err)
 	}
 	for _, u := range ch.upsertions {
-		m, err := mechanism(u.Mechanism)
-		if err != nil {
-			return nil, err
+		m, bad := mechanism(u.Mechanism)
+		var cred auth.Credential
+		if bad == nil {
+			if cred, bad = auth.FromSalted(m, u.SaltedPassword, slices.Clone(u.Salt), int(u.Iterations)); bad != nil {
+				bad = errors.Join(kerr.UnacceptableCredential, bad)
+			}
 		}
-		cred, err := auth.FromSalted(m, u.SaltedPassword, slices.Clone(u.Salt), int(u.Iterations))
-		if err != nil {
-			return nil, errors.Join(kerr.UnacceptableCredential, err)
-		}
-		events = append(events, &credentialSet{name, cred})
+		events, err = append(events, &credentialSet{name, cred}), againstTwice(bad, len(events), err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if len(have) == 0 && len(ch.upsertions) > 0 {
 		if *room <= 0 {
@@ -122,4 +117,16 @@ func (b *Broker) userEvents(name string, ch *userChange, room *int) ([]event, er
 		*room--
 	}
 	return events, nil
+}
+
+// againstTwice returns what is wrong with one of a user's changes, of which there
+// may be one in a request, even of two mechanisms (KIP-554).
+func againstTwice(bad error, before int, last error) error {
+	switch {
+	case bad != nil:
+		return bad
+	case before > 0:
+		return fmt.Errorf("%w: the user is in the request twice", kerr.DuplicateResource)
+	}
+	return last
 }

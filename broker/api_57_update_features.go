@@ -41,10 +41,16 @@ func init() {
 			sf := kmsg.NewUpdateFeaturesResponseResult()
 			sf.Feature = u.Feature
 			err := checkFeature(u.Feature, u.MaxVersionLevel)
-			if sf.ErrorCode, sf.ErrorMessage = errorCode(err), message(err); err != nil && req.Version >= 2 {
+			if err == nil && req.Version >= 1 && (u.UpgradeType < 1 || u.UpgradeType > 3) {
+				err = fmt.Errorf("%w: upgrade type %d", kerr.InvalidUpdateVersion, u.UpgradeType)
+			}
+			if sf.ErrorCode, sf.ErrorMessage = errorCode(err), message(err); err != nil {
 				fail(err)
 			}
 			resp.Results = append(resp.Results, sf)
+		}
+		if resp.ErrorCode != 0 {
+			resp.Results = nil // all or nothing, which the reply's own error tells
 		}
 		rq.reply(resp)
 		return nil

@@ -20,7 +20,10 @@ func init() {
 		}
 		resp.ClusterID, resp.ControllerID = b.clusterID, nodeID
 		if req.IncludeClusterAuthorizedOperations {
-			resp.ClusterAuthorizedOperations = rq.authorizedOperations(clusterResource)
+			resp.ClusterAuthorizedOperations = 0 // who may not even describe it
+			if rq.maySee(kmsg.ACLOperationDescribe, clusterResource) {
+				resp.ClusterAuthorizedOperations = rq.authorizedOperations(clusterResource)
+			}
 		}
 		broker := kmsg.NewDescribeClusterResponseBroker()
 		broker.NodeID = nodeID

@@ -28,6 +28,9 @@ func init() {
 				sg.ErrorCode = kerr.GroupIDNotFound.Code
 			default:
 				b.describeConsumers(&sg, d)
+				if req.IncludeAuthorizedOperations {
+					sg.AuthorizedOperations = rq.authorizedOperations(groupResource(name))
+				}
 			}
 			resp.Groups = append(resp.Groups, sg)
 		}

@@ -40,15 +40,15 @@ func (b *Broker) describeTopicPartitions(rq *request, req *kmsg.DescribeTopicPar
 	names = slices.Compact(names)
 	var from int32
 	if req.Cursor != nil {
+		if !all && !slices.Contains(names, req.Cursor.Topic) {
+			return badCursor(resp, names)
+		}
 		names = slices.DeleteFunc(names, func(n string) bool { return n < req.Cursor.Topic })
 		if len(names) > 0 && names[0] == req.Cursor.Topic {
 			from = max(req.Cursor.Partition, 0)
 		}
 	}
-	left := int32(describePartitionsMax)
-	if req.ResponsePartitionLimit > 0 {
-		left = min(left, req.ResponsePartitionLimit)
-	}
+	left := max(1, min(describePartitionsMax, req.ResponsePartitionLimit))
 	var refused []kmsg.DescribeTopicPartitionsResponseTopic
 	for _, name := range names {
 		if left <= 0 {
@@ -75,6 +75,16 @@ func (b *Broker) describeTopicPartitions(rq *request, req *kmsg.DescribeTopicPar
 	return resp
 }
 
+// badCursor refuses every topic: the cursor's is none of them.
+func badCursor(resp *kmsg.DescribeTopicPartitionsResponse, names []string) *kmsg.DescribeTopicPartitionsResponse {
+	for _, name := range names {
+		st := kmsg.NewDescribeTopicPartitionsResponseTopic()
+		st.Topic, st.ErrorCode, st.AuthorizedOperations = &name, kerr.InvalidRequest.Code, math.MinInt32
+		resp.Topics = append(resp.Topics, st)
+	}
+	return resp
+}
+
 // topicPartitions describes at most limit partitions of a topic from one on; next
 // is the first that did not fit, 0 for none. ok is false when the topic cannot be
 // shown.
@@ -85,6 +95,7 @@ func (b *Broker) topicPartitions(rq *request, name string, from, limit int32) (s
 		st.ErrorCode = kerr.TopicAuthorizationFailed.Code
 		return st, 0, false
 	}
+	st.AuthorizedOperations = rq.authorizedOperations(topicResource(name))
 	t := b.topics.get(name)
 	if t == nil {
 		st.ErrorCode = kerr.UnknownTopicOrPartition.Code

@@ -83,8 +83,9 @@ func findConfig(name string) (*topicConfig, bool) {
 // errConfig is wrapped by every error about a topic configuration.
 var errConfig = fmt.Errorf("%w: configuration", ErrInvalid)
 
-// check verifies a value.
-func (c *topicConfig) check(value string) error {
+// check verifies a value, which may have blanks around it.
+func (c *topicConfig) check(text string) error {
+	value := strings.TrimSpace(text)
 	bad := func(want string) error {
 		return fmt.Errorf("%w: %s = %q: expected %s", errConfig, c.name, value, want)
 	}
@@ -99,10 +100,13 @@ func (c *topicConfig) check(value string) error {
 			return bad(fmt.Sprintf("a number from %d to %d", c.min, c.max))
 		}
 	case configBool:
-		if value != "true" && value != "false" {
+		if !strings.EqualFold(value, "true") && !strings.EqualFold(value, "false") {
 			return bad("true or false")
 		}
 	case configList:
+		if value == "" { // no policy: what is there stays
+			return nil
+		}
 		for _, v := range strings.Split(value, ",") {
 			if !slices.Contains(c.oneOf, strings.TrimSpace(v)) {
 				return bad("a list of " + strings.Join(c.oneOf, ", "))
@@ -114,6 +118,28 @@ func (c *topicConfig) check(value string) error {
 		}
 	}
 	return nil
+}
+
+// canonical is a value as the broker understands it, which it tells.
+func (c *topicConfig) canonical(value string) string {
+	value = strings.TrimSpace(value)
+	switch c.kind {
+	case configBool:
+		return strings.ToLower(value)
+	case configDouble: // as Java writes it
+		if f, err := strconv.ParseFloat(value, 64); err == nil && f == math.Trunc(f) {
+			return strconv.FormatFloat(f, 'f', 1, 64)
+		}
+	case configList:
+		var parts []string
+		for _, v := range strings.Split(value, ",") {
+			if v = strings.TrimSpace(v); !slices.Contains(parts, v) {
+				parts = append(parts, v)
+			}
+		}
+		return strings.Join(parts, ",")
+	}
+	return value
 }
 
 // codecNames are the values of compression.type, by codec.
@@ -149,7 +175,7 @@ func parseSettings(configs map[string]string) (settings, error) {
 	}
 	text := func(name string) string {
 		if v, ok := configs[name]; ok {
-			return v
+			return strings.TrimSpace(v)
 		}
 		c, _ := findConfig(name)
 		return c.fallback

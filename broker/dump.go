@@ -95,7 +95,10 @@ func Dump(fs vfs.FS, path string, o DumpOptions, emit func(DumpItem) error) erro
 			return err
 		}
 	}
-	return d.dir(path)
+	if err := d.dir(path); err != nil || !d.whole {
+		return err
+	}
+	return d.logEnd(fs.PathJoin(path, "wal"))
 }
 
 // dumper is one call of Dump.
@@ -107,6 +110,19 @@ type dumper struct {
 	sizes  map[string]int64 // bytes that count, by path of a segment of the checkpoint
 	whole  bool             // a checkpoint was read: other segments are stray
 	sealer *seal.Sealer     // nil without keys
+	// first is the oldest log file, next the frame behind the last that was found
+	// from there on, durable the one below which all were durable once.
+	first         uint64
+	next, durable uint64
+}
+
+// logEnd reports frames that were durable and are behind the end of the log.
+func (d *dumper) logEnd(path string) error {
+	if d.next >= d.durable {
+		return nil
+	}
+	return d.emit(DumpItem{Kind: "damage", File: path, Damage: fmt.Sprintf(
+		"the log ends before frame %d, but frames below %d were durable", d.next, d.durable)})
 }
 
 // dir dumps the log files and segments below a directory.
@@ -161,6 +177,7 @@ func (d *dumper) checkpoint(dir string) error {
 		var sequence uint64
 		if sequence, err = b.decodeState(state); err == nil {
 			d.whole = true
+			d.first, d.next, d.durable = root.FirstFile, root.FirstSequence, root.Synced
 			text := fmt.Sprintf(
 				"cluster %s, epoch %d, first log file %d with frame %d, synced below frame %d, clean %v, state up to frame %d",
 				b.clusterID, root.Epoch, root.FirstFile, root.FirstSequence, root.Synced, root.Clean, sequence)
@@ -222,6 +239,9 @@ func (d *dumper) log(path string, number uint64) error {
 		return err
 	}
 	frame := func(f wal.FrameInfo) error {
+		if number >= d.first {
+			d.next, d.durable = max(d.next, f.Sequence+1), max(d.durable, f.SyncedSequence)
+		}
 		err := d.emit(DumpItem{Kind: "frame", File: path, Position: &f.Position, Text: fmt.Sprintf(
 			"frame %d, epoch %d, %d bytes, %d entries, synced below %d", f.Sequence, f.Epoch, f.Length, len(f.Entries), f.SyncedSequence)})
 		for _, e := range f.Entries {

@@ -97,6 +97,18 @@ func TestDumpDamage(t *testing.T) {
 	if d := items["damage"]; len(items["frame"]) != len(frames)-1 || len(d) != 1 || *d[0].Position != at || !strings.Contains(d[0].Damage, "frames 3 to 3") {
 		t.Fatalf("%d frames, damage %+v", len(items["frame"]), d)
 	}
+	// The last frame damaged, or cut off: nothing behind it shows that it was there,
+	// but the checkpoint does.
+	last := *frames[len(frames)-1].Position
+	for what, b := range map[string][]byte{"damaged": slices.Concat(good[:last+50], []byte{good[last+50] ^ 1}, good[last+51:]), "cut off": good[:last]} {
+		if err := vfs.WriteFileAtomic(fs, path, b); err != nil {
+			t.Fatal(err)
+		}
+		if d := dumpAll(t, fs, "data")["damage"]; len(d) != 1 || !strings.Contains(d[0].Damage, "the log ends before frame 6, but frames below 7 were durable") {
+			t.Fatalf("last frame %s: %+v", what, d)
+		}
+	}
+	writeFile(t, fs, path, bad)
 	if err := vfs.WriteFileAtomic(fs, "data/checkpoint", []byte("MILLRACE and no more")); err != nil {
 		t.Fatal(err)
 	}

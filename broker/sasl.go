@@ -65,7 +65,7 @@ func (c *conn) handshake(req *kmsg.SASLHandshakeRequest, resp *kmsg.SASLHandshak
 	resp.SupportedMechanisms = c.from.offered()
 	again := c.peer != nil
 	if !c.from.Protocol.SASL() || c.login != nil && c.login.exchange != nil || again && req.Version == 0 {
-		resp.ErrorCode = kerr.IllegalSaslState.Code
+		resp.ErrorCode, resp.SupportedMechanisms = kerr.IllegalSaslState.Code, []string{}
 		return fmt.Errorf("%w: SaslHandshake out of place", errDrain)
 	}
 	m := auth.Mechanism(req.Mechanism)
@@ -74,7 +74,7 @@ func (c *conn) handshake(req *kmsg.SASLHandshakeRequest, resp *kmsg.SASLHandshak
 		return fmt.Errorf("%w: SASL mechanism %.64q is not offered", errDrain, req.Mechanism)
 	}
 	if again && m != c.mechanism {
-		resp.ErrorCode = kerr.IllegalSaslState.Code
+		resp.ErrorCode, resp.SupportedMechanisms = kerr.IllegalSaslState.Code, []string{}
 		return fmt.Errorf("%w: login again by %s after %s", errDrain, m, c.mechanism)
 	}
 	c.login = &saslState{mechanism: m, exchange: c.b.newLogin(m), bare: req.Version == 0}

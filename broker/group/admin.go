@@ -35,9 +35,16 @@ func (c *Coordinator) Describe(name string) (d Description, ok bool) {
 	if g == nil {
 		return Description{}, false
 	}
-	d = Description{Name: name, Type: "classic", State: g.state.String(), ProtocolType: g.protocolType, Protocol: g.protocol}
+	d = Description{Name: name, Type: "classic", State: g.state.String(), ProtocolType: g.protocolType}
 	for _, m := range g.ordered() {
-		d.Members = append(d.Members, MemberDescription{m.id, m.instance, m.clientID, m.clientHost, m.metadata(g.protocol), m.assignment})
+		d.Members = append(d.Members, MemberDescription{m.id, m.instance, m.clientID, m.clientHost, nil, m.assignment})
+	}
+	if g.state != Stable {
+		return d, true // the protocol is being chosen, or its assignment made
+	}
+	d.Protocol = g.protocol
+	for i, m := range g.ordered() {
+		d.Members[i].Metadata = m.metadata(g.protocol)
 	}
 	return d, true
 }

@@ -54,11 +54,14 @@ func (c *Coordinator) join(r JoinRequest, reply func(JoinResponse)) error {
 	if r.SessionTimeout < sessionTimeoutMin || r.SessionTimeout > sessionTimeoutMax {
 		return kerr.InvalidSessionTimeout
 	}
-	if r.ProtocolType == "" || len(r.Protocols) == 0 || len(r.Protocols) > protocolsMax {
-		return kerr.InconsistentGroupProtocol
-	}
 	if c.closed {
 		return kerr.CoordinatorNotAvailable
+	}
+	if r.MemberID != "" && c.groups[r.Group] == nil && c.consumers[r.Group] == nil {
+		return kerr.UnknownMemberID
+	}
+	if r.ProtocolType == "" || len(r.Protocols) == 0 || len(r.Protocols) > protocolsMax {
+		return kerr.InconsistentGroupProtocol
 	}
 	if g := c.consumers[r.Group]; g != nil {
 		if len(g.members) > 0 {
@@ -118,15 +121,10 @@ func (c *Coordinator) join(r JoinRequest, reply func(JoinResponse)) error {
 }
 
 // supports reports whether a member can be part of the group: same protocol
-// type, and a protocol that everybody else knows.
+// type, and a protocol that everybody knows. As in Kafka a member that joins again
+// counts as who it was: even alone it keeps one of its protocols.
 func (g *group) supports(r JoinRequest) bool {
-	others := 0
-	for _, m := range g.members {
-		if m.id != r.MemberID {
-			others++
-		}
-	}
-	if others == 0 {
+	if len(g.members) == 0 {
 		return true
 	}
 	if g.protocolType != r.ProtocolType {
@@ -134,7 +132,7 @@ func (g *group) supports(r JoinRequest) bool {
 	}
 	return slices.ContainsFunc(r.Protocols, func(p Protocol) bool {
 		for _, m := range g.members {
-			if m.id != r.MemberID && !m.knows(p.Name) {
+			if !m.knows(p.Name) {
 				return false
 			}
 		}

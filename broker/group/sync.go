@@ -145,11 +145,11 @@ func (c *Coordinator) CheckCommit(name, memberID, instance string, generation in
 		return g.checkMember(memberID, instance, generation)
 	}
 	g := c.groups[name]
-	if generation < 0 && memberID == "" && instance == "" {
-		if g != nil && len(g.members) > 0 {
-			return kerr.UnknownMemberID
-		}
-		return nil
+	switch {
+	case generation < 0 && (g == nil || len(g.members) == 0):
+		return nil // tools and consumers without a group; who says so is not asked
+	case generation < 0 && memberID == "" && instance == "":
+		return kerr.UnknownMemberID
 	}
 	if g == nil {
 		return kerr.IllegalGeneration

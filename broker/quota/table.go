@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -54,6 +55,11 @@ func (e Entity) Check() error {
 		return fmt.Errorf("%w: an address goes with nothing else", ErrEntity)
 	case !e.IP.Set && !e.User.Set && !e.Client.Set:
 		return fmt.Errorf("%w: it is empty", ErrEntity)
+	}
+	if e.IP.Set && !e.IP.Default {
+		if _, err := netip.ParseAddr(e.IP.Name); err != nil {
+			return fmt.Errorf("%w: an address is expected: %w", ErrEntity, err)
+		}
 	}
 	for _, p := range []Part{e.User, e.Client, e.IP} {
 		if p.Set && !p.Default && p.Name == "" || len(p.Name) > nameMaxBytes {

@@ -81,6 +81,12 @@ func (p *Producers) Check(b kafka.Batch) (*Duplicate, error) {
 	return nil, nil
 }
 
+// Started reports whether a batch of a producer's present epoch is remembered.
+func (p *Producers) Started(pid kafka.ProducerID) bool {
+	w := p.byID[pid]
+	return w != nil && len(w.batches) > 0
+}
+
 // addSequence adds modulo 2^31: sequences wrap from 2^31-1 to 0.
 func addSequence(seq, n int32) int32 {
 	return int32((int64(seq) + int64(n)) & math.MaxInt32)

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/internal/interop/brokers"
 )
 
 // client is one library or tool under test.
@@ -17,11 +18,9 @@ type client struct {
 	doc  string // library and version
 	// codecs are those that the client can write without further software.
 	codecs []string
-	// na says why the client cannot do a scenario; only, when set, lists those
-	// that it can, and why it does no others.
-	na      map[string]string
-	only    []string
-	onlyWhy string
+	// cannot says why the client has no means for a scenario, undriven why one
+	// that it could do is not run.
+	cannot, undriven map[string]string
 	// needs are the programs without which the client is skipped.
 	needs   []string
 	install func(context.Context, *suite) error
@@ -31,26 +30,29 @@ type client struct {
 
 var allCodecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 
-// errUnavailable is wrapped where a tool or package registry is missing, which is
-// no fault of ours: a program that does not compile is.
-var errUnavailable = errors.New("not here")
+// because gives several scenarios one reason.
+func because(reason string, scenarios ...string) map[string]string {
+	m := map[string]string{}
+	for _, name := range scenarios {
+		m[name] = reason
+	}
+	return m
+}
 
-// cannot says why the client does not do a scenario, if so.
-func (c *client) cannot(sc *scenario) (string, bool) {
-	if reason, ok := c.na[sc.name]; ok {
-		return reason, true
+// all merges reasons.
+func all(of ...map[string]string) map[string]string {
+	m := map[string]string{}
+	for _, reasons := range of {
+		maps.Copy(m, reasons)
 	}
-	if c.only != nil && !slices.Contains(c.only, sc.name) {
-		return c.onlyWhy, true
-	}
-	return "", false
+	return m
 }
 
 // prepare checks for the programs that the client needs and installs it.
 func (c *client) prepare(ctx context.Context, s *suite) error {
 	for _, program := range c.needs {
 		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("%w: %s is not installed", errUnavailable, program)
+			return fmt.Errorf("%w: %s is not installed", brokers.ErrUnavailable, program)
 		}
 	}
 	if c.install == nil {
@@ -113,7 +115,7 @@ func installOnce(name, manifest string, commands ...[]string) func(context.Conte
 		}
 		for _, command := range commands {
 			if err := shell(ctx, dir, command...); err != nil {
-				return fmt.Errorf("%w: %w", errUnavailable, err)
+				return fmt.Errorf("%w: %w", brokers.ErrUnavailable, err)
 			}
 		}
 		return markInstalled(file, dir)
@@ -128,7 +130,7 @@ func installGo(name string) func(context.Context, *suite) error {
 			return err
 		}
 		if err := shell(ctx, s.file(name), "go", "mod", "download"); err != nil {
-			return fmt.Errorf("%w: %w", errUnavailable, err)
+			return fmt.Errorf("%w: %w", brokers.ErrUnavailable, err)
 		}
 		return shell(ctx, s.file(name), "go", "build", "-o", filepath.Join(dir, name), ".")
 	}

@@ -25,6 +25,7 @@
 //
 //	go run ./internal/interop                       # everything, against a server of its own
 //	go run ./internal/interop --clients java,kcat --scenarios txn,codecs
+//	go run ./internal/interop --kafka               # everything, against Apache Kafka, which tests the scenarios
 //	go run ./internal/interop --server HOST:PORT    # against any broker, without logins and certificates
 //	go run ./internal/interop --table README.md     # rewrite the table there
 package main

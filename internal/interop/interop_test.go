@@ -14,18 +14,10 @@ func TestTablesAgree(t *testing.T) {
 		return slices.ContainsFunc(scenarios, func(s *scenario) bool { return s.name == name })
 	}
 	for _, c := range clients {
-		for name, reason := range c.na {
+		for name, reason := range all(c.undriven, c.cannot) {
 			if !known(name) || reason == "" {
-				t.Errorf("%s cannot %s: %q", c.name, name, reason)
+				t.Errorf("%s does not do %s: %q", c.name, name, reason)
 			}
-		}
-		for _, name := range c.only {
-			if !known(name) {
-				t.Errorf("%s does %s, which is no scenario", c.name, name)
-			}
-		}
-		if c.only != nil && c.onlyWhy == "" {
-			t.Errorf("%s does not say why it does only some", c.name)
 		}
 	}
 }
@@ -39,6 +31,7 @@ func TestTableIsRewritten(t *testing.T) {
 	s.record(result{Scenario: "txn", Client: "java", Status: statusFail})
 	s.record(result{Scenario: "txn", Client: "java", Status: statusPass})
 	s.record(result{Scenario: "txn", Client: "kcat", Status: statusNone})
+	s.record(result{Scenario: "txn", Client: "sarama", Status: statusUndriven})
 	if err := s.rewriteTable(file); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +40,7 @@ func TestTableIsRewritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := string(text)
-	if !strings.HasPrefix(got, "before\n") || !strings.HasSuffix(got, "after\n") || strings.Contains(got, "old") || !strings.Contains(got, "| yes | - |") {
+	if !strings.HasPrefix(got, "before\n") || !strings.HasSuffix(got, "after\n") || strings.Contains(got, "old") || !strings.Contains(got, "| yes | - | · |") {
 		t.Errorf("got %s", got)
 	}
 	if err := os.WriteFile(file, []byte("no marks"), 0o600); err != nil {
@@ -55,6 +48,16 @@ func TestTableIsRewritten(t *testing.T) {
 	}
 	if s.rewriteTable(file) == nil {
 		t.Error("a file without marks was rewritten")
+	}
+}
+
+// What was not run is told for the reason of now.
+func TestReclassify(t *testing.T) {
+	s := &suite{results: []result{{Scenario: "codecs", Client: "kafka-cli", Status: statusNone}, {Scenario: "txn", Client: "kcat", Status: statusUndriven},
+		{Scenario: "codecs", Client: "java", Status: statusPass}}}
+	s.reclassify()
+	if s.results[0].Status != statusUndriven || s.results[1].Status != statusNone || s.results[2].Status != statusPass || s.results[0].Detail == "" {
+		t.Errorf("got %+v", s.results)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -22,6 +23,7 @@ type options struct {
 	server, table, json string
 	merge               string
 	serverLog, cache    string
+	kafka               bool
 	timeout             time.Duration
 	list                bool
 }
@@ -31,6 +33,7 @@ func main() {
 	pflag.StringSliceVar(&o.clients, "clients", nil, "clients to run, default all")
 	pflag.StringSliceVar(&o.scenarios, "scenarios", nil, "scenarios to run, default all")
 	pflag.StringVar(&o.server, "server", "", "run against the broker at this address instead of one started here")
+	pflag.BoolVar(&o.kafka, "kafka", false, "run against an Apache Kafka that is installed and started here, which tests the scenarios")
 	pflag.StringVar(&o.table, "table", "", "rewrite the marked table in this file")
 	pflag.StringVar(&o.json, "json", "", "write the results to this file")
 	pflag.StringVar(&o.merge, "merge", "", "keep the results in this file of pairs that are not run now")
@@ -39,7 +42,7 @@ func main() {
 	pflag.DurationVar(&o.timeout, "timeout", defaultTimeout, "limit of one scenario of one client")
 	pflag.BoolVar(&o.list, "list", false, "list scenarios and clients")
 	pflag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	failed, err := run(ctx, o)
 	if err != nil {
@@ -82,7 +85,7 @@ func run(ctx context.Context, o options) (failed int, err error) {
 		return 0, err
 	}
 	defer func() { err = firstError(err, os.RemoveAll(temp)) }()
-	t, err := newTarget(ctx, o, root, temp)
+	t, err := newTarget(ctx, o, root, cache, temp)
 	if err != nil {
 		return 0, err
 	}

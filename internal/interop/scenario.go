@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/clock"
 )
 
 // scenario is one thing that clients do.
@@ -63,15 +67,47 @@ func (c *call) name(suffix string) string {
 	return c.topic + "." + suffix
 }
 
-// create makes a topic of one replica.
+// create makes a topic of one replica and waits until its partitions answer:
+// Kafka's reply to CreateTopics does not wait for that.
 func (c *call) create(ctx context.Context, t topic) error {
 	configs := map[string]*string{}
 	for k, v := range t.configs {
 		configs[k] = &v
 	}
-	_, err := c.admin.CreateTopic(ctx, t.partitions, 1, configs, c.name(t.suffix))
-	return err
+	if _, err := c.admin.CreateTopic(ctx, t.partitions, 1, configs, c.name(t.suffix)); err != nil {
+		return err
+	}
+	return c.await(ctx, "the topic's partitions", func() error {
+		ends, err := c.admin.ListEndOffsets(ctx, c.name(t.suffix))
+		if err == nil {
+			err = ends.Error()
+		}
+		if err == nil && len(ends[c.name(t.suffix)]) != int(t.partitions) {
+			err = fmt.Errorf("%d of %d partitions", len(ends[c.name(t.suffix)]), t.partitions)
+		}
+		return err
+	})
 }
+
+// await asks again until ready succeeds.
+func (c *call) await(ctx context.Context, what string, ready func() error) error {
+	for {
+		err := ready()
+		if err == nil {
+			return nil
+		}
+		t := clock.System.NewTimer(visiblePoll)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return fmt.Errorf("%s: %w, %w", what, ctx.Err(), err)
+		case <-t.C:
+		}
+	}
+}
+
+// visiblePoll is how often the runner looks whether what it made is there.
+const visiblePoll = 50 * time.Millisecond
 
 // acksByPartition is which acks the records of a partition of a codec's topic
 // were sent with.

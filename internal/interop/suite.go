@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/internal/clock"
+	"github.com/millrace/millrace/internal/interop/brokers"
 )
 
 // exitCannot is the exit code of a client that cannot do what is asked.
@@ -67,7 +68,7 @@ type call struct {
 func (s *suite) runClient(ctx context.Context, c *client, chosen []*scenario) {
 	if err := c.prepare(ctx, s); err != nil {
 		status := statusFail
-		if errors.Is(err, errUnavailable) {
+		if errors.Is(err, brokers.ErrUnavailable) {
 			status = statusSkip
 		}
 		for _, sc := range chosen {
@@ -86,8 +87,12 @@ func (s *suite) runClient(ctx context.Context, c *client, chosen []*scenario) {
 // runPair runs one scenario of one client.
 func (s *suite) runPair(ctx context.Context, c *client, sc *scenario) result {
 	r := result{Scenario: sc.name, Client: c.name, Status: statusSkip}
-	if reason, cannot := c.cannot(sc); cannot {
+	if reason, ok := c.cannot[sc.name]; ok {
 		r.Status, r.Detail = statusNone, reason
+		return r
+	}
+	if reason, ok := c.undriven[sc.name]; ok {
+		r.Status, r.Detail = statusUndriven, reason
 		return r
 	}
 	if _, ok := s.target.addr[sc.protocol()]; !ok {
@@ -122,11 +127,11 @@ func (c *call) do(ctx context.Context) error {
 		c.args = append(c.args, "--ca", c.target.ca)
 	}
 	if sc.mechanism != "" {
-		secret := password
+		secret := brokers.Password
 		if sc.wrongPassword {
 			secret += "!"
 		}
-		c.args = append(c.args, "--mechanism", sc.mechanism, "--user", user, "--password", secret)
+		c.args = append(c.args, "--mechanism", sc.mechanism, "--user", brokers.User, "--password", secret)
 	}
 	for _, t := range sc.topics(c) {
 		if err := c.create(ctx, t); err != nil {

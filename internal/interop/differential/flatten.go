@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"reflect"
@@ -12,34 +13,38 @@ import (
 	"github.com/millrace/millrace/internal/kafka"
 )
 
-// line is one field of a reply: its path without indexes, and its value.
-type line struct{ path, value string }
+// line is one field of a reply: its path without indexes, the same path with the
+// identities of the elements on the way, and its value. An element of a list is a
+// line too, whose path ends with [].
+type line struct{ path, at, value string }
 
 // hidden are fields whose value is the broker's own: whether it is there counts.
+// Epochs need only grow, which requests that build on them prove.
 var hidden = map[string]bool{
 	"TopicID": true, "ClusterID": true, "ProducerID": true, "MemberID": true, "LeaderID": true, "NodeID": true, "Host": true, "Port": true,
 	"ControllerID": true, "Leader": true, "LeaderEpoch": true, "CurrentLeader": true, "CoordinatorEpoch": true, "SessionID": true,
 	"BrokerID": true, "LeaderLogEndOffset": true, "DirectoryID": true, "ReplicaDirectoryID": true, "VoterID": true, "TransactionStartTimestamp": true,
 	"LastTimestamp": true, "StartTimestamp": true, "StartTimestampMillis": true, "LastFetchTimestamp": true, "LastCaughtUpTimestamp": true,
 	"CoordinatorID": true, "LogEndOffset": true, "FinalizedFeaturesEpoch": true, "ReplicaID": true, "Dir": true, "TotalBytes": true,
-	"UsableBytes": true, "Size": true, "ClientHost": true, "AssignmentEpoch": true,
+	"UsableBytes": true, "Size": true, "ClientHost": true, "AssignmentEpoch": true, "ProducerEpoch": true, "MemberEpoch": true, "Epoch": true, "SASLAuthBytes": true, "FinalizedVersion": true,
 }
 
 // ignored are fields that say nothing of what the broker does.
 // Texts of errors are each broker's own; their codes are compared.
 var ignored = map[string]bool{"Version": true, "ThrottleMillis": true, "UnknownTags": true, "ErrorMessage": true}
 
-// named are lists whose elements keep their name in the path, so that one that
-// only one side has shifts nothing.
+// named are lists whose elements keep their name in the path, so that a rule can
+// be about one of them.
 var named = map[string]string{"Configs": "Name", "ApiKeys": "ApiKey", "ConfigSynonyms": "Name", "SupportedFeatures": "Name", "FinalizedFeatures": "Name", "Groups": "Group"}
 
-// keys are fields by which the elements of a list are put into order.
-var keys = []string{"Topic", "TopicID", "Name", "Group", "ConfigName", "ResourceName", "Partition", "MemberID", "Key", "ApiKey", "TransactionalID", "NodeID"}
+// keys are fields that make up the identity of a list's element, unless hidden.
+var keys = []string{"Topic", "TopicID", "Name", "Group", "ConfigName", "ResourceType", "ResourceName", "ResourcePatternType", "Principal", "Operation",
+	"PermissionType", "Partition", "MemberID", "Key", "ApiKey", "TransactionalID", "User", "Mechanism", "Feature", "Type", "GroupState"}
 
 // flatten turns a reply into lines; names are those of topic ids.
 func flatten(resp kmsg.Response, names map[[16]byte]string) []line {
 	f := &flattener{names: names}
-	f.walk("", reflect.ValueOf(resp).Elem())
+	f.walk("", "", reflect.ValueOf(resp).Elem())
 	return f.lines
 }
 
@@ -48,38 +53,38 @@ type flattener struct {
 	names map[[16]byte]string
 }
 
-func (f *flattener) add(path, value string) { f.lines = append(f.lines, line{path, value}) }
+func (f *flattener) add(path, at, value string) { f.lines = append(f.lines, line{path, at, value}) }
 
-func (f *flattener) walk(path string, v reflect.Value) {
+func (f *flattener) walk(path, at string, v reflect.Value) {
 	name := path[strings.LastIndexByte(path, '.')+1:]
 	switch v.Kind() {
 	case reflect.Pointer:
 		if v.IsNil() {
-			f.add(path, "null")
+			f.add(path, at, "null")
 			return
 		}
-		f.walk(path, v.Elem())
+		f.walk(path, at, v.Elem())
 	case reflect.Struct:
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
 			if field.IsExported() && !ignored[field.Name] {
-				f.walk(strings.TrimPrefix(path+"."+field.Name, "."), v.Field(i))
+				f.walk(strings.TrimPrefix(path+"."+field.Name, "."), strings.TrimPrefix(at+"."+field.Name, "."), v.Field(i))
 			}
 		}
 	case reflect.Slice:
-		f.list(path, name, v)
+		f.list(path, at, name, v)
 	case reflect.Array:
 		if id, ok := v.Interface().([16]byte); ok && f.names[id] != "" {
-			f.add(path, "id of "+f.names[id])
+			f.add(path, at, "id of "+f.names[id])
 			return
 		}
-		f.add(path, presence(!v.IsZero()))
+		f.add(path, at, presence(!v.IsZero()))
 	default:
 		text := fmt.Sprint(v.Interface())
 		if hidden[name] {
 			text = presence(text != "" && text != "-1")
 		}
-		f.add(path, text)
+		f.add(path, at, text)
 	}
 }
 
@@ -90,28 +95,44 @@ func presence(is bool) string {
 	return "none"
 }
 
-func (f *flattener) list(path, name string, v reflect.Value) {
+func (f *flattener) list(path, at, name string, v reflect.Value) {
+	element := v.Type().Elem().Kind()
 	switch {
-	case v.IsNil() && v.Type().Elem().Kind() == reflect.Uint8:
-		f.add(path, "null")
+	case v.IsNil() && element == reflect.Uint8:
+		f.add(path, at, "null")
 	case name == "RecordBatches":
-		f.batches(path, v.Bytes())
-	case v.Type().Elem().Kind() == reflect.Uint8:
-		f.add(path, hex.EncodeToString(v.Bytes()))
-	case v.Type().Elem().Kind() == reflect.Int32 && (name == "Replicas" || name == "ISR" || name == "OfflineReplicas" || name == "EligibleLeaderReplicas" || name == "LastKnownELR"):
-		f.add(path, fmt.Sprintf("%d nodes", v.Len()))
+		f.batches(path, at, v.Bytes())
+	case element == reflect.Uint8 && hidden[name]:
+		f.add(path, at, presence(v.Len() > 0))
+	case element == reflect.Uint8:
+		f.add(path, at, hex.EncodeToString(v.Bytes()))
+	case element == reflect.Int32 && (name == "Replicas" || name == "ISR" || name == "OfflineReplicas" || name == "EligibleLeaderReplicas" || name == "LastKnownELR"):
+		f.add(path, at, fmt.Sprintf("%d nodes", v.Len()))
 	default:
-		key := named[name]
-		if key == "" || v.Type().Elem().Kind() != reflect.Struct || !hasField(v.Type().Elem(), key) {
-			key = ""
-			f.add(path, fmt.Sprintf("%d elements", v.Len()))
+		f.elements(path, at, name, v)
+	}
+}
+
+// elements adds the elements of a list, each with its identity: a repeated one
+// is counted, one without keys has its place.
+func (f *flattener) elements(path, at, name string, v reflect.Value) {
+	key := named[name]
+	if key != "" && (v.Type().Elem().Kind() != reflect.Struct || !hasField(v.Type().Elem(), key)) {
+		key = ""
+	}
+	seen := map[string]int{}
+	for i := range v.Len() {
+		id, below := f.identity(v.Index(i)), path
+		if seen[id]++; seen[id] > 1 {
+			id = fmt.Sprint(id, "#", seen[id])
 		}
-		for _, i := range f.order(v) {
-			if key == "" {
-				f.walk(path, v.Index(i))
-				continue
-			}
-			f.walk(fmt.Sprintf("%s[%v]", path, v.Index(i).FieldByName(key).Interface()), v.Index(i))
+		if key != "" {
+			below = fmt.Sprintf("%s[%v]", path, v.Index(i).FieldByName(key).Interface())
+		}
+		here := fmt.Sprintf("%s[%s]", at, id)
+		f.lines = append(f.lines, line{below + "[]", here, cmp.Or(id, "there")})
+		if v.Type().Elem().Kind() == reflect.Struct {
+			f.walk(below, here, v.Index(i))
 		}
 	}
 }
@@ -121,83 +142,58 @@ func hasField(t reflect.Type, name string) bool {
 	return ok
 }
 
-// order returns the indexes of a list's elements, sorted where they have names.
-func (f *flattener) order(v reflect.Value) []int {
-	indexes := make([]int, v.Len())
-	names := make([]string, v.Len())
-	for i := range indexes {
-		indexes[i] = i
-		e := v.Index(i)
-		for e.Kind() == reflect.Pointer {
-			e = e.Elem()
-		}
-		if e.Kind() != reflect.Struct {
-			names[i] = fmt.Sprintf("%020v", e.Interface())
+// identity is what an element of a list is recognised by on both sides.
+func (f *flattener) identity(v reflect.Value) string {
+	for v.Kind() == reflect.Pointer && !v.IsNil() {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		return fmt.Sprint(v.Interface())
+	}
+	var parts []string
+	for _, k := range keys {
+		field := v.FieldByName(k)
+		if !field.IsValid() {
 			continue
 		}
-		for _, k := range keys {
-			field := e.FieldByName(k)
-			if !field.IsValid() {
-				continue
-			}
-			for field.Kind() == reflect.Pointer && !field.IsNil() {
-				field = field.Elem()
-			}
-			text := fmt.Sprintf("%020v ", field.Interface())
-			if id, ok := field.Interface().([16]byte); ok {
-				text = f.names[id]
-			}
-			names[i] += text
+		for field.Kind() == reflect.Pointer && !field.IsNil() {
+			field = field.Elem()
+		}
+		id, isID := field.Interface().([16]byte)
+		switch {
+		case isID:
+			parts = append(parts, f.names[id])
+		case !hidden[k]:
+			parts = append(parts, fmt.Sprint(field.Interface()))
 		}
 	}
-	slices.SortStableFunc(indexes, func(a, b int) int { return strings.Compare(names[a], names[b]) })
-	return indexes
+	if entity := v.FieldByName("Entity"); entity.IsValid() { // of a quota: a list of types and names
+		var of []string
+		for i := range entity.Len() {
+			of = append(of, f.identity(entity.Index(i)))
+		}
+		slices.Sort(of)
+		parts = append(parts, of...)
+	}
+	return strings.Join(parts, "/")
 }
 
 // batches adds what a reader sees of record batches: not the leader's epoch, nor
 // the CRC, which covers what is compared anyway, nor the time of a marker.
-func (f *flattener) batches(path string, raw []byte) {
+func (f *flattener) batches(path, at string, raw []byte) {
 	for n := 0; len(raw) > 0; n++ {
+		here := fmt.Sprintf("%s[%d]", at, n)
 		b, rest, err := kafka.NextBatch(raw)
 		if err != nil {
-			f.add(path, "cut short")
+			f.add(path, here, "cut short")
 			return
 		}
 		if b.Control() {
-			f.add(path, fmt.Sprintf("control at %d, epoch %d, kind %x", b.BaseOffset(), b.ProducerEpoch(), b.Payload()[len(b.Payload())-9:][:4]))
+			f.add(path, here, fmt.Sprintf("control at %d, kind %x", b.BaseOffset(), b.Payload()[len(b.Payload())-9:][:4]))
 		} else {
-			f.add(path, fmt.Sprintf("%d..%d attributes %d, times %d..%d, %d records, epoch %d, sequence %d, %x", b.BaseOffset(), b.LastOffset(), b.Attributes(),
-				b.BaseTimestamp(), b.MaxTimestamp(), b.Count(), b.ProducerEpoch(), b.BaseSequence(), b.Payload()))
+			f.add(path, here, fmt.Sprintf("%d..%d attributes %d, times %d..%d, %d records, epoch %s, sequence %d, %x", b.BaseOffset(), b.LastOffset(), b.Attributes(),
+				b.BaseTimestamp(), b.MaxTimestamp(), b.Count(), presence(b.ProducerEpoch() >= 0), b.BaseSequence(), b.Payload()))
 		}
 		raw = rest
 	}
-}
-
-// difference is a line in which two replies differ; a side that lacks it has "".
-type difference struct{ path, theirs, ours string }
-
-// diff compares two replies line by line, in order of paths.
-func diff(theirs, ours []line) []difference {
-	var found []difference
-	i, j := 0, 0
-	for i < len(theirs) || j < len(ours) {
-		switch {
-		case i < len(theirs) && j < len(ours) && theirs[i].path == ours[j].path:
-			if theirs[i].value != ours[j].value {
-				found = append(found, difference{theirs[i].path, theirs[i].value, ours[j].value})
-			}
-			i, j = i+1, j+1
-		case j >= len(ours) || i < len(theirs) && !has(ours[j:], theirs[i].path):
-			found = append(found, difference{theirs[i].path, theirs[i].value, ""})
-			i++
-		default:
-			found = append(found, difference{ours[j].path, "", ours[j].value})
-			j++
-		}
-	}
-	return found
-}
-
-func has(lines []line, path string) bool {
-	return slices.ContainsFunc(lines, func(l line) bool { return l.path == path })
 }

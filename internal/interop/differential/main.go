@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/millrace/millrace/internal/clock"
+	"github.com/millrace/millrace/internal/interop/brokers"
 )
 
 // pollPause is how long the runner waits before it asks again for what takes a
@@ -19,26 +22,26 @@ import (
 const pollPause = 100 * time.Millisecond
 
 type options struct {
-	seed               uint64
-	random             int
-	kafka, ours, cache string
-	verbose            bool
+	seed            uint64
+	random          int
+	set, cache, log string
+	verbose         bool
 }
 
 func main() {
 	var o options
 	pflag.Uint64Var(&o.seed, "seed", 0, "seed of the random requests, 0 draws one")
-	pflag.IntVar(&o.random, "random", 1000, "random requests at each level of versions")
-	pflag.StringVar(&o.kafka, "kafka", "", "compare with the broker at this address instead of a Kafka started here")
-	pflag.StringVar(&o.ours, "ours", "", "compare the broker at this address instead of one started here")
+	pflag.IntVar(&o.random, "random", 1000, "random requests of each set of keys at each level of versions")
+	pflag.StringVar(&o.set, "set", "", "draw random requests of this set of keys only")
+	pflag.StringVar(&o.log, "log", "", "write what the brokers log to this file")
 	pflag.StringVar(&o.cache, "cache", "", "where Kafka is installed, default in the user's cache directory")
 	pflag.BoolVar(&o.verbose, "verbose", false, "print every request")
 	pflag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	unexplained, err := run(ctx, o)
 	switch {
-	case errors.Is(err, errUnavailable):
+	case errors.Is(err, brokers.ErrUnavailable):
 		fmt.Println("SKIP differential:", err)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "differential:", err)
@@ -62,35 +65,43 @@ func run(ctx context.Context, o options) (unexplained int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	if o.kafka == "" {
-		cache := o.cache
-		if cache == "" {
-			user, err := os.UserCacheDir()
-			if err != nil {
-				return 0, err
-			}
-			cache = filepath.Join(user, "millrace-interop")
-		}
-		p, err := startKafka(ctx, root, cache, temp)
+	cache := o.cache
+	if cache == "" {
+		user, err := os.UserCacheDir()
 		if err != nil {
 			return 0, err
 		}
-		defer func() { err = errors.Join(err, p.stop()) }()
-		o.kafka = p.addr
+		cache = filepath.Join(user, "millrace-interop")
 	}
-	if o.ours == "" {
-		p, err := startOurs(ctx, root, temp)
+	kafkaDir, ownDir := filepath.Join(temp, "kafka"), filepath.Join(temp, "millrace")
+	if err := errors.Join(os.Mkdir(kafkaDir, 0o700), os.Mkdir(ownDir, 0o700)); err != nil {
+		return 0, err
+	}
+	log := io.Discard
+	if o.log != "" {
+		f, err := os.Create(o.log)
 		if err != nil {
 			return 0, err
 		}
-		defer func() { err = errors.Join(err, p.stop()) }()
-		o.ours = p.addr
+		defer func() { err = errors.Join(err, f.Close()) }()
+		log = f
 	}
+	// Records have times of long ago, and our log never loses any to time.
+	kafka, err := brokers.StartKafka(ctx, root, cache, kafkaDir, log, "log.retention.ms=-1")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, kafka.Stop()) }()
+	ours, err := brokers.StartMillrace(ctx, root, ownDir, log)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, ours.Stop()) }()
 	if o.seed == 0 {
 		o.seed = uint64(clock.System.Now().UnixNano())
 	}
 	fmt.Println("seed", o.seed)
-	c := &comparison{theirs: newSide("kafka", o.kafka), ours: newSide("millrace", o.ours), rules: r, verbose: o.verbose, counts: map[int16]int{},
+	c := &comparison{theirs: newSide("kafka", kafka.Addr), ours: newSide("millrace", ours.Addr), rules: r, verbose: o.verbose, counts: map[int16]int{},
 		found: map[string]*finding{}}
 	if err := c.run(ctx, o); err != nil {
 		return 0, err

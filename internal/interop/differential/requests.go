@@ -31,6 +31,7 @@ func batch(s *side, n, first int, p *producer) []byte {
 	if p.transactional {
 		attributes = kafka.AttrTransactional
 	}
+	s.lastSequence = p.sequence + int32(n) - 1
 	w.FinishAs(attributes, kafka.ProducerID(s.pid[p.name]), kafka.Epoch(s.epoch[p.name]), p.sequence)
 	return w.Bytes()
 }
@@ -98,13 +99,21 @@ func metadata(create bool, topics ...string) func(*side) kmsg.Request {
 	}
 }
 
-// learnIDs keeps the topic ids that a side gave.
-func learnIDs(s *side, resp kmsg.Response) {
-	for _, t := range resp.(*kmsg.MetadataResponse).Topics {
-		if t.Topic != nil && t.ErrorCode == 0 {
+// learnTopics keeps the ids and leader epochs of topics.
+func learnTopics(topics ...string) step {
+	return step{name: "learn topics", build: metadata(false, topics...), newest: true, until: known, learn: func(s *side, resp kmsg.Response) {
+		for _, t := range resp.(*kmsg.MetadataResponse).Topics {
+			if t.Topic == nil || t.ErrorCode != 0 {
+				continue
+			}
 			s.topicIDs[*t.Topic] = t.TopicID
+			for _, p := range t.Partitions {
+				if p.Partition == 0 {
+					s.leaderEpoch[*t.Topic] = p.LeaderEpoch
+				}
+			}
 		}
-	}
+	}}
 }
 
 // known says whether every topic has a leader.
@@ -167,6 +176,7 @@ func initProducer(name string, txn *string, timeout int32) step {
 	}, learn: func(s *side, resp kmsg.Response) {
 		r := resp.(*kmsg.InitProducerIDResponse)
 		s.pid[name], s.epoch[name] = r.ProducerID, r.ProducerEpoch
+		s.forget(name)
 	}, until: func(resp kmsg.Response) bool {
 		switch resp.(*kmsg.InitProducerIDResponse).ErrorCode {
 		case 14, 15, 16, 51: // the coordinator loads, or ends a transaction
@@ -241,6 +251,21 @@ func edit(op int8, name, value string) kmsg.IncrementalAlterConfigsRequestResour
 	return e
 }
 
+// replaceConfigs sets one configuration and no other.
+func replaceConfigs(topic, name, value string, validate bool) func(*side) kmsg.Request {
+	return func(*side) kmsg.Request {
+		req := kmsg.NewPtrAlterConfigsRequest()
+		req.ValidateOnly = validate
+		r := kmsg.NewAlterConfigsRequestResource()
+		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, topic
+		c := kmsg.NewAlterConfigsRequestResourceConfig()
+		c.Name, c.Value = name, &value
+		r.Configs = append(r.Configs, c)
+		req.Resources = append(req.Resources, r)
+		return req
+	}
+}
+
 func deleteRecords(topic string, partition int32, offset int64) func(*side) kmsg.Request {
 	return func(*side) kmsg.Request {
 		req := kmsg.NewPtrDeleteRecordsRequest()
@@ -279,14 +304,28 @@ func deleteTopics(topics ...string) func(*side) kmsg.Request {
 	}
 }
 
-func epochs(topic string, partition, current, epoch int32) func(*side) kmsg.Request {
+// epochs asks where a leader epoch of partition 0 ends: the side's own, or one
+// later by delta. The epoch that the client takes for the current one is left out
+// for a current of 0, and otherwise later by current-1.
+func epochs(topic string, current, delta int32) func(*side) kmsg.Request {
+	return func(s *side) kmsg.Request {
+		req := undefinedEpoch(topic)(s).(*kmsg.OffsetForLeaderEpochRequest)
+		p := &req.Topics[0].Partitions[0]
+		if p.LeaderEpoch = s.leaderEpoch[topic] + delta; current > 0 {
+			p.CurrentLeaderEpoch = s.leaderEpoch[topic] + current - 1
+		}
+		return req
+	}
+}
+
+func undefinedEpoch(topic string) func(*side) kmsg.Request {
 	return func(*side) kmsg.Request {
 		req := kmsg.NewPtrOffsetForLeaderEpochRequest()
 		req.ReplicaID = -1
 		t := kmsg.NewOffsetForLeaderEpochRequestTopic()
 		t.Topic = topic
 		p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
-		p.Partition, p.CurrentLeaderEpoch, p.LeaderEpoch = partition, current, epoch
+		p.CurrentLeaderEpoch, p.LeaderEpoch = -1, -1
 		t.Partitions = append(t.Partitions, p)
 		req.Topics = append(req.Topics, t)
 		return req

@@ -16,6 +16,11 @@ func warmUp() []step {
 	}
 }
 
+// oneSegment is the segment.ms of topics with transactions: markers have today's
+// time, records that of timeBase, and with Kafka's week they would be in different
+// segments, at whose ends Kafka's fetches end.
+var oneSegment = strconv.FormatInt(math.MaxInt64, 10)
+
 // s makes a step whose reply teaches nothing.
 func s(name string, build func(*side) kmsg.Request) step { return step{name: name, build: build} }
 
@@ -23,7 +28,7 @@ func s(name string, build func(*side) kmsg.Request) step { return step{name: nam
 // a name that begins with t.
 func script(t string) []step {
 	var all []step
-	for _, part := range []func(string) []step{topicSteps, recordSteps, configSteps, producerSteps, transactionSteps, groupSteps, clusterSteps, endSteps} {
+	for _, part := range []func(string) []step{topicSteps, recordSteps, configSteps, producerSteps, transactionSteps, markerSteps, groupSteps, clusterSteps, aclSteps, quotaSteps, scramSteps, loginSteps, endSteps} {
 		all = append(all, part(t)...)
 	}
 	return all
@@ -42,9 +47,6 @@ func ready(topic string, partitions int32) []step {
 
 func topicSteps(t string) []step {
 	long := strings.Repeat("x", 250)
-	// Markers have today's time, records that of timeBase: with Kafka's week they
-	// would be in different segments, and Kafka's fetch ends with a segment.
-	oneSegment := strconv.FormatInt(math.MaxInt64, 10)
 	return []step{
 		s("create", create(false, newTopic(t, 2, 1), newTopic(t+"-c", 1, 1, "cleanup.policy", "compact", "retention.ms", "1000"))),
 		s("create defaults", create(false, newTopic(t+"-d", -1, -1, "segment.ms", oneSegment))),
@@ -61,9 +63,12 @@ func topicSteps(t string) []step {
 		s("create unknown config", create(false, newTopic(t+"-x", 1, 1, "no.such", "1"))),
 		s("create bad config", create(false, newTopic(t+"-x", 1, 1, "retention.ms", "soon"))),
 		s("create bad policy", create(false, newTopic(t+"-x", 1, 1, "cleanup.policy", "keep"))),
+		s("create small segments", create(true, newTopic(t+"-x", 1, 1, "segment.bytes", "2000"))),
+		s("create without policy", create(true, newTopic(t+"-x", 1, 1, "cleanup.policy", ""))),
 		s("validate", create(true, newTopic(t+"-x", 1, 1))),
 		s("create internal", create(false, newTopic("__consumer_offsets", 1, 1))),
-		{name: "metadata", build: metadata(false, t, t+"-c", t+"-d"), learn: learnIDs, until: known},
+		{name: "metadata", build: metadata(false, t, t+"-c", t+"-d"), until: known},
+		learnTopics(t, t+"-c", t+"-d"),
 		s("metadata of validated", metadata(false, t+"-x")),
 		s("metadata of bad name", metadata(false, "a b")),
 		s("metadata of empty name", metadata(false, "")),
@@ -74,24 +79,9 @@ func topicSteps(t string) []step {
 		s("grow unknown", grow(t+"-no", 3)),
 		s("grow negative", grow(t+"-d", -1)),
 		s("grown", metadata(false, t+"-d")),
-		s("describe partitions", func(*side) kmsg.Request {
-			req := kmsg.NewPtrDescribeTopicPartitionsRequest()
-			req.ResponsePartitionLimit = 2000
-			for _, name := range []string{t, t + "-d", t + "-no"} {
-				rt := kmsg.NewDescribeTopicPartitionsRequestTopic()
-				rt.Topic = name
-				req.Topics = append(req.Topics, rt)
-			}
-			return req
-		}),
-		s("describe a page", func(*side) kmsg.Request {
-			req := kmsg.NewPtrDescribeTopicPartitionsRequest()
-			req.ResponsePartitionLimit = 2
-			rt := kmsg.NewDescribeTopicPartitionsRequestTopic()
-			rt.Topic = t + "-d"
-			req.Topics = append(req.Topics, rt)
-			return req
-		}),
+		s("describe partitions", describePartitions(2000, "", 0, t, t+"-d", t+"-no")),
+		s("describe a page", describePartitions(2, "", 0, t+"-d")),
+		s("describe the next page", describePartitions(2, t+"-d", 2, t, t+"-d")),
 	}
 }
 
@@ -153,11 +143,12 @@ func recordSteps(t string) []step {
 		s("list earliest after delete", listOffsets(t, 0, -2, 0)),
 		s("list at deleted time", listOffsets(t, 0, timeBase, 0)),
 		s("produce to compacted", produce(t+"-c", 0, -1, nil, plain(2, 0))),
-		s("epoch", epochs(t, 0, -1, 0)),
-		s("epoch negative", epochs(t, 0, -1, -1)),
-		s("epoch too new", epochs(t, 0, -1, 999)),
-		s("epoch current too new", epochs(t, 0, 999, 0)),
-		s("epoch unknown", epochs(t+"-no", 0, -1, 0)),
+		s("epoch", epochs(t, 0, 0)),
+		s("epoch undefined", undefinedEpoch(t)),
+		s("epoch too new", epochs(t, 0, 999)),
+		s("epoch with current", epochs(t, 1, 0)),
+		s("epoch current too new", epochs(t, 999, 0)),
+		s("epoch unknown", epochs(t+"-no", 0, 0)),
 	}...)
 }
 
@@ -183,17 +174,7 @@ func configSteps(t string) []step {
 		s("alter unknown topic", alterConfigs(t+"-no", edit(0, "segment.ms", "60000"))),
 		s("altered at last", describeConfigs(topicType, t, "max.message.bytes", "segment.ms", "cleanup.policy")),
 		s("produce too large", produce(t, 0, -1, nil, plain(300, 0))),
-		s("replace all", func(*side) kmsg.Request {
-			req := kmsg.NewPtrAlterConfigsRequest()
-			r := kmsg.NewAlterConfigsRequestResource()
-			r.ResourceType, r.ResourceName = topicType, t
-			c := kmsg.NewAlterConfigsRequestResourceConfig()
-			v := "120000"
-			c.Name, c.Value = "segment.ms", &v
-			r.Configs = append(r.Configs, c)
-			req.Resources = append(req.Resources, r)
-			return req
-		}),
+		s("replace all", replaceConfigs(t, "segment.ms", "120000", false)),
 		s("replaced", describeConfigs(topicType, t, "max.message.bytes", "segment.ms")),
 	}
 }
@@ -211,15 +192,8 @@ func producerSteps(t string) []step {
 		s("idempotent unknown start", produce(t, 0, -1, nil, from(p(7), 1, 9))),
 		s("idempotent negative sequence", produce(t, 1, -1, nil, from(p(-1), 1, 9))),
 		s("fetch idempotent", fetch(t, 1, 0, 0, 1<<20)),
-		s("describe producers", func(*side) kmsg.Request {
-			req := kmsg.NewPtrDescribeProducersRequest()
-			for _, name := range []string{t, t + "-no"} {
-				rt := kmsg.NewDescribeProducersRequestTopic()
-				rt.Topic, rt.Partitions = name, []int32{1}
-				req.Topics = append(req.Topics, rt)
-			}
-			return req
-		}),
+		s("describe producers", describeProducers(t, 1)),
+		s("describe producers of unknown", describeProducers(t+"-no", 1)),
 		initProducer("zero timeout", kmsg.StringPtr(t+"-zero"), 0),
 		initProducer("long timeout", kmsg.StringPtr(t+"-long"), 1<<30),
 		initProducer("empty id", kmsg.StringPtr(""), 60000),

@@ -10,71 +10,11 @@ func transactionSteps(t string) []step {
 	id := t + "-txn"
 	p := func(sequence int32) producer { return producer{name: id, sequence: sequence, transactional: true} }
 	add := func(topic string, partition int32) func(*side) kmsg.Request {
-		return func(s *side) kmsg.Request {
-			req := kmsg.NewPtrAddPartitionsToTxnRequest()
-			req.TransactionalID, req.ProducerID, req.ProducerEpoch = id, s.pid[id], s.epoch[id]
-			rt := kmsg.NewAddPartitionsToTxnRequestTopic()
-			rt.Topic, rt.Partitions = topic, []int32{partition}
-			req.Topics = append(req.Topics, rt)
-			txn := kmsg.NewAddPartitionsToTxnRequestTransaction()
-			txn.TransactionalID, txn.ProducerID, txn.ProducerEpoch = id, s.pid[id], s.epoch[id]
-			tt := kmsg.NewAddPartitionsToTxnRequestTransactionTopic()
-			tt.Topic, tt.Partitions = topic, []int32{partition}
-			txn.Topics = append(txn.Topics, tt)
-			req.Transactions = append(req.Transactions, txn)
-			return req
-		}
+		return addPartitions(id, topic, partition)
 	}
-	end := func(name string, commit bool, epochDelta int16) step {
-		return step{name: name, build: func(s *side) kmsg.Request {
-			req := kmsg.NewPtrEndTxnRequest()
-			req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = id, s.pid[id], s.epoch[id]+epochDelta, commit
-			return req
-		}, learn: func(s *side, resp kmsg.Response) {
-			if r := resp.(*kmsg.EndTxnResponse); r.ErrorCode == 0 && r.Version >= 5 {
-				s.pid[id], s.epoch[id] = r.ProducerID, r.ProducerEpoch
-			}
-		}, until: func(resp kmsg.Response) bool { return resp.(*kmsg.EndTxnResponse).ErrorCode != 51 }}
-	}
-	addOffsets := func(group string) func(*side) kmsg.Request {
-		return func(s *side) kmsg.Request {
-			req := kmsg.NewPtrAddOffsetsToTxnRequest()
-			req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = id, s.pid[id], s.epoch[id], group
-			return req
-		}
-	}
-	commitOffset := func(group string, epochDelta int16) func(*side) kmsg.Request {
-		return func(s *side) kmsg.Request {
-			req := kmsg.NewPtrTxnOffsetCommitRequest()
-			req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Generation = id, group, s.pid[id], s.epoch[id]+epochDelta, -1
-			rt := kmsg.NewTxnOffsetCommitRequestTopic()
-			rt.Topic, rt.TopicID = t, s.topicIDs[t]
-			rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-			rp.Partition, rp.Offset, rp.LeaderEpoch = 0, 3, -1
-			rt.Partitions = append(rt.Partitions, rp)
-			req.Topics = append(req.Topics, rt)
-			return req
-		}
-	}
-	describe := func(*side) kmsg.Request {
-		req := kmsg.NewPtrDescribeTransactionsRequest()
-		req.TransactionalIDs = []string{id, t + "-no"}
-		return req
-	}
-	list := func(states ...string) func(*side) kmsg.Request {
-		return func(*side) kmsg.Request {
-			req := kmsg.NewPtrListTransactionsRequest()
-			req.StateFilters, req.DurationFilterMillis = states, -1
-			return req
-		}
-	}
-	describeProducers := func(*side) kmsg.Request {
-		req := kmsg.NewPtrDescribeProducersRequest()
-		rt := kmsg.NewDescribeProducersRequestTopic()
-		rt.Topic, rt.Partitions = t+"-d", []int32{0}
-		req.Topics = append(req.Topics, rt)
-		return req
-	}
+	end := func(name string, commit bool, delta int16) step { return endTxn(name, id, commit, delta) }
+	commitOffset := func(group string, delta int16) func(*side) kmsg.Request { return txnCommit(id, group, t, 3, delta) }
+	describe := describeTxns(id, t+"-no")
 	to := t + "-d"
 	return []step{
 		initProducer(id, &id, 60000),
@@ -84,9 +24,9 @@ func transactionSteps(t string) []step {
 		s("txn add unknown", add(t+"-no", 0)),
 		s("txn produce", produce(to, 0, -1, &id, from(p(0), 2, 0))),
 		s("txn describe", describe),
-		s("txn list", list("Ongoing")),
-		s("txn list unknown state", list("Sleeping")),
-		s("txn producers", describeProducers),
+		s("txn list", listTxns("Ongoing")),
+		s("txn list unknown state", listTxns("Sleeping")),
+		s("txn producers", describeProducers(to, 0)),
 		s("txn fetch uncommitted", fetch(to, 0, 0, 0, 1<<20)),
 		s("txn fetch committed", fetch(to, 0, 0, 1, 1<<20)),
 		s("txn latest committed", listOffsets(to, 0, -1, 1)),
@@ -101,7 +41,7 @@ func transactionSteps(t string) []step {
 		initProducer(id, &id, 60000),
 		s("txn add 2", add(to, 0)),
 		s("txn produce 2", produce(to, 0, -1, &id, from(p(0), 2, 2))),
-		s("txn add offsets", addOffsets(t+"-tg")),
+		s("txn add offsets", addOffsets(id, t+"-tg")),
 		s("txn commit offset", commitOffset(t+"-tg", 0)),
 		s("txn commit offset old epoch", commitOffset(t+"-tg", -1)),
 		s("txn offset pending", offsetFetch(t+"-tg", false, t)),
@@ -129,85 +69,14 @@ func transactionSteps(t string) []step {
 func groupSteps(t string) []step {
 	g := t + "-g"
 	generation := func(s *side) int32 { return s.generation[g] }
+	old := func(s *side) int32 { return s.generation[g] - 1 }
 	join := func(name string, timeout int32, again bool) step {
-		return step{name: name, build: func(s *side) kmsg.Request {
-			req := kmsg.NewPtrJoinGroupRequest()
-			req.Group, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis, req.MemberID, req.ProtocolType = g, timeout, 10000, s.member[g], "consumer"
-			if !again {
-				req.MemberID = ""
-			}
-			p := kmsg.NewJoinGroupRequestProtocol()
-			p.Name, p.Metadata = "range", consumerMetadata(t)
-			req.Protocols = append(req.Protocols, p)
-			return req
-		}, learn: func(s *side, resp kmsg.Response) {
-			r := resp.(*kmsg.JoinGroupResponse)
-			if r.ErrorCode == 0 || r.ErrorCode == 79 {
-				s.member[g], s.generation[g] = r.MemberID, r.Generation
-			}
-		}}
+		st := joinGroup(g, !again, timeout, "consumer", "range")
+		st.name = name
+		return st
 	}
-	sync := func(s *side) kmsg.Request {
-		req := kmsg.NewPtrSyncGroupRequest()
-		req.Group, req.MemberID, req.Generation, req.ProtocolType, req.Protocol = g, s.member[g], s.generation[g], kmsg.StringPtr("consumer"), kmsg.StringPtr("range")
-		a := kmsg.NewSyncGroupRequestGroupAssignment()
-		a.MemberID, a.MemberAssignment = s.member[g], []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
-		req.GroupAssignment = append(req.GroupAssignment, a)
-		return req
-	}
-	heartbeat := func(delta int32, stranger bool) func(*side) kmsg.Request {
-		return func(s *side) kmsg.Request {
-			req := kmsg.NewPtrHeartbeatRequest()
-			req.Group, req.MemberID, req.Generation = g, s.member[g], s.generation[g]+delta
-			if stranger {
-				req.MemberID = "stranger"
-			}
-			return req
-		}
-	}
-	leave := func(member string) func(*side) kmsg.Request {
-		return func(s *side) kmsg.Request {
-			req := kmsg.NewPtrLeaveGroupRequest()
-			req.Group, req.MemberID = g, member
-			if member == "" {
-				req.MemberID = s.member[g]
-			}
-			m := kmsg.NewLeaveGroupRequestMember()
-			m.MemberID = req.MemberID
-			req.Members = append(req.Members, m)
-			return req
-		}
-	}
-	describe := func(*side) kmsg.Request {
-		req := kmsg.NewPtrDescribeGroupsRequest()
-		req.Groups = []string{g, t + "-no"}
-		return req
-	}
-	list := func(states ...string) func(*side) kmsg.Request {
-		return func(*side) kmsg.Request {
-			req := kmsg.NewPtrListGroupsRequest()
-			req.StatesFilter = states
-			return req
-		}
-	}
-	remove := func(groups ...string) func(*side) kmsg.Request {
-		return func(*side) kmsg.Request {
-			req := kmsg.NewPtrDeleteGroupsRequest()
-			req.Groups = groups
-			return req
-		}
-	}
-	deleteOffsets := func(group, topic string) func(*side) kmsg.Request {
-		return func(*side) kmsg.Request {
-			req := kmsg.NewPtrOffsetDeleteRequest()
-			req.Group = group
-			rt := kmsg.NewOffsetDeleteRequestTopic()
-			rt.Topic = topic
-			rt.Partitions = append(rt.Partitions, kmsg.OffsetDeleteRequestTopicPartition{Partition: 0})
-			req.Topics = append(req.Topics, rt)
-			return req
-		}
-	}
+	sync := syncGroup(g, generation, "consumer", "range")
+	describe := describeGroups(g, t+"-no")
 	return append([]step{
 		s("coordinator", findCoordinator(0, g)),
 		s("coordinator of share", findCoordinator(2, "x")),
@@ -226,30 +95,30 @@ func groupSteps(t string) []step {
 		join("join with short session", 10, false),
 		join("join", 30000, false),
 		join("join again", 30000, true),
-		s("heartbeat before sync", heartbeat(0, false)),
+		s("heartbeat before sync", heartbeat(g, "", generation)),
 		s("sync", sync),
 		s("sync again", sync),
-		s("heartbeat", heartbeat(0, false)),
-		s("heartbeat old generation", heartbeat(-1, false)),
-		s("heartbeat of stranger", heartbeat(0, true)),
+		s("heartbeat", heartbeat(g, "", generation)),
+		s("heartbeat old generation", heartbeat(g, "", old)),
+		s("heartbeat of stranger", heartbeat(g, "stranger", generation)),
 		s("describe groups", describe),
-		s("list groups", list()),
-		s("list stable groups", list("Stable")),
+		s("list groups", listGroups()),
+		s("list stable groups", listGroups("Stable")),
 		s("commit", offsetCommit(g, g, generation, t, 0, 4)),
-		s("commit old generation", offsetCommit(g, g, func(s *side) int32 { return s.generation[g] - 1 }, t, 0, 4)),
+		s("commit old generation", offsetCommit(g, g, old, t, 0, 4)),
 		s("commit of outsider", offsetCommit(g, "", noGeneration, t, 0, 4)),
 		s("fetch committed offset", offsetFetch(g, false, t)),
-		s("delete group with members", remove(g)),
-		s("delete offsets of subscribed", deleteOffsets(g, t)),
-		s("leave of stranger", leave("stranger")),
-		s("leave", leave("")),
-		s("leave again", leave("")),
+		s("delete group with members", deleteGroups(g)),
+		s("delete offsets of subscribed", deleteOffsets(g, t, 0)),
+		s("leave of stranger", leaveGroup(g, "stranger")),
+		s("leave", leaveGroup(g, "")),
+		s("leave again", leaveGroup(g, "")),
 		s("describe after leave", describe),
-		s("delete offsets", deleteOffsets(g, t)),
-		s("delete offsets of unknown group", deleteOffsets(t+"-no", t)),
-		s("delete offsets of unknown topic", deleteOffsets(g, t+"-no")),
-		s("delete groups", remove(g, t+"-no", t+"-s")),
-		s("list after delete", list()),
+		s("delete offsets", deleteOffsets(g, t, 0)),
+		s("delete offsets of unknown group", deleteOffsets(t+"-no", t, 0)),
+		s("delete offsets of unknown topic", deleteOffsets(g, t+"-no", 0)),
+		s("delete groups", deleteGroups(g, t+"-no", t+"-s")),
+		s("list after delete", listGroups()),
 	}, newGroupSteps(t)...)
 }
 
@@ -305,61 +174,67 @@ func newGroupSteps(t string) []step {
 
 func clusterSteps(t string) []step {
 	return []step{
-		s("versions", func(*side) kmsg.Request {
-			req := kmsg.NewPtrApiVersionsRequest()
-			req.ClientSoftwareName, req.ClientSoftwareVersion = "differential", "1"
+		s("versions", versions("differential", "1")),
+		s("versions bad name", versions("-", "1")),
+		s("cluster", describeCluster(1)),
+		s("cluster bad endpoint", describeCluster(9)),
+		s("log directories", logDirs(t, t+"-no")),
+		s("quorum", quorum),
+		s("reassignments", reassignments()),
+		s("reassignments of topics", reassignments(t, t+"-no")),
+		s("reassign to where it is", reassign(t, 0, []int32{1})),
+		s("reassign elsewhere", reassign(t, 0, []int32{7})),
+		s("reassign twice", reassign(t, 0, []int32{1, 1})),
+		s("reassign to nobody", reassign(t, 0, []int32{})),
+		s("reassign negative", reassign(t, 0, []int32{-1})),
+		s("cancel reassignment", reassign(t, 0, nil)),
+		s("reassign unknown topic", reassign(t+"-no", 0, []int32{1})),
+		s("reassign unknown partition", reassign(t, 9, []int32{1})),
+		s("elect", elect(0, t, t+"-no")),
+		s("elect unclean", elect(1, t)),
+		s("elect unknown kind", elect(7, t)),
+		s("elect all", func(s *side) kmsg.Request {
+			req := elect(0)(s).(*kmsg.ElectLeadersRequest)
+			req.Topics = nil
 			return req
 		}),
-		s("versions bad name", func(*side) kmsg.Request {
-			req := kmsg.NewPtrApiVersionsRequest()
-			req.ClientSoftwareName, req.ClientSoftwareVersion = "-", "1"
-			return req
-		}),
-		s("cluster", func(*side) kmsg.Request {
-			req := kmsg.NewPtrDescribeClusterRequest()
-			req.IncludeClusterAuthorizedOperations, req.EndpointType = true, 1
-			return req
-		}),
-		s("cluster bad endpoint", func(*side) kmsg.Request {
-			req := kmsg.NewPtrDescribeClusterRequest()
-			req.EndpointType = 9
-			return req
-		}),
-		s("log directories", func(*side) kmsg.Request {
-			req := kmsg.NewPtrDescribeLogDirsRequest()
-			rt := kmsg.NewDescribeLogDirsRequestTopic()
-			rt.Topic, rt.Partitions = t, []int32{0, 1}
-			req.Topics = append(req.Topics, rt)
-			return req
-		}),
-		s("quorum", func(*side) kmsg.Request {
-			req := kmsg.NewPtrDescribeQuorumRequest()
-			rt := kmsg.NewDescribeQuorumRequestTopic()
-			rt.Topic = "__cluster_metadata"
-			rt.Partitions = append(rt.Partitions, kmsg.DescribeQuorumRequestTopicPartition{Partition: 0})
-			req.Topics = append(req.Topics, rt)
-			return req
-		}),
-		s("reassignments", func(*side) kmsg.Request {
-			req := kmsg.NewPtrListPartitionReassignmentsRequest()
-			req.TimeoutMillis = 10000
-			return req
-		}),
-		s("elect", func(*side) kmsg.Request {
-			req := kmsg.NewPtrElectLeadersRequest()
-			req.TimeoutMillis = 10000
-			for _, name := range []string{t, t + "-no"} {
-				rt := kmsg.NewElectLeadersRequestTopic()
-				rt.Topic, rt.Partitions = name, []int32{0}
-				req.Topics = append(req.Topics, rt)
-			}
-			return req
-		}),
-		s("config resources", func(*side) kmsg.Request {
-			req := kmsg.NewPtrListConfigResourcesRequest()
-			req.ResourceTypes = []int8{16}
-			return req
-		}),
+		s("move", move("/no/such", t, 0)),
+		s("move unknown topic", move("/no/such", t+"-no", 0)),
+		s("move to relative path", move("here", t, 0)),
+		s("feature", updateFeature("transaction.version", 2, 1)),
+		s("feature down", updateFeature("transaction.version", 1, 1)),
+		{name: "feature safely down", build: updateFeature("group.version", 0, 2), least: 1}, // which only from then on is not done
+		s("feature up", updateFeature("group.version", 99, 1)),
+		s("feature unknown", updateFeature("no.such", 1, 1)),
+		s("feature negative", updateFeature("group.version", -1, 1)),
+		s("feature unknown kind", updateFeature("group.version", 1, 9)),
+		s("config resources", listResources([]int8{16})),
+	}
+}
+
+// markerSteps ends transactions that nobody else would end.
+func markerSteps(t string) []step {
+	id, to := t+"-hang", t+"-d"
+	p := producer{name: id, transactional: true}
+	return []step{
+		initProducer(id, &id, 60000),
+		s("markers of no transaction", markers(id, to, 1, false, 0, 0)),
+		s("hang add", addPartitions(id, to, 1)),
+		s("hang produce", produce(to, 1, -1, &id, from(p, 1, 0))),
+		s("markers of old epoch", markers(id, to, 1, false, -1, 0)),
+		s("markers of unknown topic", markers(id, t+"-no", 1, false, 0, 0)),
+		s("markers of unknown partition", markers(id, to, 9, false, 0, 0)),
+		s("markers", markers(id, to, 1, false, 0, 0)),
+		s("markers again", markers(id, to, 1, false, 0, 0)),
+		s("fetch markers", fetch(to, 1, 0, 0, 1<<20)),
+		s("latest after markers", listOffsets(to, 1, -1, 1)),
+		s("greatest time after markers", listOffsets(to, 1, -3, 1)),
+		s("producers after markers", describeProducers(to, 1)),
+		s("markers of old coordinator", markers(id, to, 1, false, 1, -1)),
+		{name: "end what hangs", build: endTxn("", id, false, 0).build, quiet: true},
+		settled(id),
+		s("markers of next epoch", markers(id, to, 1, true, 5, 0)),
+		{name: "markers by alice", build: markers(id, to, 1, false, 1, 0), as: alice},
 	}
 }
 
@@ -367,7 +242,7 @@ func endSteps(t string) []step {
 	return []step{
 		s("delete topics", deleteTopics(t, t+"-c", t+"-no")),
 		s("delete again", deleteTopics(t)),
-		{name: "metadata of deleted", build: metadata(false, t), until: func(resp kmsg.Response) bool { return !known(resp) }},
+		{name: "metadata of deleted", newest: true, build: metadata(false, t), until: func(resp kmsg.Response) bool { return !known(resp) }},
 		s("produce to deleted", produce(t, 0, -1, nil, plain(1, 0))),
 		s("offsets of deleted", listOffsets(t, 0, -1, 0)),
 	}

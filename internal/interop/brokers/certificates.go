@@ -1,4 +1,4 @@
-package main
+package brokers
 
 import (
 	"crypto/ecdsa"
