@@ -367,7 +367,7 @@ func TestRefusalsUnderClients(t *testing.T) {
 		on = true
 		mu.Unlock()
 		m := &clientModel{}
-		retry := []kgo.Opt{kgo.RetryBackoffFn(func(int) time.Duration { return time.Millisecond }), kgo.MetadataMinAge(10 * time.Millisecond)}
+		retry := []kgo.Opt{kgo.RetryBackoffFn(func(int) time.Duration { return time.Millisecond }), kgo.MetadataMinAge(10 * time.Millisecond), kgo.RequestRetries(1 << 20)}
 		if err := clientLoad(testCtx(t), addr, m, 20, retry...); err != nil {
 			t.Fatal(err)
 		}

@@ -123,14 +123,18 @@ func (l *Log) Retire(number uint64) error {
 			return l.Fence("close a log file", err)
 		}
 	}
-	if recycle {
-		l.mu.Lock()
-		l.free = append(l.free, number)
-		l.mu.Unlock()
-		return nil
+	if !recycle {
+		err := l.opts.FS.Remove(fileName(l.opts.FS, l.opts.Dir, number))
+		if err == nil {
+			return nil
+		}
+		if !vfs.IsFull(err) {
+			return l.Fence("remove a log file", err)
+		}
+		// Some file systems need room to remove: then it is kept after all.
 	}
-	if err := l.opts.FS.Remove(fileName(l.opts.FS, l.opts.Dir, number)); err != nil {
-		return l.Fence("remove a log file", err)
-	}
+	l.mu.Lock()
+	l.free = append(l.free, number)
+	l.mu.Unlock()
 	return nil
 }
