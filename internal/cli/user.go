@@ -59,14 +59,28 @@ func newUserAdd(to *cluster) *cobra.Command {
 	return c
 }
 
-// alterUser changes one user and says what a refusal means.
+// alterUser changes one user and says what a refusal means. A request may change a
+// user once (KIP-554), so each mechanism has its own.
 func alterUser(ctx context.Context, a *kadm.Client, action, name string, del []kadm.DeleteSCRAM, upsert []kadm.UpsertSCRAM) error {
-	results, err := a.AlterUserSCRAMs(ctx, del, upsert)
-	if err != nil {
-		return err
+	alter := func(del []kadm.DeleteSCRAM, upsert []kadm.UpsertSCRAM) error {
+		results, err := a.AlterUserSCRAMs(ctx, del, upsert)
+		if err != nil {
+			return err
+		}
+		r := results[name]
+		return refusal(action+" user "+name, r.Err, r.ErrMessage)
 	}
-	r := results[name]
-	return refusal(action+" user "+name, r.Err, r.ErrMessage)
+	for i := range del {
+		if err := alter(del[i:i+1], nil); err != nil {
+			return err
+		}
+	}
+	for i := range upsert {
+		if err := alter(nil, upsert[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // userRow is a user as `user list` prints it.
