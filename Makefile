@@ -1,4 +1,4 @@
-.PHONY: build test ci mutants conformance interop differential bench bench-plan bench-broker
+.PHONY: build test ci mutants security fuzz conformance interop differential bench bench-plan bench-broker
 
 build:
 	CGO_ENABLED=0 go build -o millrace .
@@ -18,6 +18,21 @@ mutants:
 conformance:
 	go run ./internal/conformance --corpus $(CORPUS) --ratchet testdata/conformance.ratchet --failing testdata/conformance.failing
 	go run ./internal/conformance --corpus $(CORPUS) --live --ratchet testdata/conformance-live.ratchet --failing testdata/conformance-live.failing
+
+# security measures what hostile and dead peers cost, asks whether the time of a
+# refused login tells who exists, and tries every request in every version without
+# its rights. It takes about a quarter of an hour.
+security:
+	MILLRACE_TIER=N go test ./broker -run 'Measured|LoginTiming|Matrix|MixedPartitions|UnknownUsers|HugeLengths|FrameSizes|RandomFrames' -v -timeout 1h
+
+# fuzz runs every fuzz target for FUZZTIME, one after the other.
+FUZZTIME ?= 20m
+fuzz:
+	grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+	    echo "== $$(dirname $$file) $$target"; \
+	    go test "$$(dirname $$file)" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; \
+	  done; done
 
 # interop runs Kafka clients of other makers, which it installs, against the server.
 interop:

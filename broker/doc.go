@@ -75,7 +75,9 @@
 //
 // Randomised tests print the seed that fails and how to replay it:
 // MILLRACE_SEED=N. MILLRACE_TIER=N runs them many times as long, -short less.
-// `make mutants` checks the tests (package internal/mutants).
+// `make mutants` checks the tests (package internal/mutants). `make security`
+// measures floods, dead readers and the time of refused logins, and prints them;
+// nothing of that is judged by a clock in a usual run.
 //
 // # Not here
 //

@@ -223,10 +223,7 @@ func TestRandomFramesOnLiveSockets(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	keys := slices.Sorted(maps.Keys(apis))
-	frames := 1500
-	if testing.Short() {
-		frames = 300
-	}
+	frames := rounds(1500)
 	var c *rawClient
 	for i := range frames {
 		if c == nil {

@@ -77,6 +77,9 @@ func (l *listener) warn(b *Broker) {
 	if !l.Protocol.TLS() && slices.Contains(l.Mechanisms, auth.Plain) {
 		b.cfg.Logger.Warn("PLAIN without TLS: passwords can be read on the network", "listener", l.Name)
 	}
+	if !l.Protocol.TLS() && slices.Contains(l.Mechanisms, auth.OAuthBearer) {
+		b.cfg.Logger.Warn("OAUTHBEARER without TLS: tokens can be read on the network, and used by whoever reads them", "listener", l.Name)
+	}
 }
 
 // login reports whether peers must say who they are.

@@ -236,7 +236,7 @@ func (b *Broker) SetPassword(user, password string) error {
 	for _, m := range []auth.Mechanism{auth.ScramSHA256, auth.ScramSHA512} {
 		salt := make([]byte, auth.SaltBytes)
 		rand.Read(salt)
-		cred, err := auth.NewCredential(m, password, salt, 2*auth.MinIterations)
+		cred, err := auth.NewCredential(m, password, salt, auth.DefaultIterations)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}

@@ -38,8 +38,11 @@ func ParseMechanism(name string) (Mechanism, error) {
 const (
 	MinIterations = 4096
 	MaxIterations = 16384
-	saltMinBytes  = 1 // as in Kafka: a client chooses it
-	saltMaxBytes  = 256
+	// DefaultIterations is what this program hashes passwords with, and what an
+	// unknown user seems to have.
+	DefaultIterations = 8192
+	saltMinBytes      = 1 // as in Kafka: a client chooses it
+	saltMaxBytes      = 256
 	// UserNameMaxBytes bounds user names.
 	UserNameMaxBytes = 256
 	// PasswordMaxBytes bounds passwords, so that hashing one costs little.
@@ -159,10 +162,11 @@ func Decoy(secret []byte, m Mechanism, user string) Credential {
 	h.Write([]byte("keys"))
 	keys := h.Sum(nil)
 	return Credential{
-		Mechanism: m, Salt: sum[:SaltBytes], Iterations: MinIterations,
+		Mechanism: m, Salt: sum[:SaltBytes], Iterations: DefaultIterations,
 		StoredKey: keys[:m.size()], ServerKey: sum[:m.size()],
 	}
 }
 
-// SaltBytes is the size of the salts that this program makes.
-const SaltBytes = 32
+// SaltBytes is the size of the salts that this program makes: that of the client
+// library that the user command salts with, so that none of them stands out.
+const SaltBytes = 24

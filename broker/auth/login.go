@@ -43,11 +43,13 @@ type Directory interface {
 	Secret() []byte
 }
 
-// lookup returns a user's credential or one that no password fits.
+// lookup returns a user's credential or one that no password fits. The second is
+// made in either case, so that both take the same time.
 func lookup(d Directory, user string, m Mechanism) (c Credential, known bool) {
+	decoy := Decoy(d.Secret(), m, user)
 	c, known = d.Credential(user, m)
 	if !known || !c.Valid() {
-		return Decoy(d.Secret(), m, user), false
+		return decoy, false
 	}
 	return c, true
 }
@@ -63,7 +65,7 @@ type plainLogin struct {
 }
 
 // NewPlain starts a PLAIN exchange. Its only step hashes the password, which
-// costs about a millisecond: callers bound how many do so at once.
+// costs some milliseconds: callers bound how many do so at once.
 func NewPlain(d Directory) Login { return &plainLogin{d: d} }
 
 func (l *plainLogin) Step(message []byte) ([]byte, bool, error) {
@@ -81,10 +83,8 @@ func (l *plainLogin) Step(message []byte) ([]byte, bool, error) {
 		return nil, false, fail("bad password length")
 	}
 	cred, known := lookup(l.d, user, ScramSHA512)
-	if !known {
-		if c, ok := lookup(l.d, user, ScramSHA256); ok {
-			cred, known = c, true
-		}
+	if other, ok := lookup(l.d, user, ScramSHA256); ok && !known {
+		cred, known = other, true
 	}
 	if !cred.Verify(password) || !known {
 		return nil, false, fail("PLAIN: unknown user or wrong password for " + user)

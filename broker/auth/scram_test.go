@@ -25,7 +25,7 @@ func alice(t testing.TB, password string) directory {
 	t.Helper()
 	d := directory{"alice", map[Mechanism]Credential{}}
 	for _, m := range []Mechanism{ScramSHA256, ScramSHA512} {
-		c, err := NewCredential(m, password, []byte("salt-salt-salt"), MinIterations)
+		c, err := NewCredential(m, password, []byte("salt-salt-salt-salt-salt"), DefaultIterations)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,8 +209,8 @@ func TestScramHidesUsers(t *testing.T) {
 	if first != second || first == ask("carol") {
 		t.Error("the salt of an unknown user must be the same every time, and its own")
 	}
-	if !strings.HasSuffix(ask("bob"), ",i=4096") || strings.Count(ask("bob"), ",") != strings.Count(ask("alice"), ",") {
-		t.Error("an unknown user's challenge looks different")
+	if known := ask("alice"); len(known) != len(first) || known[strings.LastIndex(known, ","):] != first[strings.LastIndex(first, ","):] {
+		t.Errorf("an unknown user's challenge looks different: %s, %s", first, known)
 	}
 	// Nobody knows a password of the decoy, even one who knows its keys.
 	c := Decoy(d.Secret(), ScramSHA256, "bob")

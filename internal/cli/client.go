@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/broker/auth"
 )
 
 // kafkaClient returns an ordinary Kafka client.
@@ -38,6 +40,7 @@ func unreachable(to cluster, err error) error {
 		code     *kerr.Error
 		said     *refused
 		shards   *kadm.ShardErrors
+		token    = to.chosen() == auth.OAuthBearer
 	)
 	switch {
 	case err == nil:
@@ -59,15 +62,21 @@ func unreachable(to cluster, err error) error {
 	case strings.Contains(err.Error(), "unable to dial"):
 		return fmt.Errorf("no Kafka listener answers at %s: start one with `millrace server`, or give --bootstrap", to.addr)
 	case errors.As(err, &early) && to.encrypted():
-		return fmt.Errorf("%s closes the connection: it may want a login (--user), or a client certificate (--tls-cert)", to.addr)
+		return fmt.Errorf("%s closes the connection: it may want a login (--user or --oauth-token-file), or a client certificate (--tls-cert)", to.addr)
 	case errors.As(err, &early):
-		return fmt.Errorf("%s closes the connection: it may want TLS (--tls or --tls-ca), or a login (--user)", to.addr)
+		return fmt.Errorf("%s closes the connection: it may want TLS (--tls or --tls-ca), or a login (--user or --oauth-token-file)", to.addr)
+	case errors.Is(err, kerr.SaslAuthenticationFailed) && token:
+		return fmt.Errorf("%s does not let the token in: it may have expired, be meant for others, or be signed with a key that the server does not have", to.addr)
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return fmt.Errorf("%s does not let %s in: wrong password, unknown user, or --sasl-mechanism %s is not the user's", to.addr, to.user, to.mechanism)
+		return fmt.Errorf("%s does not let %s in: wrong password, unknown user, or --sasl-mechanism %s is not the user's", to.addr, to.user, to.chosen())
+	case errors.Is(err, kerr.IllegalSaslState) && token:
+		return fmt.Errorf("%s asks for no login: leave --oauth-token-file away and %s unset, or give the address of a listener that does", to.addr, tokenEnv)
 	case errors.Is(err, kerr.IllegalSaslState):
 		return fmt.Errorf("%s asks for no login: leave --user away, or give the address of a listener that does", to.addr)
+	case errors.Is(err, kerr.UnsupportedSaslMechanism) && token:
+		return fmt.Errorf("%s takes no tokens: it has no keys to check them with (millrace server --oauth-jwks-file), or not on this listener", to.addr)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
-		return fmt.Errorf("%s does not offer --sasl-mechanism %s: try another, PLAIN only over TLS", to.addr, to.mechanism)
+		return fmt.Errorf("%s does not offer --sasl-mechanism %s: try another, PLAIN only over TLS", to.addr, to.chosen())
 	case strings.HasSuffix(err.Error(), "unknown broker"):
 		return errors.New("no broker has this number: leave it away, or look it up with another client")
 	case !errors.As(err, &said) && errors.As(err, &code) && (err.Error() == code.Error() || errors.As(err, &shards)):

@@ -14,8 +14,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/millrace/millrace/broker/auth"
 )
 
 // passwordEnv is where a command looks for a password that no file is given for.
@@ -24,10 +27,12 @@ const passwordEnv = "MILLRACE_PASSWORD"
 
 // cluster is where a command's Kafka client connects and who it is there.
 type cluster struct {
-	addr                          string
-	mechanism, user, passwordFile string
-	tls                           bool
-	ca, cert, key                 string
+	addr               string
+	mechanism          string // as given: "" is what login makes of the rest
+	user, passwordFile string
+	tokenFile          string
+	tls                bool
+	ca, cert, key      string
 }
 
 // clusterFlags adds the flags of commands that are Kafka clients.
@@ -36,7 +41,8 @@ func clusterFlags(c *cobra.Command, to *cluster) {
 	f.StringVar(&to.addr, "bootstrap", DefaultKafkaAddr, "addresses of the Kafka listener: HOST:PORT,...")
 	f.StringVar(&to.user, "user", "", "log in as this user; the password comes from --password-file or "+passwordEnv)
 	f.StringVar(&to.passwordFile, "password-file", "", "file with the password")
-	f.StringVar(&to.mechanism, "sasl-mechanism", "SCRAM-SHA-512", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+	f.StringVar(&to.tokenFile, "oauth-token-file", "", "log in with the OAuth token in this `file`, read again for every login; without it and without --user, with that of "+tokenEnv)
+	f.StringVar(&to.mechanism, "sasl-mechanism", "", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER, default SCRAM-SHA-512 with --user and OAUTHBEARER with a token")
 	f.BoolVar(&to.tls, "tls", false, "use TLS with the system's authorities")
 	f.StringVar(&to.ca, "tls-ca", "", "PEM `file` of the authorities to trust; implies --tls")
 	f.StringVar(&to.cert, "tls-cert", "", "PEM `file` of the client's certificate; implies --tls")
@@ -91,25 +97,51 @@ func (to cluster) options() ([]kgo.Opt, error) {
 		}
 		opts = append(opts, kgo.DialTLSConfig(cfg))
 	}
-	if to.user == "" {
-		return opts, nil
+	login, err := to.login()
+	if err != nil || login == nil {
+		return opts, err
+	}
+	return append(opts, kgo.SASL(login)), nil
+}
+
+// login returns how the client says who it is, nil when it does not.
+func (to cluster) login() (sasl.Mechanism, error) {
+	switch to.chosen() {
+	case "":
+		return nil, nil
+	case auth.OAuthBearer:
+		_, err := readToken(to.tokenFile) // what is wrong with it is told before anything is sent
+		return bearer{to.tokenFile}, err
 	}
 	password, err := readPassword(to.passwordFile, passwordEnv)
 	if err != nil {
 		return nil, err
 	}
-	switch to.mechanism { // one of mechanisms
-	case "PLAIN":
-		return append(opts, kgo.SASL(plain.Auth{User: to.user, Pass: password}.AsMechanism())), nil
-	case "SCRAM-SHA-256":
-		return append(opts, kgo.SASL(scram.Auth{User: to.user, Pass: password}.AsSha256Mechanism())), nil
-	default:
-		return append(opts, kgo.SASL(scram.Auth{User: to.user, Pass: password}.AsSha512Mechanism())), nil
+	switch to.chosen() {
+	case auth.Plain:
+		return plain.Auth{User: to.user, Pass: password}.AsMechanism(), nil
+	case auth.ScramSHA256:
+		return scram.Auth{User: to.user, Pass: password}.AsSha256Mechanism(), nil
 	}
+	return scram.Auth{User: to.user, Pass: password}.AsSha512Mechanism(), nil
+}
+
+// chosen returns the mechanism that is given or follows from what is: a user has
+// a password, and a token says who its user is. Without either it is empty.
+func (to cluster) chosen() auth.Mechanism {
+	switch {
+	case to.mechanism != "":
+		return auth.Mechanism(to.mechanism)
+	case to.user != "":
+		return auth.ScramSHA512
+	case to.tokenFile != "" || os.Getenv(tokenEnv) != "":
+		return auth.OAuthBearer
+	}
+	return ""
 }
 
 // mechanisms are the values of --sasl-mechanism.
-var mechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
+var mechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"}
 
 // encrypted reports whether the client speaks TLS.
 func (to cluster) encrypted() bool { return to.tls || to.ca != "" || to.cert != "" }
@@ -125,13 +157,30 @@ func (to cluster) check() error {
 			return fmt.Errorf("--bootstrap %s: expected HOST:PORT, like %s", addr, DefaultKafkaAddr)
 		}
 	}
+	if to.cert == "" && to.key != "" {
+		return errors.New("--tls-key needs --tls-cert: which certificate is it the key of?")
+	}
+	return to.checkLogin()
+}
+
+// checkLogin refuses what does not make one login.
+func (to cluster) checkLogin() error {
+	token := to.chosen() == auth.OAuthBearer
 	switch {
-	case !slices.Contains(mechanisms, to.mechanism):
+	case to.mechanism != "" && !slices.Contains(mechanisms, to.mechanism):
 		return fmt.Errorf("--sasl-mechanism %s: expected %s", to.mechanism, strings.Join(mechanisms, ", "))
+	case to.tokenFile != "" && to.user != "":
+		return errors.New("--oauth-token-file and --user exclude one another: the token says who its user is")
+	case to.tokenFile != "" && !token:
+		return fmt.Errorf("--oauth-token-file has no meaning with --sasl-mechanism %s, which takes a password", to.mechanism)
+	case token && to.user != "":
+		return errors.New("--user has no meaning with --sasl-mechanism OAUTHBEARER: the token says who its user is")
+	case token && to.passwordFile != "":
+		return errors.New("--password-file has no meaning with a token, which needs no password: leave it or the token away")
 	case to.user == "" && to.passwordFile != "":
 		return errors.New("--password-file needs --user: whose password is it?")
-	case to.cert == "" && to.key != "":
-		return errors.New("--tls-key needs --tls-cert: which certificate is it the key of?")
+	case to.user == "" && to.mechanism != "" && !token:
+		return fmt.Errorf("--sasl-mechanism %s needs --user: who logs in?", to.mechanism)
 	}
 	return nil
 }

@@ -9,13 +9,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace/millrace/broker/auth"
 )
 
 // newPasswordEnv holds a new user's password when no file does.
 const newPasswordEnv = "MILLRACE_NEW_PASSWORD"
-
-// userIterations is how often new passwords are hashed.
-const userIterations = 8192
 
 func newUser(Stdio) *cobra.Command {
 	var to cluster
@@ -44,7 +43,7 @@ func newUserAdd(to *cluster) *cobra.Command {
 			}
 			var upsert []kadm.UpsertSCRAM
 			for _, m := range []kadm.ScramMechanism{kadm.ScramSha256, kadm.ScramSha512} {
-				upsert = append(upsert, kadm.UpsertSCRAM{User: args[0], Mechanism: m, Iterations: userIterations, Password: password})
+				upsert = append(upsert, kadm.UpsertSCRAM{User: args[0], Mechanism: m, Iterations: auth.DefaultIterations, Password: password})
 			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				if err := alterUser(ctx, a, "add", args[0], nil, upsert); err != nil {
