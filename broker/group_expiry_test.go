@@ -43,6 +43,13 @@ func TestEmptyGroupsExpire(t *testing.T) {
 			}
 		}
 	}
+	for _, e := range []event{&txnOffsets{7, "aborted", groupOffsets{{Topic: "a"}: committed{next: 1}}}, &txnOffsetsEnded{7, false},
+		&txnOffsets{8, "open", groupOffsets{{Topic: "a"}: committed{next: 1}}}} {
+		c := newChange(64)
+		if err := b.submitWait(c, func() error { b.stage(c, e); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := adm.DeleteOffsets(ctx, "emptied", kadm.TopicsSet{"a": {0: {}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +64,7 @@ func TestEmptyGroupsExpire(t *testing.T) {
 		}
 		return groups.Groups()
 	}
-	if got, want := list(), []string{"_engine-q", "dropped", "emptied", "kept", "left", "member"}; !slices.Equal(got, want) {
+	if got, want := list(), []string{"_engine-q", "aborted", "dropped", "emptied", "kept", "left", "member", "open"}; !slices.Equal(got, want) {
 		t.Errorf("before a pass: %v", got)
 	}
 	d, err := adm.DescribeGroups(ctx, "emptied", "dropped", "left")
@@ -70,7 +77,7 @@ func TestEmptyGroupsExpire(t *testing.T) {
 		}
 	}
 	b.expireGroups()
-	if got, want := list(), []string{"_engine-q", "kept", "member"}; !slices.Equal(got, want) {
+	if got, want := list(), []string{"_engine-q", "kept", "member", "open"}; !slices.Equal(got, want) {
 		t.Errorf("after a pass: %v", got)
 	}
 	if _, ok, _ := b.offsets.get("kept", kafka.TopicPartition{Topic: "a"}); !ok {

@@ -281,6 +281,7 @@ func (e *txnOffsets) undo(b *Broker) func() {
 func (e *txnOffsets) publish(b *Broker) {
 	b.offsets.mu.Lock()
 	defer b.offsets.mu.Unlock()
+	b.offsets.set(e.group, nil) // the group is known, though the transaction may abort
 	for tp, c := range e.offsets {
 		b.offsets.hold(e.pid, e.group, tp, c, 1)
 	}

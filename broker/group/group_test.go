@@ -232,6 +232,11 @@ func TestForgetAndExpire(t *testing.T) {
 		if j := <-join(c, request(id)); !errors.Is(j.Err, kerr.UnknownMemberID) {
 			t.Fatalf("join after that: %v", j.Err)
 		}
+		bad := request(id)
+		bad.ProtocolType, bad.HasOffsets = "", true
+		if j := <-join(c, bad); !errors.Is(j.Err, kerr.InconsistentGroupProtocol) {
+			t.Fatalf("join of a group that has offsets, without a protocol type: %v", j.Err)
+		}
 		leader, follower := stable(t, c)
 		if err := c.Forget("g"); !errors.Is(err, kerr.NonEmptyGroup) {
 			t.Fatalf("forget with members: %v", err)
