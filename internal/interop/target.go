@@ -15,6 +15,7 @@ type target struct {
 	ca      string
 	process *brokers.Process
 	log     io.Closer
+	isKafka bool
 }
 
 // newTarget returns the broker that the options name, or starts one.
@@ -40,7 +41,7 @@ func newTarget(ctx context.Context, o options, root, cache, temp string) (*targe
 	if err != nil {
 		return nil, firstError(err, log.Close())
 	}
-	return &target{addr: p.Addr, ca: p.CA, process: p, log: log}, nil
+	return &target{addr: p.Addr, ca: p.CA, process: p, log: log, isKafka: o.kafka}, nil
 }
 
 // stop ends the process, if it is one of ours.

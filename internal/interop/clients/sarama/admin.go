@@ -169,7 +169,9 @@ func many() error {
 			messages = append(messages, m)
 		}
 	}
-	if err := produce(messages, nil); err != nil {
+	// Kafka publishes so many leaders after it has answered: they are waited for.
+	patient := func(c *sarama.Config) { c.Producer.Retry.Max = 100 }
+	if err := produce(messages, patient); err != nil {
 		return err
 	}
 	for t := range manyTopics {
