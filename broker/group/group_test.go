@@ -237,6 +237,10 @@ func TestForgetAndExpire(t *testing.T) {
 		if j := <-join(c, bad); !errors.Is(j.Err, kerr.InconsistentGroupProtocol) {
 			t.Fatalf("join of a group that has offsets, without a protocol type: %v", j.Err)
 		}
+		bad.MemberID = ""
+		if j := <-join(c, bad); !errors.Is(j.Err, kerr.InconsistentGroupProtocol) || !c.Known("g") {
+			t.Fatalf("join of a new group without a protocol type: %v, known: %v", j.Err, c.Known("g"))
+		}
 		leader, follower := stable(t, c)
 		if err := c.Forget("g"); !errors.Is(err, kerr.NonEmptyGroup) {
 			t.Fatalf("forget with members: %v", err)

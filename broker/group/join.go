@@ -64,6 +64,11 @@ func (c *Coordinator) join(r JoinRequest, reply func(JoinResponse)) error {
 		return kerr.UnknownMemberID
 	}
 	if r.ProtocolType == "" || len(r.Protocols) == 0 || len(r.Protocols) > protocolsMax {
+		if r.MemberID == "" && c.consumers[r.Group] == nil {
+			if _, err := c.getOrCreate(r.Group); err != nil { // as in Kafka it is known, Empty, until it expires
+				return err
+			}
+		}
 		return kerr.InconsistentGroupProtocol
 	}
 	if g := c.consumers[r.Group]; g != nil {
