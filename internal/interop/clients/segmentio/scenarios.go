@@ -279,7 +279,8 @@ func adminCluster(ctx context.Context) error {
 }
 
 // awaitLeaders waits until every partition has a leader: Kafka publishes them after
-// it has answered, and the writer does not ask again when one is missing.
+// it has answered, and the writer gives up when one is missing. A leader that is
+// published may not have begun, for which the writer does try again.
 func awaitLeaders(ctx context.Context, c *kafka.Client, names []string) error {
 	for {
 		m, err := c.Metadata(ctx, &kafka.MetadataRequest{Topics: names})
@@ -327,7 +328,7 @@ func many(ctx context.Context) error {
 		for i := range manyPartitions {
 			messages = append(messages, message("v", i, i))
 		}
-		if err := produce(ctx, name, messages, nil); err != nil {
+		if err := produce(ctx, name, messages, func(w *kafka.Writer) { w.MaxAttempts = 100 }); err != nil {
 			return err
 		}
 	}
