@@ -309,3 +309,30 @@ func TestSecuritySurvivesCrash(t *testing.T) {
 		t.Error("the secret is another")
 	}
 }
+
+// Ends of epochs are told to who may act as a broker, whatever the topic's rules.
+func TestEpochEndsForBrokers(t *testing.T) {
+	_, as := guarded(t, vfs.NewMem(), nil)
+	ctx := testCtx(t)
+	admin, alice := kadm.NewClient(as("root", "toor")), as("alice", "wonder")
+	if _, err := admin.CreateTopic(ctx, 1, 1, nil, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	ends := func() int16 {
+		t.Helper()
+		req := kmsg.NewPtrOffsetForLeaderEpochRequest()
+		req.ReplicaID = -1
+		req.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{{Topic: "orders", Partitions: []kmsg.OffsetForLeaderEpochRequestTopicPartition{{CurrentLeaderEpoch: -1}}}}
+		resp, err := alice.SeedBrokers()[0].Request(ctx, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.(*kmsg.OffsetForLeaderEpochResponse).Topics[0].Partitions[0].ErrorCode
+	}
+	wantCode(t, "without a rule", ends(), kerr.TopicAuthorizationFailed)
+	rule := kadm.NewACLs().Allow("User:alice").AllowHosts("*").Clusters().ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpClusterAction)
+	if _, err := admin.CreateACLs(ctx, rule); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, "with CLUSTER_ACTION", ends(), nil)
+}

@@ -180,16 +180,14 @@ func (b *Broker) produceStage(c *change, req *kmsg.ProduceRequest, pd *produced)
 			return nil
 		case !batch.Transactional():
 			return err
-		case req.Version < 12: // the transaction is asked first, as in Kafka
-			return cmp.Or(b.produceTxn(c, req, pd), err)
-		case err == nil && batch.BaseSequence() != 0 && !pd.p.producers.Started(batch.ProducerID()):
+		case err == nil && req.Version >= 12 && batch.BaseSequence() != 0 && !pd.p.producers.Started(batch.ProducerID()):
 			// Every transaction has an epoch of its own (KIP-890), which this batch
 			// would begin.
-			return fmt.Errorf("%w: the first sequence of a transaction is %d", txn.ErrOutOfOrderSequence, batch.BaseSequence())
-		case err != nil:
-			return err
+			err = fmt.Errorf("%w: the first sequence of a transaction is %d", txn.ErrOutOfOrderSequence, batch.BaseSequence())
 		}
-		return b.produceTxn(c, req, pd)
+		// As in Kafka the transaction is asked first: it has the partition, and will
+		// have a marker there, though the batch is refused.
+		return cmp.Or(b.produceTxn(c, req, pd), err)
 	}()
 	if err != nil {
 		pd.fail(err)

@@ -25,6 +25,7 @@ func init() {
 			SessionTimeout:   time.Duration(req.SessionTimeoutMillis) * time.Millisecond,
 			RebalanceTimeout: time.Duration(req.RebalanceTimeoutMillis) * time.Millisecond,
 			RequireKnownID:   req.Version >= 4,
+			HasOffsets:       b.offsets.has(req.Group),
 		}
 		if req.Version == 0 {
 			r.RebalanceTimeout = r.SessionTimeout

@@ -9,14 +9,19 @@ import (
 
 // OffsetForLeaderEpoch (23). Versions 2-4; the floor is 2 because librdkafka
 // speaks nothing else. The leader epoch grows at every start, so that clients
-// notice when a crash cut records that were never acknowledged.
+// notice when a crash cut records that were never acknowledged. Besides who may
+// describe the topic, who may act as a broker (CLUSTER_ACTION) is answered.
 func init() {
 	register(23, 2, 4, func(b *Broker, rq *request, req *kmsg.OffsetForLeaderEpochRequest) error {
 		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		isBroker := rq.maySee(kmsg.ACLOperationClusterAction, clusterResource)
 		for _, rt := range req.Topics {
 			st := kmsg.NewOffsetForLeaderEpochResponseTopic()
 			st.Topic = rt.Topic
-			denied := rq.topicDenied(kmsg.ACLOperationDescribe, rt.Topic, nil, false)
+			var denied error
+			if !isBroker {
+				denied = rq.topicDenied(kmsg.ACLOperationDescribe, rt.Topic, nil, false)
+			}
 			for _, rp := range rt.Partitions {
 				sp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 				sp.Partition, sp.LeaderEpoch, sp.EndOffset = rp.Partition, -1, -1

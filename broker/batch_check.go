@@ -83,8 +83,14 @@ func checkBatch(records []byte, set settings, expand expansion, now kafka.Timest
 	if err != nil {
 		return c, record, err
 	}
-	if set.codec >= 0 && b.Codec() != set.codec {
-		if b, err = log.WithCodec(nil, b, set.codec, payload); err != nil {
+	codec := set.codec
+	if codec < 0 {
+		codec = b.Codec()
+	}
+	// A frame that other consumers cannot read is written anew: refusing it, as
+	// Kafka does, would lock out who writes nothing else.
+	if codec != b.Codec() || log.LinkedLZ4(b) {
+		if b, err = log.WithCodec(nil, b, codec, payload); err != nil {
 			return c, -1, err
 		}
 	}

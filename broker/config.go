@@ -144,6 +144,10 @@ type Limits struct {
 	// without members are forgotten after it. Default 0: never, as records are
 	// (Kafka: 7 days).
 	OffsetsRetention time.Duration
+	// OffsetsRetentionCheckInterval (offsets.retention.check.interval.ms) is the
+	// pause between passes that forget groups without members and offsets. Default
+	// 10 minutes.
+	OffsetsRetentionCheckInterval time.Duration
 	// GroupConsumerSessionTimeout (group.consumer.session.timeout.ms) and
 	// GroupConsumerHeartbeatInterval (group.consumer.heartbeat.interval.ms) are
 	// those of groups of KIP-848. Defaults 45 s and 5 s.
@@ -223,6 +227,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.CleanerKeyMapBytes, 32*mib)
 	orDefault(&l.CleanerMinBytes, 1*mib)
 	orDefault(&l.HousekeepingInterval, 30*time.Second)
+	orDefault(&l.OffsetsRetentionCheckInterval, 10*time.Minute)
 	return l
 }
 

@@ -35,7 +35,8 @@ func (s *groupStates) decode(d *wal.Decoder) {
 	}
 }
 
-// groupState: group, state.
+// groupState: group, state. No state means that the group is forgotten; offsets
+// that were committed for it meanwhile stay.
 type groupState struct {
 	group string
 	state []byte
@@ -51,6 +52,10 @@ func (*groupState) undo(*Broker) func() { return nil }
 func (e *groupState) publish(b *Broker) {
 	b.groupStates.mu.Lock()
 	defer b.groupStates.mu.Unlock()
+	if len(e.state) == 0 {
+		delete(b.groupStates.byName, e.group)
+		return
+	}
 	b.groupStates.byName[e.group] = e.state
 }
 

@@ -315,3 +315,34 @@ func allocated() uint64 {
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }
+
+// An LZ4 frame whose blocks may refer to one another is written anew: Java's client
+// reads no such frame. Any other is stored as it came.
+func TestLinkedLZ4IsWrittenAnew(t *testing.T) {
+	plain := kafka.Batch(goodBatch())
+	whole, err := log.WithCodec(nil, plain, log.CodecLZ4, plain.Payload())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := checkBatch(whole, defaults(), upTo(1<<20), 2000)
+	if err != nil || log.LinkedLZ4(c.batch) || !bytes.Equal(c.batch, whole) {
+		t.Fatalf("independent blocks: changed, %v", err)
+	}
+	linked := kafka.Batch(bytes.Clone(whole))
+	header := linked.Payload()[4:7]
+	if !bytes.Equal(header, []byte{0x64, 0x70, 0xb9}) { // flags, block size, their check sum
+		t.Fatalf("the frame begins with %x", header)
+	}
+	copy(header, []byte{0x44, 0x70, 0x1d})
+	linked.Seal()
+	if !log.LinkedLZ4(linked) {
+		t.Fatal("the frame does not say that its blocks are linked")
+	}
+	c, _, err = checkBatch(linked, defaults(), upTo(1<<20), 2000)
+	if err != nil || log.LinkedLZ4(c.batch) || c.batch.Codec() != log.CodecLZ4 || !c.batch.CRCValid() {
+		t.Fatalf("linked blocks: codec %d, %v", c.batch.Codec(), err)
+	}
+	if got, err := log.Payload(c.batch, 1<<20); err != nil || !bytes.Equal(got, plain.Payload()) {
+		t.Fatalf("other records, %v", err)
+	}
+}

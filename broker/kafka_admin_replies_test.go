@@ -198,5 +198,11 @@ func TestTransactionBeginsWithFirstSequence(t *testing.T) {
 	// Before, a transaction has to be begun: that is told before the sequence.
 	wantCode(t, "not begun", send(ctx, atVersion(t, addr, 0, 11), 3), kerr.InvalidTxnState)
 	wantCode(t, "second sequence", send(ctx, atVersion(t, addr, 0, 12), 3), kerr.OutOfOrderSequenceNumber)
+	describe := kmsg.NewPtrDescribeTransactionsRequest()
+	describe.TransactionalIDs = []string{id}
+	// What was refused has its partition in the transaction nevertheless.
+	if got := ask[*kmsg.DescribeTransactionsResponse](t, ctx, cl, describe).TransactionStates[0]; got.State != "Ongoing" || len(got.Topics) != 1 {
+		t.Errorf("after a batch that was refused: %s, %v", got.State, got.Topics)
+	}
 	wantCode(t, "first sequence", send(ctx, atVersion(t, addr, 0, 12), 0), nil)
 }

@@ -28,6 +28,10 @@ type keeper struct {
 	// suffix. Only the goroutine touches it.
 	replaced []string
 
+	// checked is when groups were last looked for that have nothing left. Only the
+	// goroutine touches it.
+	checked time.Time
+
 	mu      sync.Mutex // a leaf lock, guards removed
 	removed []*topic
 }
@@ -100,6 +104,7 @@ func (k *keeper) dropRemoved() {
 
 func (k *keeper) run() {
 	timer := k.b.cfg.Clock.NewTimer(k.b.cfg.Limits.HousekeepingInterval)
+	k.checked = k.b.cfg.Clock.Now()
 	defer timer.Stop()
 	for {
 		select {
@@ -114,6 +119,10 @@ func (k *keeper) run() {
 			now := k.b.cfg.Clock.Now()
 			k.b.steady.advance(k.b, kafka.Timestamp(now.UnixMilli()))
 			k.b.expire(now)
+			if now.Sub(k.checked) >= k.b.cfg.Limits.OffsetsRetentionCheckInterval {
+				k.checked = now
+				k.b.expireGroups()
+			}
 		}
 		if k.b.wal.Err() != nil {
 			continue // nothing may be written any more

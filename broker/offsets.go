@@ -93,13 +93,15 @@ func (s *offsetStore) partitions(group string) []kafka.TopicPartition {
 	return tps
 }
 
+// has reports whether a group has offsets, or had some that are gone since the last
+// pass of forgetEmpty.
 func (s *offsetStore) has(group string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return len(s.byGroup[group]) > 0
+	return s.byGroup[group] != nil
 }
 
-// groups returns the names of all groups with offsets.
+// groups returns the names of all groups that has knows.
 func (s *offsetStore) groups() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -121,10 +123,8 @@ func (s *offsetStore) dropTopic(topic string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	gone := func(tp kafka.TopicPartition, _ committed) bool { return tp.Topic == topic }
-	for name, g := range s.byGroup {
-		if maps.DeleteFunc(g, gone); len(g) == 0 {
-			delete(s.byGroup, name)
-		}
+	for _, g := range s.byGroup {
+		maps.DeleteFunc(g, gone)
 	}
 	for _, groups := range s.held {
 		for name, g := range groups {
@@ -281,6 +281,7 @@ func (e *txnOffsets) undo(b *Broker) func() {
 func (e *txnOffsets) publish(b *Broker) {
 	b.offsets.mu.Lock()
 	defer b.offsets.mu.Unlock()
+	b.offsets.set(e.group, nil) // the group is known, though the transaction may abort
 	for tp, c := range e.offsets {
 		b.offsets.hold(e.pid, e.group, tp, c, 1)
 	}

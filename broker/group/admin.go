@@ -64,7 +64,8 @@ func (c *Coordinator) List() []Description {
 	return all
 }
 
-// Forget drops a group without members; NonEmptyGroup when it has some.
+// Forget drops a group without members; NonEmptyGroup when it has some. One that
+// was only given its id is none yet.
 func (c *Coordinator) Forget(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,12 +80,36 @@ func (c *Coordinator) Forget(name string) error {
 	if g == nil {
 		return nil
 	}
-	if len(g.members) > 0 || len(g.pending) > 0 {
+	if len(g.members) > 0 || g.state != Empty {
 		return kerr.NonEmptyGroup
 	}
-	g.stopTimer()
+	g.end(nil)
 	delete(c.groups, name)
 	return nil
+}
+
+// Expire forgets every group without members, and its durable state, but for those
+// that keep names. keep is called with the coordinator's lock held.
+func (c *Coordinator) Expire(keep func(name string) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	gone := func(name string) { c.cfg.Persist(name, nil, func(error) {}) } // one that stays is looked at after the next start
+	for name, g := range c.groups {
+		if g.state == Empty && len(g.members) == 0 && len(g.pending) == 0 && !keep(name) {
+			g.end(nil)
+			delete(c.groups, name)
+			gone(name)
+		}
+	}
+	for name, g := range c.consumers {
+		if len(g.members) == 0 && !keep(name) {
+			delete(c.consumers, name)
+			gone(name)
+		}
+	}
 }
 
 // stateVersion is the version of a group's durable state:

@@ -24,7 +24,8 @@ type Config struct {
 	SessionTimeout, HeartbeatInterval time.Duration
 	// Topics is asked, with the coordinator's lock held, by groups of KIP-848.
 	Topics Topics
-	// Persist makes a group's state durable and calls done, from any goroutine.
+	// Persist makes a group's state durable and calls done, from any goroutine; no
+	// state means that the group is forgotten.
 	// It is called with the coordinator's lock held and may not wait.
 	Persist func(group string, state []byte, done func(error))
 }

@@ -211,3 +211,54 @@ func TestJoinIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// Who was only given an id makes no member: the group may be deleted, which the
+// joining one is told. A pass forgets groups without anybody, and their state.
+func TestForgetAndExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := durable{}
+		c := newTest(d)
+		defer c.Close()
+		first := request("")
+		first.RequireKnownID = true
+		id := (<-join(c, first)).MemberID
+		c.Expire(func(string) bool { return false })
+		if !c.Known("g") {
+			t.Fatal("a group that somebody is about to join expired")
+		}
+		if err := c.Forget("g"); err != nil {
+			t.Fatalf("forget: %v", err)
+		}
+		if j := <-join(c, request(id)); !errors.Is(j.Err, kerr.UnknownMemberID) {
+			t.Fatalf("join after that: %v", j.Err)
+		}
+		bad := request(id)
+		bad.ProtocolType, bad.HasOffsets = "", true
+		if j := <-join(c, bad); !errors.Is(j.Err, kerr.InconsistentGroupProtocol) {
+			t.Fatalf("join of a group that has offsets, without a protocol type: %v", j.Err)
+		}
+		bad.MemberID = ""
+		if j := <-join(c, bad); !errors.Is(j.Err, kerr.InconsistentGroupProtocol) || !c.Known("g") {
+			t.Fatalf("join of a new group without a protocol type: %v, known: %v", j.Err, c.Known("g"))
+		}
+		leader, follower := stable(t, c)
+		if err := c.Forget("g"); !errors.Is(err, kerr.NonEmptyGroup) {
+			t.Fatalf("forget with members: %v", err)
+		}
+		c.Expire(func(string) bool { return false })
+		if !c.Known("g") {
+			t.Fatal("a group with members expired")
+		}
+		if _, err := c.Leave("g", []LeaveMember{{ID: leader.MemberID}, {ID: follower.MemberID}}); err != nil {
+			t.Fatal(err)
+		}
+		c.Expire(func(name string) bool { return name == "g" })
+		if !c.Known("g") || len(d["g"]) == 0 {
+			t.Fatal("a group that is to be kept expired")
+		}
+		c.Expire(func(string) bool { return false })
+		if state, ok := d["g"]; c.Known("g") || !ok || len(state) != 0 {
+			t.Fatal("a group without members did not expire")
+		}
+	})
+}

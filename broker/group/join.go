@@ -18,6 +18,9 @@ type JoinRequest struct {
 	// RequireKnownID: a member without an id is given one and must come again
 	// (KIP-394, version 4 and higher).
 	RequireKnownID bool
+	// HasOffsets: the group is known for its offsets. Who is no member of it is told
+	// so after what else is wrong with the request.
+	HasOffsets bool
 }
 
 // JoinResponse is the answer to it. Members is set for the leader only.
@@ -57,10 +60,15 @@ func (c *Coordinator) join(r JoinRequest, reply func(JoinResponse)) error {
 	if c.closed {
 		return kerr.CoordinatorNotAvailable
 	}
-	if r.MemberID != "" && c.groups[r.Group] == nil && c.consumers[r.Group] == nil {
+	if r.MemberID != "" && c.groups[r.Group] == nil && c.consumers[r.Group] == nil && !r.HasOffsets {
 		return kerr.UnknownMemberID
 	}
 	if r.ProtocolType == "" || len(r.Protocols) == 0 || len(r.Protocols) > protocolsMax {
+		if r.MemberID == "" && c.consumers[r.Group] == nil {
+			if _, err := c.getOrCreate(r.Group); err != nil { // as in Kafka it is known, Empty, until it expires
+				return err
+			}
+		}
 		return kerr.InconsistentGroupProtocol
 	}
 	if g := c.consumers[r.Group]; g != nil {

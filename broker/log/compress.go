@@ -65,6 +65,20 @@ func Payload(b kafka.Batch, maxBytes int) ([]byte, error) {
 	return out, nil
 }
 
+// lz4Flags is where an LZ4 frame has its flags, behind the magic number, and
+// lz4Independent the one that says that no block refers to another.
+const (
+	lz4Flags       = 4
+	lz4Independent = 1 << 5
+)
+
+// LinkedLZ4 reports whether a batch is an LZ4 frame whose blocks may refer to those
+// before. Kafka and its Java client read no such frame (KIP-57).
+func LinkedLZ4(b kafka.Batch) bool {
+	in := b.Payload()
+	return b.Codec() == CodecLZ4 && len(in) > lz4Flags && in[lz4Flags]&lz4Independent == 0
+}
+
 // Uncompressed appends the batch to dst with its records uncompressed, sealed,
 // with the same offsets.
 func Uncompressed(dst []byte, b kafka.Batch, maxBytes int) ([]byte, error) {

@@ -257,7 +257,10 @@ func (c *Coordinator) EndTxn(id string, pid kafka.ProducerID, epoch kafka.Epoch,
 	if commit {
 		done = CompleteCommit
 	}
-	if t := c.byID[id]; tv2 && t != nil && t.LastProducerID == pid && t.LastEpoch == epoch && t.State == done {
+	if t := c.byID[id]; tv2 && t != nil && t.LastProducerID == pid && t.LastEpoch == epoch && (t.State == CompleteCommit || t.State == CompleteAbort) {
+		if t.State != done {
+			return nil, nil, fmt.Errorf("%w: %q is %s", ErrInvalidTxnState, id, t.State)
+		}
 		return nil, nil, nil
 	}
 	t, err := c.check(id, pid, epoch)

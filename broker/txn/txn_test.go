@@ -142,8 +142,8 @@ func TestEndTxnTable(t *testing.T) {
 				t.Fatalf("retry, tv2 %v commit %v: %+v, %v", tv2, commit, ch, err)
 			}
 			// The opposite of what was done is refused.
-			if _, _, err := c.EndTxn("t", before.ProducerID, before.Epoch, !commit, tv2); err == nil {
-				t.Fatalf("the opposite, tv2 %v commit %v: no error", tv2, commit)
+			if _, _, err := c.EndTxn("t", before.ProducerID, before.Epoch, !commit, tv2); !errors.Is(err, ErrInvalidTxnState) {
+				t.Fatalf("the opposite, tv2 %v commit %v: %v", tv2, commit, err)
 			}
 			add(t, c) // and the next transaction begins
 		}

@@ -21,6 +21,8 @@ type client struct {
 	// cannot says why the client has no means for a scenario, undriven why one
 	// that it could do is not run.
 	cannot, undriven map[string]string
+	// kafkaRefuses says why Apache Kafka does not do with the client what ours does.
+	kafkaRefuses map[string]string
 	// needs are the programs without which the client is skipped.
 	needs   []string
 	install func(context.Context, *suite) error

@@ -14,7 +14,7 @@ func TestTablesAgree(t *testing.T) {
 		return slices.ContainsFunc(scenarios, func(s *scenario) bool { return s.name == name })
 	}
 	for _, c := range clients {
-		for name, reason := range all(c.undriven, c.cannot) {
+		for name, reason := range all(c.undriven, c.cannot, c.kafkaRefuses) {
 			if !known(name) || reason == "" {
 				t.Errorf("%s does not do %s: %q", c.name, name, reason)
 			}

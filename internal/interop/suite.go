@@ -95,6 +95,10 @@ func (s *suite) runPair(ctx context.Context, c *client, sc *scenario) result {
 		r.Status, r.Detail = statusUndriven, reason
 		return r
 	}
+	if reason, ok := c.kafkaRefuses[sc.name]; ok && s.target.isKafka {
+		r.Status, r.Detail = statusNone, reason
+		return r
+	}
 	if _, ok := s.target.addr[sc.protocol()]; !ok {
 		r.Detail = "this broker has no " + sc.protocol() + " listener"
 		return r

@@ -15,7 +15,12 @@ type target struct {
 	ca      string
 	process *brokers.Process
 	log     io.Closer
+	isKafka bool
 }
+
+// shortDelete has Kafka close the files of deleted topics soon: those of 5,000
+// topic-partitions of several clients are more than many machines let it open.
+const shortDelete = "log.segment.delete.delay.ms=1000"
 
 // newTarget returns the broker that the options name, or starts one.
 func newTarget(ctx context.Context, o options, root, cache, temp string) (*target, error) {
@@ -33,14 +38,14 @@ func newTarget(ctx context.Context, o options, root, cache, temp string) (*targe
 	var p *brokers.Process
 	var err error
 	if o.kafka {
-		p, err = brokers.StartKafka(ctx, root, cache, temp, log)
+		p, err = brokers.StartKafka(ctx, root, cache, temp, log, shortDelete)
 	} else {
 		p, err = brokers.StartMillrace(ctx, root, temp, log)
 	}
 	if err != nil {
 		return nil, firstError(err, log.Close())
 	}
-	return &target{addr: p.Addr, ca: p.CA, process: p, log: log}, nil
+	return &target{addr: p.Addr, ca: p.CA, process: p, log: log, isKafka: o.kafka}, nil
 }
 
 // stop ends the process, if it is one of ours.

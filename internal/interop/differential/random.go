@@ -15,10 +15,28 @@ type set struct {
 	finish func(*dice) []step
 }
 
-// sets is every set, in the order in which they are drawn from.
+// sets is every set, in the order in which they are drawn from. What is not drawn,
+// and why; the script sends most of it once, where its answer is known:
+//
+//   - A second member of a classic group: its JoinGroup waits for the first, whom
+//     nobody answers for. What members of KIP-848 are assigned is not compared,
+//     since Kafka assigns in the background.
+//   - Requests while a transaction is being ended: in Kafka markers are written
+//     after the answer, here with it. Both sides are waited for.
+//   - Wrong sequences of transactional batches: after an abort ours takes any, as
+//     clients that begin again send it, and every offset after such a batch
+//     differs. Wrong sequences of idempotent ones are among the records.
+//   - Time-outs of transactions, sessions and offsets, retention and compaction:
+//     each broker looks at them in intervals of its own.
+//   - Configurations that change what a fetch returns, and topics called like
+//     Kafka's internal ones.
+//   - Requests of two connections at once: their order is not the same on both
+//     sides.
+//   - Frames that are no request, and sizes near the limits: fuzz tests of package
+//     broker send them.
 var sets = []set{
 	{"records", (*dice).records, nil}, {"groups", (*dice).groups, nil}, {"members", (*dice).members, nil},
-	{"transactions", (*dice).transactions, (*dice).endTransactions}, {"topics", (*dice).topics, nil}, {"security", (*dice).security, nil},
+	{"transactions", (*dice).transactions, (*dice).endTransactions}, {"topics", (*dice).topics, nil}, {"security", (*dice).security, (*dice).dropRules},
 	{"cluster", (*dice).cluster, nil},
 }
 

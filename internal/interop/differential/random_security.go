@@ -38,6 +38,11 @@ func (d *dice) security() []step {
 	}
 }
 
+// dropRules deletes all rules: the script begins without any.
+func (d *dice) dropRules() []step {
+	return only("all rules deleted", deleteACLs(access{1, "", 1, "", "", 1, 1}))
+}
+
 // operations are those of each kind of resource that both brokers take.
 var operations = map[kmsg.ACLResourceType][]kmsg.ACLOperation{
 	toTopics: {2, 3, 4, 5, 6, 7, 8, 10, 11}, toGroups: {2, 3, 6, 8}, toCluster: {2, 5, 7, 8, 9, 10, 11, 12}, toTxns: {2, 4, 8}, toUsers: {2, 13, 14},

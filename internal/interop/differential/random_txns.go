@@ -58,11 +58,7 @@ func (d *dice) transactions() []step {
 	}
 }
 
-// txnProduce draws a batch that has the next sequence. What a wrong one leaves
-// differs by design, and with it every offset that follows: Kafka adds the partition
-// to a transaction of KIP-890 before it looks at the batch, and ours takes any
-// sequence after an abort, as clients that begin again send it. Wrong sequences are
-// among the records.
+// txnProduce draws a batch that has the next sequence.
 func (d *dice) txnProduce(id, topic string, partition int32) func(*side) kmsg.Request {
 	n := 1 + d.IntN(3)
 	return func(s *side) kmsg.Request {

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// replyTimeout bounds one request.
-	replyTimeout = 5 * time.Second
+	// replyTimeout bounds one request. On a busy machine Kafka takes its time.
+	replyTimeout = 15 * time.Second
 	// maxReplyBytes is the largest reply that is read.
 	maxReplyBytes = 64 << 20
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -152,6 +153,31 @@ func adminSCRAM() error {
 	return errors.Join(expect("credentials", len(described[0].CredentialInfos), 1), a.Close())
 }
 
+// awaitLeaders waits until the leader of every partition answers: Kafka publishes so
+// many after it has answered, and the producer gives up after three tries.
+func awaitLeaders() error {
+	c, err := config()
+	if err != nil {
+		return err
+	}
+	cl, err := sarama.NewClient([]string{*bootstrap}, c)
+	if err != nil {
+		return err
+	}
+	for t := range manyTopics {
+		for p := range manyPartitions {
+			name := fmt.Sprintf("%s.%d", *topic, t)
+			for {
+				if _, err := cl.GetOffset(name, int32(p), sarama.OffsetNewest); err == nil {
+					break
+				}
+				time.Sleep(100 * time.Millisecond) // the runner bounds how long
+			}
+		}
+	}
+	return cl.Close()
+}
+
 func many() error {
 	a, err := admin()
 	if err != nil {
@@ -168,6 +194,9 @@ func many() error {
 			m.Topic = name
 			messages = append(messages, m)
 		}
+	}
+	if err := awaitLeaders(); err != nil {
+		return err
 	}
 	if err := produce(messages, nil); err != nil {
 		return err

@@ -278,6 +278,34 @@ func adminCluster(ctx context.Context) error {
 	return errors.Join(expect("brokers", len(md.Brokers), 1), expect("has keys", len(versions.ApiKeys) > 0, true), versions.Error)
 }
 
+// awaitLeaders waits until every partition has a leader: Kafka publishes them after
+// it has answered, and the writer gives up when one is missing. A leader that is
+// published may not have begun, for which the writer does try again.
+func awaitLeaders(ctx context.Context, c *kafka.Client, names []string) error {
+	for {
+		m, err := c.Metadata(ctx, &kafka.MetadataRequest{Topics: names})
+		if err != nil {
+			return err
+		}
+		led := 0
+		for _, t := range m.Topics {
+			for _, p := range t.Partitions {
+				if p.Error == nil && p.Leader.Port != 0 {
+					led++
+				}
+			}
+		}
+		if led == len(names)*manyPartitions {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d partitions have a leader: %w", led, ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 func many(ctx context.Context) error {
 	c, err := client()
 	if err != nil {
@@ -292,12 +320,15 @@ func many(ctx context.Context) error {
 	if _, err := c.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: configs}); err != nil {
 		return err
 	}
+	if err := awaitLeaders(ctx, c, names); err != nil {
+		return err
+	}
 	for _, name := range names {
 		var messages []kafka.Message
 		for i := range manyPartitions {
 			messages = append(messages, message("v", i, i))
 		}
-		if err := produce(ctx, name, messages, nil); err != nil {
+		if err := produce(ctx, name, messages, func(w *kafka.Writer) { w.MaxAttempts = 100 }); err != nil {
 			return err
 		}
 	}
