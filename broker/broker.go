@@ -141,7 +141,7 @@ func (b *Broker) close(ctx context.Context) error {
 	b.refused.done.Wait()
 	var errs []error
 	if b.wal.Err() == nil {
-		errs = append(errs, b.checkpoint(0, true))
+		errs = append(errs, b.keeper.lastCheckpoint())
 	}
 	errs = append(errs, b.wal.Close())
 	b.store.Close()

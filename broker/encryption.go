@@ -20,6 +20,10 @@ import (
 type encryption struct {
 	sealer *seal.Sealer // nil: nothing is encrypted
 	needed []seal.KeyID
+	// What there is to tell at the start: keys that nothing needs any more, and
+	// that the directory was not encrypted before.
+	retired []seal.KeyID
+	began   bool
 }
 
 // ErrSealed is wrapped by the error of Open when the data directory is encrypted
@@ -58,6 +62,7 @@ func (b *Broker) resolveKeys(listed []seal.KeyID, fresh bool) error {
 	if e.sealer == nil {
 		return nil
 	}
+	e.began = !fresh && len(listed) == 0
 	keys := e.sealer.Keys()
 	e.needed = []seal.KeyID{keys.First()}
 	var missing []seal.KeyID
@@ -69,18 +74,25 @@ func (b *Broker) resolveKeys(listed []seal.KeyID, fresh bool) error {
 			e.needed = append(e.needed, id)
 		}
 	}
-	logger := b.cfg.Logger
-	if len(missing) > 0 {
-		if err := b.checkKeys(); err != nil {
-			return err
-		}
-		logger.Info("encryption keys are not needed any more: no segment is encrypted with them", "keys", fmt.Sprint(missing))
+	if e.retired = missing; len(missing) > 0 {
+		return b.checkKeys()
 	}
-	if !fresh && len(listed) == 0 {
+	return nil
+}
+
+// tellKeys logs how the directory is encrypted, when all of it was read.
+func (b *Broker) tellKeys() {
+	e, logger := &b.encryption, b.cfg.Logger
+	if e.sealer == nil {
+		return
+	}
+	if len(e.retired) > 0 {
+		logger.Info("encryption keys are not needed any more: nothing is encrypted with them", "keys", fmt.Sprint(e.retired))
+	}
+	if e.began {
 		logger.Warn("encryption at rest begins: what this data directory holds already stays readable to everybody until it is compacted or deleted", "dir", b.cfg.Dir)
 	}
-	logger.Info("encryption at rest is on", "key", keys.First().String(), "needed", fmt.Sprint(e.needed))
-	return nil
+	logger.Info("encryption at rest is on", "key", e.sealer.Keys().First().String(), "needed", fmt.Sprint(e.needed))
 }
 
 // checkKeys looks for batches in segments whose key was not given. Log files are

@@ -74,8 +74,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestDeletionMakesRoom: what a deleted topic had in the log goes at once when the
-// disk is full, however far the log is from its limit.
+// TestDeletionMakesRoom: what a deleted topic had in the log goes at once, however
+// far the log is from its limit.
 func TestDeletionMakesRoom(t *testing.T) {
 	disk := vfs.WithCapacity(vfs.NewMem(), 1<<40)
 	limits := smallLimits()

@@ -158,7 +158,7 @@ func (k *keeper) work() error {
 		sealed, live := k.b.wal.Sealed()
 		limits := k.b.cfg.Limits
 		due := live > limits.WALMaxBytes/2 || k.b.store.Entries() > limits.WALMaxEntries || len(sealed) > walFilesMax
-		if len(sealed) == 0 || !due && !k.makesRoom(sealed[0]) {
+		if len(sealed) == 0 || !due && !k.worthless(sealed[0]) {
 			return nil
 		}
 		err := k.retire(sealed[0])
@@ -180,10 +180,10 @@ func (k *keeper) work() error {
 	}
 }
 
-// makesRoom reports whether the disk is full and the oldest log file can retire
-// nearly without writing, because what it holds was deleted.
-func (k *keeper) makesRoom(number uint64) bool {
-	return k.b.wal.Full() && k.b.store.Unarchived(number, k.partitions()) <= k.b.cfg.Limits.WALSpareBytes/2
+// worthless reports whether the oldest log file can retire nearly without writing,
+// because what it held was deleted: it only takes room.
+func (k *keeper) worthless(number uint64) bool {
+	return k.b.store.Unarchived(number, k.partitions()) <= k.b.cfg.Limits.WALSpareBytes/2
 }
 
 // partitions returns those of all topics.
@@ -234,6 +234,23 @@ func (k *keeper) checkpoint(number uint64) error {
 	}
 	k.replaced = nil
 	return nil
+}
+
+// lastCheckpoint writes the one of a clean end, when the goroutine has stopped. On
+// a full disk the one before stands, and the next start reads the log behind it.
+func (k *keeper) lastCheckpoint() error {
+	err := k.b.checkpoint(0, true)
+	if vfs.IsFull(err) {
+		if _, err := k.reserve.Release(); err != nil {
+			return err
+		}
+		err = k.b.checkpoint(0, true)
+	}
+	if vfs.IsFull(err) {
+		k.b.cfg.Logger.Warn("the disk is full: no checkpoint at the end; nothing is lost, the next start reads the log instead", "err", err)
+		return nil
+	}
+	return err
 }
 
 // roll says when a topic's segments are full.

@@ -77,6 +77,7 @@ func (b *Broker) recover() (wal.Root, error) {
 	if err != nil {
 		return wal.Root{}, errors.Join(err, b.wal.Close())
 	}
+	b.tellKeys()
 	return next, nil
 }
 

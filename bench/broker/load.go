@@ -173,6 +173,10 @@ func measure(ctx context.Context, t *target, s shape, o options) (f figures, err
 		}
 	}
 	if o.only == "" || o.only == "latency" {
+		// Else the acknowledgements of one wait for what another left to write.
+		if err := exec.CommandContext(ctx, "sync").Run(); err != nil {
+			return f, fmt.Errorf("sync: %w", err)
+		}
 		took, err := latencies(ctx, t.addr, topic, s, o.rate, o.latency)
 		if err != nil {
 			return f, fmt.Errorf("latency of %s: %w", t.name, err)

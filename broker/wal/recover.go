@@ -92,6 +92,10 @@ func (l *Log) recover(live []uint64, root Root, replay Replay) error {
 			return err
 		}
 		lf.end = s.pos
+		if s.torn && !(root.Clean && s.expect >= root.Synced) {
+			l.opts.Logger.Warn("the last frame of the log is not whole and was cut off, as after a crash in the middle of its writing: what it held was not acknowledged, unless the disk is damaged",
+				"file", fileName(l.opts.FS, l.opts.Dir, number), "position", s.pos, "frame", s.expect)
+		}
 		l.sequence, lastEpoch = s.expect, s.epoch
 		if root.Clean && l.sequence == root.Synced {
 			continue
@@ -142,6 +146,7 @@ type scanner struct {
 	pos      int64  // where the next frame should stand
 	expect   uint64 // its sequence
 	epoch    uint32 // its lowest epoch
+	torn     bool   // it begins there, and is not whole
 	sealer   *seal.Sealer
 }
 
@@ -165,7 +170,11 @@ func (s *scanner) frames(replay Replay) error {
 			return fmt.Errorf("read log file %d: %w", s.number, err)
 		}
 		h, version, ok := parseHeader(head)
-		if !ok || h.file != s.number || h.sequence != s.expect || h.epoch < s.epoch || !s.fits(s.pos, h) {
+		if !ok || h.file != s.number || h.sequence != s.expect || h.epoch < s.epoch {
+			return nil
+		}
+		if !s.fits(s.pos, h) {
+			s.torn = true
 			return nil
 		}
 		n := alignUp(frameHeaderBytes + int(h.length))
@@ -174,6 +183,7 @@ func (s *scanner) frames(replay Replay) error {
 			return fmt.Errorf("read log file %d: %w", s.number, err)
 		}
 		if frameCRC(frame[:frameHeaderBytes+h.length]) != h.crc {
+			s.torn = true
 			return nil
 		}
 		if version != frameVersion {

@@ -38,7 +38,7 @@ var refusalHints = map[string]string{
 	kerr.TransactionalIDAuthorizationFailed.Message: "ask an administrator for a rule (`millrace acl add --transactional-id`)",
 	kerr.SecurityDisabled.Message:                   "start the server with a listener that asks for a login (`millrace server --help`), or with --authorize on",
 	kerr.MessageTooLarge.Message:                    "the topic's max.message.bytes says how large records may be (`millrace topic describe`)",
-	kerr.KafkaStorageError.Message:                  "the server's log says which file; `millrace log dump` finds damage",
+	kerr.KafkaStorageError.Message:                  "its disk is full, or a file is damaged, which its log tells; `millrace log dump` finds damage",
 }
 
 // refusalReasons replace descriptions of codes that do not say what is wrong to
