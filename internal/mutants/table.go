@@ -35,7 +35,7 @@ var table = []mutant{
 	{"log cut in the middle", "broker/wal/recover.go", "} else if ok {", "} else if false && ok {", inWAL},
 	{"durable end not checked", "broker/wal/recover.go", "if l.sequence < root.Synced {", "if false {", inWAL},
 	{"frames of a recycled file", "broker/wal/recover.go", "if !ok || h.file != s.number || h.sequence != s.expect", "if !ok || h.sequence != s.expect", inWAL},
-	{"frames of an earlier incarnation", "broker/wal/recover.go", "|| h.epoch < s.epoch ||", "||", inWAL},
+	{"frames of an earlier incarnation", "broker/wal/recover.go", "|| h.sequence != s.expect || h.epoch < s.epoch {", "|| h.sequence != s.expect {", inWAL},
 	{"epoch not bumped", "broker/recover.go", "next.Epoch = root.Epoch + 1", "next.Epoch = root.Epoch", inBroker},
 	{"archived records replayed again", "broker/log/partition.go", "	if e.Next <= p.archived {\n		return nil\n	}\n", "", inBroker},
 	{"lost records not noticed", "broker/log/partition.go", "if end != p.next {", "if false {", inLog},
