@@ -207,6 +207,9 @@ func TestDamageIsLoggedOnce(t *testing.T) {
 		resp := ask[*kmsg.FetchResponse](t, ctx, cl, req)
 		wantCode(t, "fetch of a damaged segment", resp.Topics[0].Partitions[0].ErrorCode, kerr.KafkaStorageError)
 	}
+	if err := b.Close(context.Background()); err != nil { // nothing is logged any more
+		t.Fatal(err)
+	}
 	if n := strings.Count(logged.String(), "millrace topic delete-records"); n != 1 {
 		t.Fatalf("logged %d times: %s", n, logged.String())
 	}

@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millrace/millrace/internal/kafka"
 	"github.com/millrace/millrace/internal/vfs"
@@ -94,7 +95,7 @@ func (p *Partition) archive(number uint64, roll Roll) (created bool, err error) 
 	for n < len(p.entries) && p.entries[n].at.File <= number {
 		n++
 	}
-	entries := p.entries[:n:n]
+	entries := slices.Clone(p.entries[:n]) // those in memory may be evicted meanwhile
 	logStart := p.logStart
 	a := &archiver{p: p, roll: roll}
 	if k := len(p.segments); k > 0 && !p.segments[k-1].sealed {
