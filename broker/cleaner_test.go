@@ -285,7 +285,10 @@ func crashDuringCompaction(t *testing.T, seed uint64, _ *rand.Rand) {
 	again := 0
 	for i, c := range crashes {
 		var second []*vfs.MemFS
+		var writes sync.Mutex // the keeper's goroutine writes too
 		clone := vfs.WithHook(c.fs, func(op vfs.Op) error {
+			writes.Lock()
+			defer writes.Unlock()
 			if i%7 == 0 && vfs.IsWrite(op) {
 				second = append(second, c.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: c.keep, RNG: rand.New(rand.NewPCG(4, uint64(i)))}))
 			}
