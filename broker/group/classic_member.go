@@ -255,15 +255,9 @@ func (g *consumerGroup) watchJoin(m *consumer) {
 
 // identifyClassic returns the classic member that a request names.
 func (g *consumerGroup) identifyClassic(memberID, instance string, generation int32) (*consumer, error) {
-	if instance != "" {
-		id, ok := g.static[instance]
-		if !ok {
-			return nil, kerr.UnknownMemberID
-		}
-		if memberID != "" && id != memberID {
-			return nil, kerr.FencedInstanceID
-		}
-		memberID = id
+	memberID, err := holder(g.static, memberID, instance)
+	if err != nil {
+		return nil, err
 	}
 	m := g.members[memberID]
 	switch {
@@ -281,18 +275,10 @@ func (g *consumerGroup) leaveClassic(members []LeaveMember) []error {
 	errs := make([]error, len(members))
 	left := false
 	for i, l := range members {
-		id := l.ID
-		if l.Instance != "" {
-			held, ok := g.static[l.Instance]
-			switch {
-			case !ok:
-				errs[i] = kerr.UnknownMemberID
-				continue
-			case id != "" && id != held:
-				errs[i] = kerr.FencedInstanceID
-				continue
-			}
-			id = held
+		id, err := holder(g.static, l.ID, l.Instance)
+		if err != nil {
+			errs[i] = err
+			continue
 		}
 		m := g.members[id]
 		if m == nil || m.classic == nil && l.ID != "" {

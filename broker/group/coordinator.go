@@ -237,17 +237,27 @@ func newMemberID(prefix string) string {
 	return fmt.Sprintf("%s-%x-%x-%x-%x-%x", prefix, b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
+// holder returns the id of the member that a request names, by its instance id when
+// it has one; an id beside it must be that of the member who holds it.
+func holder(static map[string]string, memberID, instance string) (string, error) {
+	if instance == "" {
+		return memberID, nil
+	}
+	id, ok := static[instance]
+	if !ok {
+		return "", kerr.UnknownMemberID
+	}
+	if memberID != "" && id != memberID {
+		return "", kerr.FencedInstanceID
+	}
+	return id, nil
+}
+
 // identify returns the member that a request names, checking the instance id.
 func (g *group) identify(memberID, instance string) (*member, error) {
-	if instance != "" {
-		id, ok := g.static[instance]
-		if !ok {
-			return nil, kerr.UnknownMemberID
-		}
-		if memberID != "" && id != memberID {
-			return nil, kerr.FencedInstanceID
-		}
-		memberID = id
+	memberID, err := holder(g.static, memberID, instance)
+	if err != nil {
+		return nil, err
 	}
 	m := g.members[memberID]
 	if m == nil {
