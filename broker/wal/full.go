@@ -19,7 +19,7 @@ import (
 //	   +----------------- a frame fits --------------- a frame does not |
 //
 // While the disk is full one caller of Reserve at a time gets through, to find
-// out; the others fail at once. Urgent frames, which free space, are written to a
+// out; the others wait for its answer, and fail if it is refused. Urgent frames, which free space, are written to a
 // spare file that is kept for them; nothing else is written before there is
 // one again.
 
@@ -28,6 +28,7 @@ type fullness struct {
 	now      bool  // the last frame did not fit
 	refusing error // every frame is refused until Resume
 	probing  bool  // one reservation finds out whether there is room
+	refusals int   // how often refusing was set
 	behind   bool  // the work behind the log finds the disk full
 	busy     bool  // the committer is at work
 	spare    bool  // the spare file is there
@@ -39,18 +40,6 @@ func (l *Log) sparePath() string { return l.opts.FS.PathJoin(l.opts.Dir, spareNa
 
 func (r *request) urgent() bool { return r.frame != nil && r.frame.Urgent }
 
-// probe lets one caller through while the disk is full. The caller holds mu.
-func (l *Log) probe() error {
-	if !l.full.now {
-		return nil
-	}
-	if l.full.probing {
-		return fmt.Errorf("%w: free space, then try again", ErrDiskFull)
-	}
-	l.full.probing = true
-	return nil
-}
-
 // refuse begins to refuse every frame, because of cause.
 func (l *Log) refuse(cause error) error {
 	err := fmt.Errorf("%w: write to the log: %w", ErrDiskFull, cause)
@@ -60,6 +49,7 @@ func (l *Log) refuse(cause error) error {
 		l.opts.Logger.Error("disk is full: appends are refused until there is room", "dir", l.opts.Dir, "err", cause)
 	}
 	l.full.now, l.full.refusing = true, err
+	l.full.refusals++
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/millrace/millrace/internal/vfs"
 )
@@ -152,5 +153,60 @@ func TestUrgentFrames(t *testing.T) {
 	_, got, err := openTest(t, disk, testOptions(disk), firstRoot)
 	if want := []string{"before", "urgent", "urgent again", "there is room"}; err != nil || !slices.Equal(got, want) {
 		t.Fatalf("recovered %q, %v", got, err)
+	}
+}
+
+// TestProbe: on a full disk one reservation finds out whether there is room; the
+// others wait and share its answer.
+func TestProbe(t *testing.T) {
+	for _, room := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			disk := vfs.WithCapacity(vfs.NewMem(), 1<<40)
+			l, _, err := openTest(t, disk, testOptions(disk), firstRoot)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Start(1)
+			write := func(reserved int64) (err error) {
+				if err = l.group(t, queued{"frame", false})[0]; err != nil {
+					l.Drain()
+					l.Resume()
+				}
+				l.Unreserve(reserved)
+				return err
+			}
+			disk.SetCapacity(disk.Used())
+			for err == nil {
+				err = write(0)
+			}
+			if err := l.Reserve(10); err != nil {
+				t.Fatal(err)
+			}
+			answers := make(chan error)
+			for range 3 {
+				go func() { answers <- l.Reserve(10) }() // ends when the probe is answered
+			}
+			synctest.Wait()
+			select {
+			case err := <-answers:
+				t.Fatalf("answered before the probe: %v", err)
+			default:
+			}
+			if room {
+				disk.SetCapacity(1 << 40)
+			}
+			if err := write(10); (err == nil) != room {
+				t.Fatal(err)
+			}
+			for range 3 {
+				err := <-answers
+				if room && err != nil || !room && !errors.Is(err, ErrDiskFull) {
+					t.Errorf("room %v: %v", room, err)
+				}
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }

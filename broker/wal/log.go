@@ -159,8 +159,9 @@ func (l *Log) enqueue(r request) {
 func (l *Log) Reserve(n int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.err == nil && !l.closing && (l.full.refusing != nil || !l.fits(n)) {
-		if l.full.refusing == nil {
+	refusals := l.full.refusals
+	for l.err == nil && !l.closing && (l.full.refusing != nil || !l.fits(n) || l.full.now && l.full.probing) {
+		if l.full.refusing == nil && !l.fits(n) {
 			l.opts.OnFull()
 			if l.full.behind {
 				return fmt.Errorf("%w: wal.max.bytes is reached and segments cannot be written", ErrDiskFull)
@@ -174,8 +175,11 @@ func (l *Log) Reserve(n int64) error {
 	if l.closing {
 		return ErrClosed
 	}
-	if err := l.probe(); err != nil {
-		return err
+	if l.full.now {
+		if l.full.refusals != refusals {
+			return fmt.Errorf("%w: free space, then try again", ErrDiskFull)
+		}
+		l.full.probing = true
 	}
 	l.reserved += n
 	return nil
