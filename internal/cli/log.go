@@ -16,11 +16,11 @@ import (
 
 func newLog(std Stdio) *cobra.Command {
 	c := &cobra.Command{
-		Use: "log", Short: "Look into a data directory's files, and repair them",
+		Use: "log", Short: "Look into a data directory's files, repair them, encrypt them anew",
 		Example: "  millrace log dump ./millrace-data\n  millrace log dump --records ./millrace-data/wal/0000000000000001.wal",
 		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
 	}
-	c.AddCommand(newLogDump(std), newLogRepair(std))
+	c.AddCommand(newLogDump(std), newLogRepair(std), newLogReencrypt(std))
 	return c
 }
 
