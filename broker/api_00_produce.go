@@ -33,7 +33,7 @@ type produced struct {
 	p       *partition
 	checked checkedBatch
 	set     settings
-	staged  int // index in change.appends, or -1
+	staged  int // index in change.appends, unless it is refused or a duplicate
 	dup     *txn.Duplicate
 }
 
@@ -67,9 +67,21 @@ func (b *Broker) produce(rq *request, req *kmsg.ProduceRequest) error {
 		answer()
 		return produceClose(req, true)
 	}
+	// Copied before Broker.mu is taken; what is then refused is taken out again.
+	for i, pd := range parts {
+		c.append(pd.p, pd.checked.batch, pd.checked.info)
+		pd.staged = i
+	}
 	b.submit(c, func() error {
+		dropped := 0
 		for _, pd := range parts {
-			failed = b.produceStage(c, req, pd) || failed
+			pd.staged -= dropped
+			ok := b.produceStage(c, req, pd)
+			if !ok || pd.dup != nil {
+				c.drop(pd.staged)
+				dropped++
+			}
+			failed = failed || !ok
 		}
 		return nil
 	}, func(err error) {
@@ -162,12 +174,13 @@ func (b *Broker) producePartition(req *kmsg.ProduceRequest, t *topic, rp kmsg.Pr
 	if checked.batch.Transactional() && req.TransactionID == nil {
 		return nil, fmt.Errorf("%w: a transactional batch in a request without transactional id", kerr.InvalidRecord)
 	}
-	return &produced{resp: sp, p: t.partitions()[rp.Partition], checked: checked, set: set, staged: -1}, nil
+	return &produced{resp: sp, p: t.partitions()[rp.Partition], checked: checked, set: set}, nil
 }
 
-// produceStage verifies a batch against the producer's window and transaction
-// and stages it. The caller holds Broker.mu.
-func (b *Broker) produceStage(c *change, req *kmsg.ProduceRequest, pd *produced) (failed bool) {
+// produceStage verifies a batch against the producer's window and transaction, and
+// stages that the transaction has its partition. ok is false when it is refused.
+// The caller holds Broker.mu.
+func (b *Broker) produceStage(c *change, req *kmsg.ProduceRequest, pd *produced) (ok bool) {
 	batch := pd.checked.batch
 	err := func() error {
 		if pd.p.deleted {
@@ -191,13 +204,8 @@ func (b *Broker) produceStage(c *change, req *kmsg.ProduceRequest, pd *produced)
 	}()
 	if err != nil {
 		pd.fail(err)
-		return true
 	}
-	if pd.dup == nil {
-		c.append(pd.p, batch, pd.checked.info)
-		pd.staged = len(c.appends) - 1
-	}
-	return false
+	return err == nil
 }
 
 // produceTxn verifies that a batch's partition is in its open transaction, or
