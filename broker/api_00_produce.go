@@ -176,8 +176,14 @@ func (b *Broker) produceStage(c *change, req *kmsg.ProduceRequest, pd *produced)
 		dup, err := pd.p.producers.Check(batch)
 		switch {
 		case dup != nil:
-			pd.dup = dup
-			return nil
+			// Outside of a transaction here, a retry has to be in the producer's one.
+			if batch.Transactional() && !pd.p.producers.Open(batch.ProducerID()) {
+				err = b.produceTxn(c, req, pd)
+			}
+			if err == nil {
+				pd.dup = dup
+			}
+			return err
 		case !batch.Transactional():
 			return err
 		case err == nil && req.Version >= 12 && batch.BaseSequence() != 0 && !pd.p.producers.Started(batch.ProducerID()):

@@ -75,8 +75,12 @@ func (p *Producers) Check(b kafka.Batch) (*Duplicate, error) {
 			return &Duplicate{d.base, d.timestamp}, nil
 		}
 	}
-	if n := len(w.batches); n > 0 && first != addSequence(w.batches[n-1].lastSeq, 1) {
-		return nil, fmt.Errorf("%w: producer %d sent sequence %d, expected %d", ErrOutOfOrderSequence, b.ProducerID(), first, addSequence(w.batches[n-1].lastSeq, 1))
+	next := int32(0) // after a marker that began the epoch
+	if n := len(w.batches); n > 0 {
+		next = addSequence(w.batches[n-1].lastSeq, 1)
+	}
+	if first != next {
+		return nil, fmt.Errorf("%w: producer %d sent sequence %d, expected %d", ErrOutOfOrderSequence, b.ProducerID(), first, next)
 	}
 	return nil, nil
 }
@@ -92,9 +96,11 @@ func addSequence(seq, n int32) int32 {
 	return int32((int64(seq) + int64(n)) & math.MaxInt32)
 }
 
-// Append records an appended batch, a client's or a marker. commit is the
-// marker's type when b is one.
-func (p *Producers) Append(b kafka.Batch, commit bool, now kafka.Timestamp) {
+// Append records an appended batch, a client's or a marker. A marker of the
+// batches' own epoch, as those of TV1 are, keeps the sequences, whether it commits
+// or aborts; that of a later epoch begins them again (KIP-890). So it is in Kafka,
+// whose clients ask for a later epoch before they use a sequence again (KIP-360).
+func (p *Producers) Append(b kafka.Batch, now kafka.Timestamp) {
 	pid := b.ProducerID()
 	if pid == kafka.NoProducerID {
 		return
@@ -112,11 +118,6 @@ func (p *Producers) Append(b kafka.Batch, commit bool, now kafka.Timestamp) {
 		w.epoch, w.batches = b.ProducerEpoch(), nil
 	}
 	if b.Control() {
-		// After an abort a client may use the same sequences again: taking them
-		// for duplicates of the aborted batches would lose records.
-		if !commit {
-			w.batches = nil
-		}
 		w.open = false
 		return
 	}
