@@ -78,19 +78,27 @@ func TestSequencesAfterAbort(t *testing.T) {
 		req.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "orders", Partitions: []int32{0}}}
 		wantCode(t, "add", ask[*kmsg.AddPartitionsToTxnResponse](t, ctx, atVersion(t, addr, 24, 3), req).Topics[0].Partitions[0].ErrorCode, nil)
 	}
+	abort := func() {
+		t.Helper()
+		end := kmsg.NewPtrEndTxnRequest()
+		end.TransactionalID, end.ProducerID, end.ProducerEpoch = p.id, p.pid, p.epoch
+		wantCode(t, "abort", ask[*kmsg.EndTxnResponse](t, ctx, atVersion(t, addr, 26, 4), end).ErrorCode, nil)
+	}
 	add()
 	first := send(0)
 	wantCode(t, "first", first.ErrorCode, nil)
-	end := kmsg.NewPtrEndTxnRequest()
-	end.TransactionalID, end.ProducerID, end.ProducerEpoch = p.id, p.pid, p.epoch
-	wantCode(t, "abort", ask[*kmsg.EndTxnResponse](t, ctx, atVersion(t, addr, 26, 4), end).ErrorCode, nil)
+	abort()
 	wantCode(t, "retry without a transaction", send(0).ErrorCode, kerr.InvalidTxnState)
 	add()
 	if again := send(0); again.ErrorCode != 0 || again.BaseOffset != first.BaseOffset {
 		t.Errorf("a retry: %d at %d", again.ErrorCode, again.BaseOffset)
 	}
 	wantCode(t, "gap", send(2).ErrorCode, kerr.OutOfOrderSequenceNumber)
-	if next := send(1); next.ErrorCode != 0 || next.BaseOffset != 2 { // behind the marker
+	// What was sent before and is not appended comes first.
+	wantCode(t, "the next, behind a retry", send(1).ErrorCode, kerr.OutOfOrderSequenceNumber)
+	abort()
+	add()
+	if next := send(1); next.ErrorCode != 0 || next.BaseOffset != 3 { // behind two markers
 		t.Errorf("the next: %d at %d", next.ErrorCode, next.BaseOffset)
 	}
 }

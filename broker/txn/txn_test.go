@@ -97,6 +97,35 @@ func TestSequenceAfterMarker(t *testing.T) {
 	}
 }
 
+// TestAttempts: behind a batch that was refused none is the first of a transaction
+// on a partition, until one or a marker is appended, or the epoch is a later one.
+func TestAttempts(t *testing.T) {
+	var p Producers
+	try := func(what string, b kafka.Batch, inOrder bool) {
+		t.Helper()
+		if err := p.Attempt(b, 5); inOrder != (err == nil) || err != nil && !errors.Is(err, ErrOutOfOrderSequence) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	try("the second of three", batch(1, 0, 2, 2, 0), true)
+	try("the third", batch(1, 0, 4, 1, 0), false)
+	try("the first", batch(1, 0, 0, 2, 0), true)
+	try("the second again", batch(1, 0, 2, 2, 0), false)
+	try("another producer's", batch(2, 0, 4, 1, 0), true)
+	try("that of a later epoch", batch(1, 1, 9, 1, 0), true)
+	try("one of the epoch before", batch(1, 0, 1, 1, 0), true)
+	try("the later epoch again", batch(1, 1, 10, 1, 0), false)
+	saved := p.Save(1)
+	b := batch(1, 1, 9, 1, 0)
+	b.SetAttributes(kafka.AttrTransactional)
+	p.Append(b, 5)
+	try("after one was appended", batch(1, 1, 10, 1, 0), true)
+	p.Restore(saved)
+	try("after it was taken back", batch(1, 1, 10, 1, 0), false)
+	p.Expire(6)
+	try("after a long time", batch(1, 1, 10, 1, 0), true)
+}
+
 var (
 	start = time.Unix(1000, 0)
 	part  = Partition{Topic: wal.TopicID{1}, Partition: 2}

@@ -38,7 +38,11 @@ func (d *dice) transactions() []step {
 	case 2, 3:
 		return []step{unlessBusy(fmt.Sprint("random add ", id, " ", topic, "-", partition), addPartitions(id, topic, partition))}
 	case 4, 5, 6:
-		return []step{{name: fmt.Sprint("random txn produce ", id, " to ", topic, "-", partition), build: d.txnProduce(id, topic, partition), learn: learnSequence(id, topic, partition), until: notBusy}}
+		send := step{name: fmt.Sprint("random txn produce ", id, " to ", topic, "-", partition), build: d.txnProduce(id, topic, partition), learn: learnSequence(id, topic, partition), until: notBusy}
+		if d.one(3) { // mostly the partition is not in the transaction
+			return []step{send}
+		}
+		return []step{unlessBusy(fmt.Sprint("random add before produce ", id, " ", topic, "-", partition), addPartitions(id, topic, partition)), send}
 	case 7, 8:
 		return []step{endTxn(fmt.Sprint("random end ", id), id, d.one(2), old), settled(id)}
 	case 9:
