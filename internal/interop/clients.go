@@ -52,13 +52,12 @@ var clients = []*client{
 		command: func(s *suite) []string {
 			return []string{"bash", s.file("cli", "interop.sh"), filepath.Join(s.cache, "cli", "lib")}
 		},
-		cannot: because("has no transactions but the benchmark's", "txn", "txn-offsets", "txn-fence"),
-		undriven: all(because("its producer and consumer are Java's, which is run", "codecs", "large", "seek-time", "group-eager", "group-cooperative", "group-consumer", "group-static"),
-			because("starts a process for every topic", "many")),
+		cannot:   because("has no transactions but the benchmark's", "txn", "txn-offsets", "txn-fence"),
+		undriven: all(because("its producer cannot name a partition or a time", "codecs", "seek-time"), because("starts a process for every topic", "many")),
 	},
 	{
 		name: "sarama", doc: "IBM/sarama 1.61.1 at its newest Config.Version", codecs: allCodecs, needs: []string{"go"},
-		install: installGo("sarama"), command: commandGo("sarama"), cannot: saramaCannot, undriven: because(noProgram, "admin-quotas"),
+		install: installGo("sarama"), command: commandGo("sarama"), cannot: saramaCannot,
 	},
 	{
 		name: "sarama-0.11", doc: "the same at V0_11_0_0, which asks for old versions without looking at what there is",
@@ -84,8 +83,6 @@ var clients = []*client{
 		name: "confluent-go", doc: "confluent-kafka-go 2.11.1 (bundles librdkafka)", codecs: allCodecs, needs: []string{"go", "gcc"},
 		install: installGo("confluentgo"), command: commandGo("confluentgo"), env: []string{"CGO_ENABLED=1"},
 		cannot: because("librdkafka "+noAdmin, "admin-txns", "admin-quotas"),
-		undriven: because("is the same library as Python's client", "seek-time", "group-static", "admin-topics", "admin-groups", "admin-cluster",
-			"admin-acls", "admin-scram", "many"),
 	},
 }
 
