@@ -8,7 +8,6 @@ const (
 	noAdmin   = "has no such administration"
 	eagerOnly = "has eager assignors only"
 	noStatic  = "has no group.instance.id"
-	noProgram = "its program here does not ask for it"
 )
 
 // clients is every client, in the order in which they run.
@@ -77,7 +76,6 @@ var clients = []*client{
 		cannot: all(because(noKIP848, "group-consumer"), because(eagerOnly, "group-cooperative"), because(noStatic, "group-static"),
 			because("has no idempotent producer", "idempotent"), because("has the requests of transactions but no producer that uses them", "txn", "txn-offsets", "txn-fence"),
 			because(noAdmin, "admin-txns")),
-		undriven: because(noProgram, "admin-groups", "admin-acls", "admin-scram", "admin-quotas"),
 	},
 	{
 		name: "confluent-go", doc: "confluent-kafka-go 2.11.1 (bundles librdkafka)", codecs: allCodecs, needs: []string{"go", "gcc"},
