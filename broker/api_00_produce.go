@@ -187,25 +187,43 @@ func (b *Broker) produceStage(c *change, req *kmsg.ProduceRequest, pd *produced)
 			return ErrUnknownTopic
 		}
 		dup, err := pd.p.producers.Check(batch)
-		switch {
-		case dup != nil:
-			pd.dup = dup
-			return nil
-		case !batch.Transactional():
-			return err
-		case err == nil && req.Version >= 12 && batch.BaseSequence() != 0 && !pd.p.producers.Started(batch.ProducerID()):
-			// Every transaction has an epoch of its own (KIP-890), which this batch
-			// would begin.
-			err = fmt.Errorf("%w: the first sequence of a transaction is %d", txn.ErrOutOfOrderSequence, batch.BaseSequence())
+		if batch.Transactional() {
+			err = cmp.Or(b.produceInTxn(c, req, pd, dup != nil), err)
 		}
-		// As in Kafka the transaction is asked first: it has the partition, and will
-		// have a marker there, though the batch is refused.
-		return cmp.Or(b.produceTxn(c, req, pd), err)
+		if err == nil {
+			pd.dup = dup
+		}
+		return err
 	}()
 	if err != nil {
 		pd.fail(err)
 	}
 	return err == nil
+}
+
+// produceInTxn verifies a transactional batch, which may be one that came before.
+// As in Kafka the transaction is asked before the sequences: it has the partition,
+// and will have a marker there, though the batch is refused. A transaction with data
+// here has been asked.
+func (b *Broker) produceInTxn(c *change, req *kmsg.ProduceRequest, pd *produced, again bool) error {
+	batch, producers := pd.checked.batch, &pd.p.producers
+	open := producers.Open(batch.ProducerID())
+	if again && open {
+		return nil
+	}
+	err := b.produceTxn(c, req, pd)
+	if open || err != nil && !errors.Is(err, txn.ErrInvalidTxnState) { // otherwise the producer is known
+		return err
+	}
+	if order := producers.Attempt(batch, b.now()); err == nil && !again {
+		err = order
+	}
+	if err == nil && !again && req.Version >= 12 && batch.BaseSequence() != 0 && !producers.Started(batch.ProducerID()) {
+		// Every transaction has an epoch of its own (KIP-890), which this batch
+		// would begin.
+		return fmt.Errorf("%w: the first sequence of a transaction is %d", txn.ErrOutOfOrderSequence, batch.BaseSequence())
+	}
+	return err
 }
 
 // produceTxn verifies that a batch's partition is in its open transaction, or

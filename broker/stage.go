@@ -114,11 +114,7 @@ func (p *partition) noteProducers(batches []byte, now kafka.Timestamp) (before [
 		if b.ProducerID() != kafka.NoProducerID {
 			before = append(before, p.producers.Save(b.ProducerID()))
 		}
-		commit := false
-		if b.Control() {
-			commit, _ = log.MarkerCommits(b)
-		}
-		p.producers.Append(b, commit, now)
+		p.producers.Append(b, now)
 		batches = rest
 	}
 	return before
