@@ -386,7 +386,7 @@ func (p *planner) alterSource(s *sql.AlterSource) Planned {
 		fail(sql.CodeUpgrade, s.Span, "Cannot add columns to %s: its value is a single column without a record around it", old.Name)
 	}
 	src.Text = old.Text + " " + p.text(s.Span)
-	return &CreateSource{Source: &src}
+	return &CreateSource{Source: &src, Altered: true}
 }
 
 // schemaSpan is where a statement says most exactly which schema it means: by id,

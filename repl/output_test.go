@@ -164,24 +164,6 @@ Reason       |
 	}
 }
 
-func TestSuggestions(t *testing.T) {
-	var texts []string
-	for _, s := range suggestions("ord", []string{"ORDERS", "order id", "TOTAL"}) {
-		texts = append(texts, s.Text)
-	}
-	if got := strings.Join(texts, ","); got != "orders,order id,order" {
-		t.Errorf("lower case: %s", got)
-	}
-	for _, s := range suggestions("SEL", nil) {
-		if s.Text != "SELECT" {
-			t.Errorf("upper case: %s", s.Text)
-		}
-	}
-	if !insideString("SELECT 'a") || insideString("SELECT 'a'") {
-		t.Error("strings are not told")
-	}
-}
-
 func TestParseSchema(t *testing.T) {
 	columns, key, err := parseSchema("`ID` INTEGER KEY, `a, ``b` STRUCT<`x, y` DECIMAL(4, 2), `Z` MAP<STRING, BIGINT>>, `T` TIMESTAMP")
 	if err != nil || len(columns) != 3 || !key[0] || key[1] || columns[1].Name != "a, `b" || columns[1].Type.Fields[0].Name != "x, y" || columns[2].Type.Kind != types.KindTimestamp {
