@@ -2,6 +2,7 @@ package repl
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -210,5 +211,18 @@ func TestWarnings(t *testing.T) {
 		if messages != want {
 			t.Errorf("push %v:\n%s\nexpected\n%s", push, messages, want)
 		}
+	}
+}
+
+// TestWarningsOfAFailure shows that a query that fails tells of the records that
+// went wrong before.
+func TestWarningsOfAFailure(t *testing.T) {
+	failure := errors.New("overflow")
+	rows := engine.NewRows(engine.Rows{QueryID: "id_1"}, func(context.Context) ([]executor.Row, error) { return nil, failure },
+		func() []executor.Problem { return []executor.Problem{{Cause: "bad", Records: 2}} }, func() {})
+	var messages strings.Builder
+	o := &Output{Out: io.Discard, Err: &messages, Format: JSONFormat}
+	if err := o.Write(t.Context(), rows); !errors.Is(err, failure) || !strings.HasPrefix(messages.String(), "warning: 2 records: bad\n") {
+		t.Errorf("%v\n%s", err, messages.String())
 	}
 }
