@@ -92,7 +92,7 @@ var table = []mutant{
 	{"encrypted file written behind a failed write", "internal/seal/files.go", "f.writable = vfs.IsFull(err)", "f.writable = true", inSeal},
 	{"blob not bound to its context", "internal/seal/sealer.go", "p.b = append(append(p.b, blobVersion), context...)", "p.b = append(p.b, blobVersion)", inSeal},
 	{"batches not encrypted", "broker/log/seal.go", "	if s == nil {\n		return f.AddBatches(", "	if true {\n		return f.AddBatches(", inBroker},
-	{"compacted batches not encrypted", "broker/log/cleanwriter.go", "sealer != nil {", "sealer != nil && false {", inBroker},
+	{"compacted batches not encrypted", "broker/log/cleanwriter.go", "sealer != nil && !w.stored {", "sealer != nil && false {", inBroker},
 	{"events not encrypted", "broker/wal/frame.go", "	if s == nil {\n		f.buf = append(f.buf, kind, 0", "	if true {\n		f.buf = append(f.buf, kind, 0", []string{"wal", ""}},
 	{"checkpoint not encrypted", "broker/checkpoint.go", "s.root, s.state, b.encryption.sealing())", "s.root, s.state, wal.Sealing{})", inBroker},
 	{"batch not bound to its partition", "broker/log/seal.go", "c = binary.BigEndian.AppendUint32(c, uint32(partition))", "c = binary.BigEndian.AppendUint32(c, 0)", []string{"log", ""}},
