@@ -168,10 +168,14 @@ func commandID(kind, entity, action string) string {
 }
 
 func createSourceChange(pl *planner.CreateSource, text string) plannedChange {
+	action, done := "create", " created"
+	if pl.Altered {
+		action, done = "alter", " altered"
+	}
 	p := plannedChange{
 		command: &Command{Kind: createSource, Text: text, Source: pl.Source, Query: pl.Query},
-		id:      commandID(pl.Source.Kind.Word(), pl.Source.Name, "create"),
-		msg:     map[catalog.Kind]string{catalog.Stream: "Stream created", catalog.Table: "Table created"}[pl.Source.Kind],
+		id:      commandID(pl.Source.Kind.Word(), pl.Source.Name, action),
+		msg:     map[catalog.Kind]string{catalog.Stream: "Stream", catalog.Table: "Table"}[pl.Source.Kind] + done,
 	}
 	p.warnings = pl.Warnings
 	if len(pl.Notes) > 0 {

@@ -40,8 +40,8 @@ type Config struct {
 	Logger    *slog.Logger
 	// ServiceID names internal topics and consumer groups.
 	ServiceID string
-	// Workers is the number of goroutines that run queries: by default one per
-	// processor, more over a cluster.
+	// Workers is the number of goroutines that run queries, by default one per
+	// processor.
 	Workers int
 	// StateMemory is how many bytes of state queries keep in memory
 	// (state.memory.max.bytes); what is over it is read from disk when needed.
@@ -164,17 +164,16 @@ func (e *Engine) start() error {
 		return err
 	}
 	var err error
-	delay, workers := executor.DefaultCommitMinDelay, e.cfg.Workers
+	delay := executor.DefaultCommitMinDelay
 	if e.broker == nil {
-		if delay = kafkaCommitMinDelay; workers <= 0 {
-			workers = kafkaWorkers
-		}
+		delay = kafkaCommitMinDelay
 	} else if e.state, err = e.openState(); err != nil {
 		return fmt.Errorf("open the state store: %w", err)
 	}
 	e.exec, err = executor.New(executor.Config{
 		CommitMinDelay: delay,
-		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, StateMemory: e.cfg.StateMemory, Workers: workers,
+		Log:            e.cluster, Partitions: e.partitions, Clock: e.cfg.Clock, State: e.state, StateMemory: e.cfg.StateMemory,
+		Workers: e.cfg.Workers, LogWaits: e.broker == nil,
 		ProcessingLog: e.processingLog(), AppendLog: func(ctx context.Context, tp kafka.TopicPartition, batches []byte, records int) error {
 			_, err := e.cluster.Append(ctx, tp, batches, records)
 			return err

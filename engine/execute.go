@@ -53,11 +53,10 @@ func (s *Session) run(ctx context.Context, st statement) (Result, error) {
 func (s *Session) set(st statement, stmt *sql.Set) (Result, error) {
 	p, err := checkProperty(stmt.Name, stmt.Value)
 	if err != nil {
-		code := sql.CodeInvalidProperty
 		if errors.As(err, new(unknownPropertyError)) {
-			code = sql.CodeUnknownProperty
+			return nil, st.fail(sql.CodeUnknownProperty, stmt.NameSpan, propertyHint(stmt.Name), "%v", err)
 		}
-		return nil, st.fail(code, stmt.NameSpan, propertyHint(stmt.Name), "%v", err)
+		return nil, st.fail(sql.CodeInvalidProperty, stmt.ValueSpan, valueHint(err, stmt.Value), "%v", err)
 	}
 	s.properties[p.Name] = stmt.Value
 	msg := "Successfully changed local property '" + p.Name + "' to '" + stmt.Value + "'."

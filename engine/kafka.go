@@ -33,11 +33,6 @@ const (
 	// kafkaCommitMinDelay is the least time between two commits of a task: a
 	// transaction over a network costs more than one on the local log (DESIGN D5).
 	kafkaCommitMinDelay = 25 * time.Millisecond
-	// kafkaWorkers is the number of workers over a cluster. A task that opens or
-	// resolves a transaction waits for the network on its worker, and may wait for
-	// what another task has to do on one: with a worker per processor they can all
-	// be taken.
-	kafkaWorkers = 64
 )
 
 // internalPrefix begins the names of topics that engines keep for themselves.

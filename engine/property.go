@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -27,8 +28,23 @@ func oneOf(values ...string) func(string) error {
 		if slices.Contains(values, strings.ToLower(v)) {
 			return nil
 		}
-		return fmt.Errorf("expected one of %s", strings.Join(values, ", "))
+		return choiceError(values)
 	}
+}
+
+// choiceError is an error about a value that is none of these.
+type choiceError []string
+
+func (e choiceError) Error() string { return "expected one of " + strings.Join(e, ", ") }
+
+// valueHint says what a property's value, which err is about, was meant as.
+func valueHint(err error, value string) string {
+	if choices := choiceError(nil); errors.As(err, &choices) {
+		if near := sql.Suggest(value, choices); near != "" {
+			return "did you mean '" + near + "'?"
+		}
+	}
+	return "SHOW PROPERTIES lists them"
 }
 
 func integer(v string) error {
@@ -92,9 +108,6 @@ func checkProperty(name, value string) (*Property, error) {
 // propertyHint says where what may have been meant by a property is set: one of a
 // name that is near, one of a WITH clause, or one of those that are listed.
 func propertyHint(name string) string {
-	if findProperty(name) != nil {
-		return "SHOW PROPERTIES lists them"
-	}
 	for i := range planner.Properties {
 		if p := &planner.Properties[i]; strings.EqualFold(p.Name, name) {
 			return p.Name + " stands in the WITH clause of CREATE STREAM and CREATE TABLE: WITH (" + p.Name + "=...)"

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"github.com/millrace/millrace/executor"
 	"github.com/millrace/millrace/planner/catalog"
@@ -238,10 +239,27 @@ func (r *Rows) Close() { r.rows.close() }
 type StatementError struct {
 	Err  *sql.Error
 	Text string
+	// Origin is where Text stands, as far as it is known.
+	Origin sql.Origin
 }
 
 // Error returns the message without the excerpt.
 func (e *StatementError) Error() string { return e.Err.Error() }
 
 // Format returns the error as the user sees it: code, excerpt, caret and hint.
-func (e *StatementError) Format() string { return sql.Format(e.Text, e.Err) }
+func (e *StatementError) Format() string { return sql.FormatAt(e.Origin, e.Text, e.Err) }
+
+// At adds to an error about a statement where in a file the script stands.
+func At(err error, o sql.Origin) error {
+	var st *StatementError
+	if errors.As(err, &st) && st.Origin.File == "" {
+		st.Origin = sql.Origin{File: o.File, Lines: o.Lines + st.Origin.Lines, Columns: o.Columns}
+	}
+	return err
+}
+
+// InFile adds to an error about a statement the name of the file that the script
+// came from, unless it is in a script of another file that this one ran.
+func InFile(err error, file string) error {
+	return At(err, sql.Origin{File: file})
+}

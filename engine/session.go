@@ -48,8 +48,9 @@ func (s *Session) SetVariable(name, value string) { s.variables[name] = value }
 
 // statement is one statement of a script with the text that its spans point into.
 type statement struct {
-	stmt sql.Statement
-	text string
+	stmt   sql.Statement
+	text   string
+	origin sql.Origin
 }
 
 // Execute runs the statements of a script in order and gives each result to
@@ -98,22 +99,23 @@ func splitScript(script string) ([]sql.Span, error) {
 // point into the script unless a variable changed the text.
 func (s *Session) parse(script string, span sql.Span) (statement, error) {
 	piece := script[span.Start:span.End]
+	origin := sql.Origin{Lines: strings.Count(script[:span.Start], "\n")}
 	text, serr := sql.Substitute(piece, s.variables)
 	if serr != nil {
-		return statement{}, &StatementError{serr, piece}
+		return statement{}, &StatementError{serr, piece, origin}
 	}
 	shown := text
 	if text == piece {
-		text, shown = blank(script[:span.Start])+piece, script
+		text, shown, origin = blank(script[:span.Start])+piece, script, sql.Origin{}
 	}
 	stmts, errs := sql.Parse(text)
 	if len(errs) > 0 {
-		return statement{}, &StatementError{errs[0], shown}
+		return statement{}, &StatementError{errs[0], shown, origin}
 	}
 	if len(stmts) != 1 {
-		return statement{}, &StatementError{&sql.Error{Code: sql.CodeSyntax, Msg: "expected one statement", Span: sql.Span{End: len(text)}}, shown}
+		return statement{}, &StatementError{&sql.Error{Code: sql.CodeSyntax, Msg: "expected one statement", Span: sql.Span{End: len(text)}}, shown, origin}
 	}
-	return statement{stmts[0], shown}, nil
+	return statement{stmts[0], shown, origin}, nil
 }
 
 // blank returns text with everything but line ends turned into spaces, so that
@@ -233,12 +235,12 @@ func wrap(err *sql.Error, st statement) error {
 	if err == nil {
 		return nil
 	}
-	return &StatementError{err, st.text}
+	return &StatementError{err, st.text, st.origin}
 }
 
 // fail returns an error about a statement.
 func (st statement) fail(code sql.Code, span sql.Span, hint, format string, args ...any) error {
-	return &StatementError{&sql.Error{Code: code, Msg: fmt.Sprintf(format, args...), Span: span, Hint: hint}, st.text}
+	return &StatementError{&sql.Error{Code: code, Msg: fmt.Sprintf(format, args...), Span: span, Hint: hint}, st.text, st.origin}
 }
 
 // Properties returns the session's properties in order of name.

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/internal/kafka"
@@ -66,7 +67,7 @@ func (t *task) commitResult() (verdict, error) {
 	}
 	switch r.Outcome {
 	case Committed:
-		return t.keep(func(i int) (kafka.Offset, error) { return r.BaseOffsets[i] + kafka.Offset(t.sent[i].Records), nil })
+		return t.keep(func(i int) kafka.Offset { return r.BaseOffsets[i] + kafka.Offset(t.sent[i].Records) })
 	case Fenced:
 		return idle, &fatalError{fmt.Errorf("transaction %s was fenced: another owner runs the query: %w", t.name, orUnknown(r.Err))}
 	case Unknown:
@@ -86,7 +87,7 @@ func orUnknown(err error) error {
 
 // mirror writes the committed changes to the state store on disk. next answers
 // the offset behind the i-th append of the commit.
-func (t *task) mirror(next func(i int) (kafka.Offset, error)) error {
+func (t *task) mirror(next func(i int) kafka.Offset) error {
 	for _, s := range t.stores {
 		if s.mirror == nil {
 			continue
@@ -95,12 +96,8 @@ func (t *task) mirror(next func(i int) (kafka.Offset, error)) error {
 			if a.TP != s.changelog {
 				continue
 			}
-			at, err := next(i)
-			if err != nil {
-				return err
-			}
 			s.Lock()
-			err = s.mirror.Apply(int64(at), s.Changes)
+			err := s.mirror.Apply(int64(next(i)), s.Changes)
 			s.Unlock()
 			if err != nil {
 				return err
@@ -111,7 +108,7 @@ func (t *task) mirror(next func(i int) (kafka.Offset, error)) error {
 }
 
 // keep makes what was committed real.
-func (t *task) keep(next func(i int) (kafka.Offset, error)) (verdict, error) {
+func (t *task) keep(next func(i int) kafka.Offset) (verdict, error) {
 	if err := t.mirror(next); err != nil {
 		return idle, err
 	}
@@ -183,30 +180,34 @@ func (t *task) revert() (verdict, error) {
 // which ends whatever the old one left open, and then the committed offsets
 // tell.
 func (t *task) resolve() (verdict, error) {
-	ctx := t.q.ctx
-	t.txn.Close()
-	txn, err := t.q.cfg.Log.OpenTxn(ctx, t.name)
-	if err != nil {
-		return idle, fmt.Errorf("reopen transaction %s: %w", t.name, err)
+	a, ok := t.inquire(func() inquiry {
+		t.txn.Close()
+		t.txn = nil
+		q := inquiry{offsets: slices.Clone(t.pending)}
+		for _, s := range t.stores {
+			if s.mirror != nil && s.changelog.Topic != "" {
+				q.bounds = append(q.bounds, s.changelog)
+			}
+		}
+		return q
+	})
+	switch {
+	case !ok:
+		return idle, nil
+	case a.err != nil:
+		return idle, a.err
 	}
-	t.txn = txn
-	offsets, err := t.committed(ctx, t.pending)
-	if err != nil {
-		return idle, err
-	}
+	t.txn = a.txn
 	kept := 0
 	for i, p := range t.pending {
-		if offsets[i] == p.Next {
+		if a.offsets[i] == p.Next {
 			kept++
 		}
 	}
 	switch kept {
 	case len(t.pending):
 		// Nobody else writes to the changelogs: their ends are the commit's.
-		return t.keep(func(i int) (kafka.Offset, error) {
-			_, stable, err := t.q.cfg.Log.Bounds(ctx, t.sent[i].TP)
-			return stable, err
-		})
+		return t.keep(func(i int) kafka.Offset { return a.bounds[t.sent[i].TP].stable })
 	case 0:
 		return t.retry(fmt.Errorf("outcome was unknown, and nothing was committed"))
 	}

@@ -50,6 +50,10 @@ type Config struct {
 	StateMemory int64
 	// Workers is the number of goroutines that run tasks, GOMAXPROCS by default.
 	Workers int
+	// LogWaits says that OpenTxn, Committed and Bounds of Log wait for a network.
+	// Tasks then call them in goroutines of their own, at most one a task, instead
+	// of on a worker.
+	LogWaits bool
 	// MaxTaskSkew is how far ahead in event time a task that feeds a repartition
 	// topic may run of what its peers have committed. Where only windows stand
 	// behind the topic it is at least 1/16 of their grace.

@@ -60,12 +60,18 @@ func outputs(t testing.TB, log *MemLog, topic string) map[string]int {
 // TestExactlyOnceUnderFaults runs a filter over 4 partitions while commits are
 // aborted, lost and left in doubt; every record must come out exactly once.
 func TestExactlyOnceUnderFaults(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		t.Run(fmt.Sprintf("log waits %v", waits), func(t *testing.T) { exactlyOnceUnderFaults(t, waits) })
+	}
+}
+
+func exactlyOnceUnderFaults(t *testing.T, waits bool) {
 	log := new(MemLog)
 	var n atomic.Int64
 	log.Fault = func(string, CommitRequest) Fault {
 		return []Fault{NoFault, FaultAbort, FaultLost, FaultUnsure}[n.Add(1)%4]
 	}
-	e, err := New(Config{Log: log, Partitions: partitions4, Workers: 3})
+	e, err := New(Config{Log: log, Partitions: partitions4, Workers: 3, LogWaits: waits})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -218,6 +218,12 @@ func (p *Push) ended() bool {
 // TestStatefulRestartUnderFaults counts by key over 4 partitions while commits
 // fail and the executor is replaced twice; the table must be exact.
 func TestStatefulRestartUnderFaults(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		t.Run(fmt.Sprintf("log waits %v", waits), func(t *testing.T) { statefulRestartUnderFaults(t, waits) })
+	}
+}
+
+func statefulRestartUnderFaults(t *testing.T, waits bool) {
 	log := new(MemLog)
 	var n atomic.Int64
 	log.Fault = func(string, CommitRequest) Fault {
@@ -225,7 +231,7 @@ func TestStatefulRestartUnderFaults(t *testing.T) {
 	}
 	src := sourceNode("s", false, false)
 	for round := range 3 {
-		e, err := New(Config{Log: log, Partitions: partitions4, Workers: 2})
+		e, err := New(Config{Log: log, Partitions: partitions4, Workers: 2, LogWaits: waits})
 		if err != nil {
 			t.Fatal(err)
 		}

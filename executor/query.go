@@ -430,6 +430,9 @@ func (t *task) settle() (done bool) {
 	default:
 		return t.phase == closed
 	}
+	if t.unanswered() {
+		return true
+	}
 	if t.phase != closed {
 		t.close()
 		t.q.taskClosed()

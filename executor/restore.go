@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,19 +30,17 @@ type restoreSource struct {
 // loadStep is the number of records that one step takes from a mirror.
 const loadStep = 50_000
 
-func (t *task) newRestoration(ctx context.Context) (*restoration, error) {
+// newRestoration opens what is to be read, whose bounds are given.
+func (t *task) newRestoration(of map[kafka.TopicPartition]bounds) (*restoration, error) {
 	r := new(restoration)
 	log := t.q.cfg.Log
-	add := func(s *restoreSource, stop kafka.Offset) error {
-		first, stable, err := log.Bounds(ctx, s.tp)
-		if err != nil {
-			return fmt.Errorf("read bounds of %s: %w", s.tp, err)
-		}
+	add := func(s *restoreSource, stop kafka.Offset) (err error) {
+		b := of[s.tp]
 		if stop < 0 {
-			stop = stable
+			stop = b.stable
 		}
-		s.next, s.stop = first, stop
-		if err := s.fromMirror(first, stable); err != nil {
+		s.next, s.stop = b.first, stop
+		if err := s.fromMirror(b.first, b.stable); err != nil {
 			return err
 		}
 		if s.next >= stop && !s.load {

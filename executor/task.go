@@ -58,6 +58,7 @@ type task struct {
 
 	txn     Txn
 	results chan CommitResult // capacity 1: the answer to the commit in flight
+	answers chan answer       // capacity 1: the answer to an inquiry, nil when none is out
 	pending []OffsetCommit    // what it commits
 	sent    []PartitionBatches
 	began   time.Time // of the commit in flight
@@ -145,11 +146,8 @@ func (t *task) committed(ctx context.Context, of []OffsetCommit) ([]kafka.Offset
 
 // openStep finds where to start, and opens the transaction and the restore.
 func (t *task) openStep() (verdict, error) {
-	ctx := t.q.ctx
-	for _, s := range t.stores {
-		s.Attach(t.q.cfg.budget, s.mirror)
-	}
 	if t.q.plan.Transient {
+		t.attach()
 		if err := t.resetOperators(); err != nil {
 			return idle, err
 		}
@@ -159,25 +157,44 @@ func (t *task) openStep() (verdict, error) {
 		t.phase = running
 		return runAgain, nil
 	}
-	txn, err := t.q.cfg.Log.OpenTxn(ctx, t.name)
-	if err != nil {
-		return idle, fmt.Errorf("open transaction %s: %w", t.name, err)
+	a, ok := t.inquire(t.whereToStart)
+	switch {
+	case !ok:
+		return idle, nil
+	case a.err != nil:
+		return idle, a.err
 	}
-	t.txn = txn
-	own := make([]OffsetCommit, len(t.inputs))
-	for i, in := range t.inputs {
-		own[i] = OffsetCommit{Group: in.group, TP: in.tp}
+	t.txn = a.txn
+	return t.opened(a)
+}
+
+// whereToStart asks for the offsets of the inputs, and how much there is to
+// restore.
+func (t *task) whereToStart() (q inquiry) {
+	for _, in := range t.inputs {
+		q.offsets = append(q.offsets, OffsetCommit{Group: in.group, TP: in.tp})
+		q.bounds = append(q.bounds, in.tp)
 	}
-	offsets, err := t.committed(ctx, own)
-	if err != nil {
-		return idle, err
-	}
-	for i, in := range t.inputs {
-		first, _, err := t.q.cfg.Log.Bounds(ctx, in.tp)
-		if err != nil {
-			return idle, fmt.Errorf("read bounds of %s: %w", in.tp, err)
+	for _, s := range t.stores {
+		if s.changelog.Topic != "" {
+			q.bounds = append(q.bounds, s.changelog)
 		}
-		at := offsets[i]
+	}
+	return q
+}
+
+// attach gives the stores their share of the memory, and their mirrors.
+func (t *task) attach() {
+	for _, s := range t.stores {
+		s.Attach(t.q.cfg.budget, s.mirror)
+	}
+}
+
+// opened starts the restore.
+func (t *task) opened(a answer) (v verdict, err error) {
+	t.attach()
+	for i, in := range t.inputs {
+		at, first := a.offsets[i], a.bounds[in.tp].first
 		switch {
 		case at < 0:
 			at = first
@@ -193,7 +210,7 @@ func (t *task) openStep() (verdict, error) {
 		s.Clear()
 		s.Unlock()
 	}
-	t.restore, err = t.newRestoration(ctx)
+	t.restore, err = t.newRestoration(a.bounds)
 	if err != nil {
 		return idle, err
 	}

@@ -176,10 +176,10 @@ func (p *planner) sourceFormats(src *catalog.Source, w with, s *sql.CreateSource
 
 func (w with) formatSpan(name string, def sql.Span) sql.Span {
 	if w.has("FORMAT") {
-		return w.span("FORMAT")
+		return w.valueSpan("FORMAT")
 	}
 	if w.has(name) {
-		return w.span(name)
+		return w.valueSpan(name)
 	}
 	return def
 }
@@ -210,14 +210,14 @@ func (p *planner) windowOf(w with, hasKey bool) *plan.WindowInfo {
 		if !w.has("WINDOW_SIZE") {
 			fail(sql.CodeWindow, w.span("WINDOW_TYPE"), "%s windows require 'WINDOW_SIZE' to be provided in the WITH clause. For example: 'WINDOW_SIZE'='10 SECONDS'", kind)
 		}
-		return &plan.WindowInfo{Kind: kind, SizeMs: windowSize(w.str("WINDOW_SIZE", ""), w.span("WINDOW_SIZE"))}
+		return &plan.WindowInfo{Kind: kind, SizeMs: windowSize(w.str("WINDOW_SIZE", ""), w.valueSpan("WINDOW_SIZE"))}
 	case plan.Session:
 		if w.has("WINDOW_SIZE") {
 			fail(sql.CodeWindow, w.span("WINDOW_SIZE"), "'WINDOW_SIZE' should not be set for SESSION windows")
 		}
 		return &plan.WindowInfo{Kind: kind}
 	}
-	fail(sql.CodeWindow, w.span("WINDOW_TYPE"), "Invalid value %s for configuration WINDOW_TYPE: String must be one of: SESSION, HOPPING, TUMBLING", kind)
+	fail(sql.CodeWindow, w.valueSpan("WINDOW_TYPE"), "Invalid value %s for configuration WINDOW_TYPE: String must be one of: SESSION, HOPPING, TUMBLING", kind)
 	return nil
 }
 
@@ -229,7 +229,7 @@ func (p *planner) timestampColumn(w with, schema types.Schema) *plan.TimestampCo
 		}
 		return nil
 	}
-	span := w.span("TIMESTAMP")
+	span := w.valueSpan("TIMESTAMP")
 	text := w.str("TIMESTAMP", "")
 	i := schema.Find(text)
 	if i < 0 {
@@ -246,7 +246,7 @@ func (p *planner) timestampColumn(w with, schema types.Schema) *plan.TimestampCo
 			fail(sql.CodeInvalidProperty, span, "A String timestamp field has been specified without also specifying the TIMESTAMP_FORMAT")
 		}
 		if err := function.CheckTimestampPattern(ts.Format); err != nil {
-			fail(sql.CodeInvalidProperty, w.span("TIMESTAMP_FORMAT"), "Invalid timestamp format: %s: %v", ts.Format, err)
+			fail(sql.CodeInvalidProperty, w.valueSpan("TIMESTAMP_FORMAT"), "Invalid timestamp format: %s: %v", ts.Format, err)
 		}
 	case types.KindBigint, types.KindTimestamp:
 		if ts.Format != "" {
@@ -282,7 +282,7 @@ func (w with) topic(s *sql.CreateSource) string {
 	}
 	topic := w.str("KAFKA_TOPIC", "")
 	if topic == "" {
-		fail(sql.CodeInvalidProperty, w.span("KAFKA_TOPIC"), "Invalid topic name: it is empty")
+		fail(sql.CodeInvalidProperty, w.valueSpan("KAFKA_TOPIC"), "Invalid topic name: it is empty")
 	}
 	return topic
 }
@@ -298,7 +298,7 @@ func (p *planner) sourceTopic(src *catalog.Source, w with, s *sql.CreateSource) 
 	}
 	if exists {
 		if want != 0 && int32(want) != partitions {
-			fail(sql.CodeInvalidProperty, w.span("PARTITIONS"), "A Kafka topic with the name '%s' already exists, with different partition/replica configuration than required. topic has %d partitions, not %d", src.Topic, partitions, want)
+			fail(sql.CodeInvalidProperty, w.valueSpan("PARTITIONS"), "A Kafka topic with the name '%s' already exists, with different partition/replica configuration than required. topic has %d partitions, not %d", src.Topic, partitions, want)
 		}
 		return nil
 	}
@@ -386,7 +386,7 @@ func (p *planner) alterSource(s *sql.AlterSource) Planned {
 		fail(sql.CodeUpgrade, s.Span, "Cannot add columns to %s: its value is a single column without a record around it", old.Name)
 	}
 	src.Text = old.Text + " " + p.text(s.Span)
-	return &CreateSource{Source: &src}
+	return &CreateSource{Source: &src, Altered: true}
 }
 
 // schemaSpan is where a statement says most exactly which schema it means: by id,

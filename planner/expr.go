@@ -240,8 +240,8 @@ func (r *resolver) call(e *sql.Call) *plan.Expr {
 		if c := resolved.Casts[i]; c.Kind != types.KindNull {
 			args[i] = castTo(args[i], c)
 		}
-		if v := argExprs[i].Literal; v != nil && !v.IsNull() && i < len(e.Args) {
-			checkPattern(resolved.Overload.ParamOf(i, len(args)).Pattern, *v, e.Args[i].Pos())
+		if kind := resolved.Overload.ParamOf(i, len(args)).Pattern; kind != function.NoPattern && i < len(e.Args) {
+			r.checkPattern(kind, args[i], e.Args[i].Pos())
 		}
 	}
 	return &plan.Expr{Op: plan.OpCall, Type: resolved.Result, Name: resolved.Overload.ID, Args: args}
@@ -249,13 +249,33 @@ func (r *resolver) call(e *sql.Call) *plan.Expr {
 
 // checkPattern refuses a constant that is no pattern of its kind: every row would
 // fail.
-func checkPattern(kind function.PatternKind, v types.Value, span sql.Span) {
-	if kind == function.NoPattern {
+func (r *resolver) checkPattern(kind function.PatternKind, e *plan.Expr, span sql.Span) {
+	if !fixed(e) {
+		return
+	}
+	v, ok := r.constant(e)
+	if !ok {
 		return
 	}
 	if err := kind.Check(v.Str()); err != nil {
 		failHint(sql.CodeArguments, span, kind.Hint(), "%v", err)
 	}
+}
+
+// fixed reports whether an expression has one value for all rows and all times.
+func fixed(e *plan.Expr) bool {
+	ok := true
+	e.Walk(func(x *plan.Expr) bool {
+		switch x.Op {
+		case plan.OpColumn, plan.OpParam, plan.OpLambda:
+			ok = false
+		case plan.OpCall:
+			o, known := function.ByID(x.Name)
+			ok = ok && known && !o.Volatile
+		}
+		return ok
+	})
+	return ok
 }
 
 // checkNesting refuses functions where their class is not legal.

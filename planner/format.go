@@ -99,7 +99,7 @@ func (w with) delimiter(name string, info *FormatInfo) string {
 		return "\t"
 	}
 	if len([]rune(d)) != 1 {
-		fail(sql.CodeInvalidProperty, w.span(name), "Invalid delimiter value: '%s'. It must be a single character or one of SPACE,TAB", d)
+		fail(sql.CodeInvalidProperty, w.valueSpan(name), "Invalid delimiter value: '%s'. It must be a single character or one of SPACE,TAB", d)
 	}
 	return d
 }

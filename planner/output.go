@@ -171,7 +171,7 @@ func (b *builder) sink(name string, s *sql.CreateAs) (*catalog.Source, []TopicSp
 	src.Timestamp = b.timestampColumn(w, schema)
 	src.Topic = w.str("KAFKA_TOPIC", b.property("ksql.output.topic.name.prefix", "")+s.Name.Name)
 	if src.Topic == "" {
-		fail(sql.CodeInvalidProperty, w.span("KAFKA_TOPIC"), "Invalid topic name: it is empty")
+		fail(sql.CodeInvalidProperty, w.valueSpan("KAFKA_TOPIC"), "Invalid topic name: it is empty")
 	}
 	refuseInternal(src.Topic, s.Name.Span)
 	b.checkSchema(src, keySide, true, w.schemaSpan("KEY", s.Name.Span))
@@ -241,7 +241,7 @@ func (b *builder) sinkTopic(src *catalog.Source, w with) []TopicSpec {
 	}
 	if have, ok := b.Topic(src.Topic); ok {
 		if w.has("PARTITIONS") && have != want {
-			fail(sql.CodeInvalidProperty, w.span("PARTITIONS"), "A Kafka topic with the name '%s' already exists, with different partition/replica configuration than required. topic has %d partitions, not %d", src.Topic, have, want)
+			fail(sql.CodeInvalidProperty, w.valueSpan("PARTITIONS"), "A Kafka topic with the name '%s' already exists, with different partition/replica configuration than required. topic has %d partitions, not %d", src.Topic, have, want)
 		}
 		return nil
 	}
@@ -350,16 +350,16 @@ func (p *planner) insertID(w with) string {
 	id := upper(w.str("QUERY_ID", ""))
 	for _, prefix := range []string{"INSERTQUERY_", "CTAS_", "CSAS_", "CST_"} {
 		if strings.HasPrefix(id, prefix) {
-			fail(sql.CodeReserved, w.span("QUERY_ID"), "Query IDs must not start with a reserved query ID prefix (%s)", prefix)
+			fail(sql.CodeReserved, w.valueSpan("QUERY_ID"), "Query IDs must not start with a reserved query ID prefix (%s)", prefix)
 		}
 	}
 	for _, c := range id {
 		if c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
-			fail(sql.CodeInvalidProperty, w.span("QUERY_ID"), "Query IDs may contain only alphanumeric characters and '_'. Got: '%s'", id)
+			fail(sql.CodeInvalidProperty, w.valueSpan("QUERY_ID"), "Query IDs may contain only alphanumeric characters and '_'. Got: '%s'", id)
 		}
 	}
 	if p.Catalog.Query(id) != nil {
-		fail(sql.CodeExists, w.span("QUERY_ID"), "Query ID '%s' already exists", id)
+		fail(sql.CodeExists, w.valueSpan("QUERY_ID"), "Query ID '%s' already exists", id)
 	}
 	return id
 }

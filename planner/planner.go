@@ -49,6 +49,8 @@ type (
 	// CreateSource adds or replaces a stream or table over a topic.
 	CreateSource struct {
 		Source *catalog.Source
+		// Altered says that the source exists and gets columns.
+		Altered bool
 		// Topic is to be created, nil when it exists.
 		Topic *TopicSpec
 		// Query materialises a SOURCE TABLE, else nil.

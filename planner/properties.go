@@ -108,6 +108,14 @@ func (w with) has(name string) bool { _, ok := w.props[name]; return ok }
 // span returns where a property is written.
 func (w with) span(name string) sql.Span { return w.props[name].Span }
 
+// valueSpan returns where a property's value is written.
+func (w with) valueSpan(name string) sql.Span {
+	if prop := w.props[name]; prop.Value != nil {
+		return prop.Value.Span
+	}
+	return sql.Span{}
+}
+
 // str returns a property's text, or def when it is not given.
 func (w with) str(name, def string) string {
 	prop, ok := w.props[name]
@@ -123,9 +131,9 @@ func (w with) str(name, def string) string {
 	case types.KindBoolean:
 		return strconv.FormatBool(v.Bool())
 	case types.KindNull:
-		fail(sql.CodeInvalidProperty, prop.Span, "Invalid value NULL for configuration %s", name)
+		fail(sql.CodeInvalidProperty, prop.Value.Span, "Invalid value NULL for configuration %s", name)
 	}
-	fail(sql.CodeInvalidProperty, prop.Span, "Invalid value for configuration %s", name)
+	fail(sql.CodeInvalidProperty, prop.Value.Span, "Invalid value for configuration %s", name)
 	return ""
 }
 
@@ -141,7 +149,7 @@ func (w with) integer(name string, def, min, max int64) int64 {
 		if max <= math.MaxInt32 {
 			kind = "an INT"
 		}
-		fail(sql.CodeInvalidProperty, w.span(name), "Invalid value %s for configuration %s: not %s between %d and %d", text, name, kind, min, max)
+		fail(sql.CodeInvalidProperty, w.valueSpan(name), "Invalid value %s for configuration %s: not %s between %d and %d", text, name, kind, min, max)
 	}
 	return n
 }
@@ -157,7 +165,7 @@ func (w with) boolean(name string, def bool) bool {
 	case "false":
 		return false
 	default:
-		fail(sql.CodeInvalidProperty, w.span(name), "Invalid value %s for configuration %s: expected true or false", text, name)
+		fail(sql.CodeInvalidProperty, w.valueSpan(name), "Invalid value %s for configuration %s: expected true or false", text, name)
 	}
 	return false
 }

@@ -74,7 +74,7 @@ func (w with) schemaProperties(s recordSide, f *plan.Format) {
 		}
 		f.NullableRepresentation = upper(w.str(name, ""))
 		if f.NullableRepresentation != "OPTIONAL" && f.NullableRepresentation != "WRAPPER" {
-			fail(sql.CodeInvalidProperty, w.span(name), "Invalid value %s for configuration %s: expected OPTIONAL or WRAPPER", w.str(name, ""), name)
+			fail(sql.CodeInvalidProperty, w.valueSpan(name), "Invalid value %s for configuration %s: expected OPTIONAL or WRAPPER", w.str(name, ""), name)
 		}
 	}
 	if name := s.prefix + "_SCHEMA_ID"; w.has(name) {

@@ -121,7 +121,11 @@ func (s *scope) columnHint(ref *sql.ColumnRef) string {
 			names = append(names, b.name)
 		}
 	}
-	hint := sql.DidYouMean(ref.Name.Name, names)
+	meant := names
+	if ref.Source.Name == "" && !ref.Name.Quoted {
+		meant = append(slices.Clone(names), "TRUE", "FALSE", "NULL")
+	}
+	hint := sql.DidYouMean(ref.Name.Name, meant)
 	if len(names) <= 12 {
 		if hint != "" {
 			hint += " "

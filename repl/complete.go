@@ -6,52 +6,150 @@ import (
 
 	"github.com/c-bata/go-prompt"
 
+	"github.com/millrace/millrace/planner/catalog"
 	"github.com/millrace/millrace/sql"
 	"github.com/millrace/millrace/sql/function"
 )
 
+// Source is a stream or table that completion knows.
+type Source struct {
+	Name    string
+	Columns []string
+}
+
+// SourceOf returns what completion knows of a stream or table.
+func SourceOf(s *catalog.Source) Source {
+	out := Source{Name: s.Name}
+	for i := range s.Schema.Len() {
+		out.Columns = append(out.Columns, s.Schema.Column(i).Name)
+	}
+	return out
+}
+
 // wordSeparators end the word that completion looks at.
 const wordSeparators = " \t\n,()[]=<>+-*/%'\";.|"
 
-// complete offers keywords, functions, streams, tables and columns that begin
-// with the word at the cursor.
+// complete offers what may stand at the cursor and begins with the word there.
 func (r *repl) complete(d prompt.Document) []prompt.Suggest {
 	r.history.typed(d.Text)
-	word := d.GetWordBeforeCursorUntilSeparator(wordSeparators)
-	if word == "" || insideString(r.statement+d.TextBeforeCursor()) {
+	before := r.statement + d.TextBeforeCursor()
+	if insideString(before) {
 		return nil
 	}
-	return suggestions(word, slices.Clone(r.names))
+	word := d.GetWordBeforeCursorUntilSeparator(wordSeparators)
+	return suggestions(word, candidates(strings.TrimSuffix(before, word), d.TextAfterCursor(), r.sources, word == ""))
 }
 
-// suggestions lists what begins with word, in the word's own case.
-func suggestions(word string, names []string) []prompt.Suggest {
+// candidate is a word that completion may offer, and what it is.
+type candidate struct{ text, kind string }
+
+// suggestions lists the candidates that begin with word, in the word's own case.
+func suggestions(word string, list []candidate) []prompt.Suggest {
 	prefix := strings.ToUpper(word)
 	lower := word == strings.ToLower(word)
 	var out []prompt.Suggest
 	seen := map[string]bool{}
-	add := func(text, kind string) {
+	for _, c := range list {
+		text := c.text
 		if !strings.HasPrefix(strings.ToUpper(text), prefix) || seen[text] || strings.EqualFold(text, word) {
-			return
+			continue
 		}
 		seen[text] = true
 		if lower && text == strings.ToUpper(text) {
 			text = strings.ToLower(text)
 		}
-		out = append(out, prompt.Suggest{Text: text, Description: kind})
+		out = append(out, prompt.Suggest{Text: text, Description: c.kind})
 	}
-	slices.Sort(names)
-	for _, n := range names {
-		add(n, "")
+	return out
+}
+
+// candidates lists what may stand between two texts, the likeliest first. Without a
+// word to begin with there is too much to offer but for names: columns where an
+// operand is due, streams and tables where a source is.
+func candidates(before, after string, sources []Source, namesOnly bool) []candidate {
+	toks := lastStatement(before)
+	in := clauseAt(toks)
+	scope := sourcesOf(append(slices.Clone(toks), firstStatement(after)...), sources)
+	var out []candidate
+	switch {
+	case in == expressionClause && qualified(toks):
+		return columnsOf(scope, toks[len(toks)-2].name)
+	case in == sourceClause:
+		out = sourceNames(sources)
+	case in == expressionClause && operandDue(toks):
+		out = columnsOf(scope, "")
+		if len(scope) == 0 && !namesOnly {
+			out = allColumns(sources)
+		}
+		if namesOnly {
+			return out
+		}
+		for _, s := range scope {
+			out = append(out, candidate{s.alias, "source"})
+		}
+		return append(append(out, functions()...), keywords()...)
+	case in == expressionClause:
+		out = keywords()
+	case !namesOnly:
+		out = append(append(append(sourceNames(sources), allColumns(sources)...), keywords()...), functions()...)
 	}
+	if namesOnly && in != sourceClause {
+		return nil
+	}
+	return out
+}
+
+func columnsOf(scope []scoped, alias string) []candidate {
+	var out []candidate
+	for _, s := range scope {
+		if alias != "" && s.alias != alias {
+			continue
+		}
+		for _, c := range s.source.Columns {
+			out = append(out, candidate{c, "column of " + s.source.Name})
+		}
+	}
+	return out
+}
+
+func allColumns(sources []Source) []candidate {
+	var out []candidate
+	for _, s := range sources {
+		for _, c := range s.Columns {
+			out = append(out, candidate{c, "column of " + s.Name})
+		}
+	}
+	sortCandidates(out)
+	return out
+}
+
+func sourceNames(sources []Source) []candidate {
+	var out []candidate
+	for _, s := range sources {
+		out = append(out, candidate{s.Name, "source"})
+	}
+	sortCandidates(out)
+	return out
+}
+
+func sortCandidates(list []candidate) {
+	slices.SortStableFunc(list, func(a, b candidate) int { return strings.Compare(a.text, b.text) })
+}
+
+func keywords() []candidate {
+	var out []candidate
 	reserved, nonReserved := sql.Keywords()
-	words := append(slices.Clone(reserved), nonReserved...)
-	slices.Sort(words)
-	for _, w := range words {
-		add(w, "keyword")
+	for _, w := range append(slices.Clone(reserved), nonReserved...) {
+		out = append(out, candidate{w, "keyword"})
 	}
+	sortCandidates(out)
+	return out
+}
+
+func functions() []candidate {
+	var out []candidate
 	for _, f := range function.All() {
-		add(f.Name, "function")
+		out = append(out, candidate{f.Name, "function"})
 	}
 	return out
 }

@@ -222,7 +222,9 @@ func (o *Output) rows(ctx context.Context, r *engine.Rows) error {
 			}
 			return nil
 		case err != nil:
-			return errors.Join(w.end(), err)
+			endErr := w.end()
+			o.warn(r, warned, true)
+			return errors.Join(endErr, err)
 		}
 		count += len(list)
 		if err := w.write(list); err != nil {

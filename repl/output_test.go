@@ -2,6 +2,7 @@ package repl
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -164,24 +165,6 @@ Reason       |
 	}
 }
 
-func TestSuggestions(t *testing.T) {
-	var texts []string
-	for _, s := range suggestions("ord", []string{"ORDERS", "order id", "TOTAL"}) {
-		texts = append(texts, s.Text)
-	}
-	if got := strings.Join(texts, ","); got != "orders,order id,order" {
-		t.Errorf("lower case: %s", got)
-	}
-	for _, s := range suggestions("SEL", nil) {
-		if s.Text != "SELECT" {
-			t.Errorf("upper case: %s", s.Text)
-		}
-	}
-	if !insideString("SELECT 'a") || insideString("SELECT 'a'") {
-		t.Error("strings are not told")
-	}
-}
-
 func TestParseSchema(t *testing.T) {
 	columns, key, err := parseSchema("`ID` INTEGER KEY, `a, ``b` STRUCT<`x, y` DECIMAL(4, 2), `Z` MAP<STRING, BIGINT>>, `T` TIMESTAMP")
 	if err != nil || len(columns) != 3 || !key[0] || key[1] || columns[1].Name != "a, `b" || columns[1].Type.Fields[0].Name != "x, y" || columns[2].Type.Kind != types.KindTimestamp {
@@ -228,5 +211,18 @@ func TestWarnings(t *testing.T) {
 		if messages != want {
 			t.Errorf("push %v:\n%s\nexpected\n%s", push, messages, want)
 		}
+	}
+}
+
+// TestWarningsOfAFailure shows that a query that fails tells of the records that
+// went wrong before.
+func TestWarningsOfAFailure(t *testing.T) {
+	failure := errors.New("overflow")
+	rows := engine.NewRows(engine.Rows{QueryID: "id_1"}, func(context.Context) ([]executor.Row, error) { return nil, failure },
+		func() []executor.Problem { return []executor.Problem{{Cause: "bad", Records: 2}} }, func() {})
+	var messages strings.Builder
+	o := &Output{Out: io.Discard, Err: &messages, Format: JSONFormat}
+	if err := o.Write(t.Context(), rows); !errors.Is(err, failure) || !strings.HasPrefix(messages.String(), "warning: 2 records: bad\n") {
+		t.Errorf("%v\n%s", err, messages.String())
 	}
 }

@@ -215,22 +215,19 @@ func (r *Remote) print(ctx context.Context, text string, fail func([]byte) error
 	return engine.NewLines(s.next, s.close), nil
 }
 
-// Names are what completion offers: streams, tables and their columns. A server
+// Sources are what completion offers: streams, tables and their columns. A server
 // that does not answer gives none.
-func (r *Remote) Names(ctx context.Context) []string {
-	var names []string
+func (r *Remote) Sources(ctx context.Context) []Source {
+	var sources []Source
 	for _, statement := range []string{"DESCRIBE STREAMS;", "DESCRIBE TABLES;"} {
 		result, err := r.send(ctx, statement, sql.Span{End: len(statement)})
 		list, ok := result.(*engine.SourceDescriptions)
 		if err != nil || !ok {
-			return names
+			return sources
 		}
 		for _, d := range list.Sources {
-			names = append(names, d.Source.Name)
-			for i := range d.Source.Schema.Len() {
-				names = append(names, d.Source.Schema.Column(i).Name)
-			}
+			sources = append(sources, SourceOf(d.Source))
 		}
 	}
-	return names
+	return sources
 }

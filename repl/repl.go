@@ -23,9 +23,9 @@ type Config struct {
 	In      *os.File
 	Out     *Output
 	Backend Backend
-	// Names returns the names that completion offers beside keywords; it is asked
+	// Sources returns the streams and tables that completion offers; it is asked
 	// after every statement.
-	Names func() []string
+	Sources func() []Source
 	// ReadScript reads the file of RUN SCRIPT.
 	ReadScript func(name string) (string, error)
 	// HistoryFile keeps the statements between runs, "" for none.
@@ -50,8 +50,8 @@ type repl struct {
 	prompt  *prompt.Prompt
 	// statement is what was entered so far of a statement of several lines.
 	statement string
-	// names are what Names gave after the last statement.
-	names []string
+	// sources are what Sources gave after the last statement.
+	sources []Source
 	// width asks the terminal, whose size may change.
 	width func() int
 }
@@ -68,8 +68,8 @@ func terminalWidth(f *os.File) int {
 
 // refresh asks for what statements may have changed.
 func (r *repl) refresh() {
-	if r.Names != nil {
-		r.names = r.Names()
+	if r.Config.Sources != nil {
+		r.sources = r.Config.Sources()
 	}
 }
 
@@ -233,7 +233,7 @@ func (r *repl) run(ctx context.Context, script string, depth int) error {
 			if err != nil {
 				return err
 			}
-			return r.run(ctx, text, depth+1)
+			return engine.InFile(r.run(ctx, text, depth+1), s.File)
 		}
 		return r.Out.Write(ctx, result)
 	})

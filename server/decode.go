@@ -372,8 +372,10 @@ func DecodeError(body []byte, text, shown string, base int) error {
 		return fmt.Errorf("%s", strings.TrimRight(e.Message, "\n"))
 	}
 	d := e.Detail
-	if d.Text != text {
-		shown, base = d.Text, 0 // a variable changed the text
+	origin := sql.Origin{}
+	if d.Text != text { // a variable changed the text
+		origin.Lines = strings.Count(shown[:base], "\n")
+		shown, base = d.Text, 0
 	}
 	span := func(start, end int) sql.Span {
 		if start == 0 && end == 0 {
@@ -385,5 +387,5 @@ func DecodeError(body []byte, text, shown string, base int) error {
 	for _, n := range d.Notes {
 		err.Notes = append(err.Notes, sql.Note{Msg: n.Message, Span: span(n.Start, n.End)})
 	}
-	return &engine.StatementError{Err: err, Text: shown}
+	return &engine.StatementError{Err: err, Text: shown, Origin: origin}
 }

@@ -156,6 +156,7 @@ func (s *Server) streamRows(ctx context.Context, out *rowWriter, rows *engine.Ro
 			out.end()
 			return errStop
 		case err != nil:
+			out.warn(rows.Problems(), true)
 			return err
 		}
 		for _, row := range list {

@@ -162,6 +162,17 @@ func TestStatements(t *testing.T) {
 	if status, body := s.call("GET", "/status/stream/`ORDERS`/create", "", ""); status != 200 || body != `{"message":"Stream created","queryId":null,"status":"SUCCESS"}` {
 		t.Errorf("status: %d %s", status, body)
 	}
+	if status, body := s.call("GET", "/status/stream/`ORDERS`/alter", "", ""); status != 404 {
+		t.Errorf("status of no ALTER: %d %s", status, body)
+	}
+	got = s.ksql("CREATE TABLE alt (id INT PRIMARY KEY, a INT) WITH (KAFKA_TOPIC='alt', VALUE_FORMAT='JSON', PARTITIONS=1); ALTER TABLE alt ADD COLUMN b INT;")
+	if len(got) != 2 || got[1]["commandId"] != "table/`ALT`/alter" || got[1]["commandStatus"].(map[string]any)["message"] != "Table altered" {
+		t.Errorf("ALTER: %v", got)
+	}
+	if status, body := s.call("GET", "/status/table/`ALT`/alter", "", ""); status != 200 || body != `{"message":"Table altered","queryId":null,"status":"SUCCESS"}` {
+		t.Errorf("status of ALTER: %d %s", status, body)
+	}
+	s.ksql("DROP TABLE alt DELETE TOPIC;")
 	got = s.ksql("SHOW STREAMS; SHOW TABLES; SHOW QUERIES; SHOW TOPICS;\nDESCRIBE orders;")
 	kinds := []string{"streams", "tables", "queries", "kafka_topics", "sourceDescription"}
 	texts := []string{"SHOW STREAMS;", "SHOW TABLES;", "SHOW QUERIES;", "SHOW TOPICS;", "DESCRIBE orders;"}

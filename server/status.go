@@ -2,9 +2,11 @@ package server
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/planner/catalog"
+	"github.com/millrace/millrace/sql"
 	"github.com/millrace/millrace/sql/types"
 )
 
@@ -32,7 +34,12 @@ func (s *Server) commandStatuses() map[string]commandStatus {
 		if src.QueryID != "" && !src.ReadOnly {
 			st.QueryID, st.Message = &src.QueryID, "Created query with ID "+src.QueryID
 		}
-		out[kind+"/"+types.QuoteName(src.Name)+"/create"] = st
+		entity := kind + "/" + types.QuoteName(src.Name)
+		out[entity+"/create"] = st
+		if statements, _ := sql.Split(src.Text); len(statements) > 1 && src.QueryID == "" {
+			st.Message = strings.TrimSuffix(st.Message, "created") + "altered"
+			out[entity+"/alter"] = st
+		}
 	}
 	for _, name := range cat.TypeNames() {
 		out["type/"+types.QuoteName(name)+"/create"] = commandStatus{Status: "SUCCESS", Message: "Registered custom type with name '" + name + "'"}

@@ -55,6 +55,22 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestWarningsOfAFailure shows that a query that fails tells of the records that
+// went wrong before.
+func TestWarningsOfAFailure(t *testing.T) {
+	s := start(t)
+	s.ksql("CREATE STREAM big (k INT KEY, m DECIMAL(3, 0), z INT) WITH (KAFKA_TOPIC='big', VALUE_FORMAT='JSON', PARTITIONS=1); INSERT INTO big VALUES (1, 900, 0); INSERT INTO big VALUES (1, 900, 1);")
+	resp := s.request(t.Context(), "POST", "/query", "", `{"ksql":"SELECT k, SUM(m) AS s, SUM(1 / z) AS q FROM big GROUP BY k EMIT CHANGES;","streamsProperties":{"auto.offset.reset":"earliest"}}`)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.Contains(string(b), "numeric field overflow") {
+		t.Errorf("%v %s", err, b)
+	}
+	if got, want := resp.Trailer.Get(WarningsHeader), `[{"cause":"division by zero","effect":"an aggregate's argument is NULL","records":1}]`; got != want {
+		t.Errorf("trailer %s, expected %s", got, want)
+	}
+}
+
 // TestWarningsOfCreate shows that a declaration that does not fit its registered
 // schema says so in the list that ksqlDB's entities have for that.
 func TestWarningsOfCreate(t *testing.T) {

@@ -183,8 +183,8 @@ type (
 	// Set is SET 'name' = 'value'.
 	Set struct {
 		StmtNode
-		Name, Value string
-		NameSpan    Span
+		Name, Value         string
+		NameSpan, ValueSpan Span
 	}
 
 	// Unset is UNSET 'name'.

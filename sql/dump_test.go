@@ -80,7 +80,7 @@ func (d *dumper) structure(label string, v reflect.Value, depth int) {
 	d.line(depth, "%s%s%s", label, v.Type().Name(), span)
 	for i := range v.NumField() {
 		switch f := v.Type().Field(i); f.Name {
-		case "Node", "StmtNode", "Span", "EmitSpan", "LimitSpan", "NameSpan":
+		case "Node", "StmtNode", "Span", "EmitSpan", "LimitSpan", "NameSpan", "ValueSpan":
 		case "Op", "Kind", "What", "Action", "Emit", "Mark", "Limit", "Escape":
 			if !v.Field(i).IsZero() || f.Name == "Op" || f.Name == "Kind" {
 				d.line(depth+1, "%s: %v", f.Name, v.Field(i).Interface())

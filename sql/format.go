@@ -22,22 +22,35 @@ const maxExcerpt = 120
 // Line and column count from 1, in characters. A span over several lines shows
 // its first and its last. An error without a span prints without an excerpt. The
 // result ends with a newline.
-func Format(text string, e *Error) string {
+func Format(text string, e *Error) string { return FormatAt(Origin{}, text, e) }
+
+// Origin is where a text stands in a file. The zero Origin is a text that is shown
+// by itself.
+type Origin struct {
+	// File is the name of the file, or "".
+	File string
+	// Lines are in front of the text, and Columns in front of each of its lines.
+	Lines, Columns int
+}
+
+// FormatAt is Format for a text that stands somewhere: the arrow names the file,
+// and lines and columns are the file's.
+func FormatAt(o Origin, text string, e *Error) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "error[%s]: %s\n", e.Code, e.Msg)
 	width := 1
 	for _, n := range e.Notes {
-		width = max(width, gutter(text, n.Span))
+		width = max(width, o.gutter(text, n.Span))
 	}
-	width = max(width, gutter(text, e.Span))
+	width = max(width, o.gutter(text, e.Span))
 	if e.Span != (Span{}) {
-		excerpt(&b, text, e.Span, width)
+		o.excerpt(&b, text, e.Span, width)
 	}
 	pad := strings.Repeat(" ", width)
 	for _, n := range e.Notes {
 		fmt.Fprintf(&b, "%s = note: %s\n", pad, n.Msg)
 		if n.Span != (Span{}) {
-			excerpt(&b, text, n.Span, width)
+			o.excerpt(&b, text, n.Span, width)
 		}
 	}
 	if e.Hint != "" {
@@ -55,20 +68,24 @@ func Position(text string, offset int) (line, column int) {
 }
 
 // gutter returns the digits of the largest line number of a span.
-func gutter(text string, s Span) int {
+func (o Origin) gutter(text string, s Span) int {
 	line, _ := Position(text, s.End)
-	return len(strconv.Itoa(line))
+	return len(strconv.Itoa(line + o.Lines))
 }
 
-func excerpt(b *strings.Builder, text string, s Span, width int) {
+func (o Origin) excerpt(b *strings.Builder, text string, s Span, width int) {
 	s.Start = min(max(s.Start, 0), len(text))
 	s.End = min(max(s.End, s.Start), len(text))
 	line, column := Position(text, s.Start)
 	last, _ := Position(text, max(s.Start, s.End-1))
 	pad := strings.Repeat(" ", width)
-	fmt.Fprintf(b, "%s--> %d:%d\n%s |\n", pad, line, column, pad)
+	file := o.File
+	if file != "" {
+		file += ":"
+	}
+	fmt.Fprintf(b, "%s--> %s%d:%d\n%s |\n", pad, file, line+o.Lines, column+o.Columns, pad)
 	lineStart := strings.LastIndexByte(text[:s.Start], '\n') + 1
-	marked(b, text, lineStart, s, line, width)
+	marked(b, text, lineStart, s, line+o.Lines, width)
 	if last == line {
 		return
 	}
@@ -80,7 +97,7 @@ func excerpt(b *strings.Builder, text string, s Span, width int) {
 	for indent < s.End-1 && isSpace(text[indent]) {
 		indent++
 	}
-	marked(b, text, lastStart, Span{indent, s.End}, last, width)
+	marked(b, text, lastStart, Span{indent, s.End}, last+o.Lines, width)
 }
 
 // marked prints the line that starts at lineStart with carets under the part of

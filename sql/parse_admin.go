@@ -183,6 +183,7 @@ func (p *parser) session() Statement {
 	case "SET":
 		s := &Set{NameSpan: p.tok().Span, Name: p.stringLit("a property name in quotes")}
 		p.expect("=")
+		s.ValueSpan = p.tok().Span
 		s.Value = p.stringLit("a value in quotes")
 		return s
 	case "UNSET":

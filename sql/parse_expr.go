@@ -205,6 +205,10 @@ func (p *parser) operand(gap int) {
 		p.em.mark(p.pos)
 		p.advance()
 	case TokName, TokQuoted:
+		if p.atEmit() {
+			p.unexpected("an expression")
+		}
+		p.wanted("CASE", "CAST", "TRUE", "FALSE", "NULL", "ARRAY", "MAP", "STRUCT")
 		p.nameOrCall(gap)
 	case TokReserved:
 		p.reservedOperand(t)

@@ -105,6 +105,16 @@ func (p *parser) atClause() bool {
 	return false
 }
 
+// atEmit reports whether the EMIT clause stands here, though EMIT could be a name
+// and CHANGES its alias: nothing but LIMIT and the end may follow the clause.
+func (p *parser) atEmit() bool {
+	if t, next := p.tok(), p.ahead(1); t.Word != "EMIT" || next.Word != "CHANGES" && next.Word != "FINAL" {
+		return false
+	}
+	behind := p.ahead(2)
+	return behind.Kind == TokEOF || behind.Word == ";" || behind.Word == "LIMIT"
+}
+
 func (p *parser) from(q *Query) {
 	if !p.is("FROM") {
 		p.unexpected(",", "FROM")
@@ -169,6 +179,9 @@ func (p *parser) joinKind() (JoinKind, bool) {
 
 func (p *parser) sourceRef() SourceRef {
 	first := p.pos
+	if p.atEmit() {
+		p.unexpected("the name of a stream or table")
+	}
 	if p.accept("(") {
 		p.noSubquery()
 		p.pos--
@@ -274,7 +287,7 @@ func (p *parser) afterQuery() {
 			Hint: "the order is FROM, WINDOW, WHERE, GROUP BY, PARTITION BY, HAVING, EMIT, LIMIT"})
 	}
 	if p.pos < p.end {
-		p.refuseMisspelt("a clause or the end of the query", "WINDOW", "WHERE", "GROUP", "PARTITION", "HAVING", "EMIT", "LIMIT", "JOIN", "INNER", "LEFT", "RIGHT", "FULL")
+		p.unexpected("a clause", "the end of the query")
 	}
 }
 

@@ -50,11 +50,8 @@ func (p *parser) unknownStatement(t Token) {
 	case "DELETE", "EXPORT", "LOAD", "RENAME", "ANALYZE", "RESET":
 		p.unsupported(t.Word, t.Span)
 	}
-	err := &Error{Code: CodeSyntax, Msg: "unexpected " + p.describe(t) + ", expected a statement", Span: t.Span}
-	if s := Suggest(p.textOf(t), statementWords); s != "" {
-		err.Hint = "did you mean " + s + "?"
-	}
-	p.fail(err)
+	p.fail(&Error{Code: CodeSyntax, Msg: "unexpected " + p.describe(t) + ", expected a statement", Span: t.Span,
+		Hint: DidYouMean(p.textOf(t), statementWords)})
 }
 
 // setSpan sets the span of a statement through its embedded StmtNode.
@@ -85,6 +82,7 @@ func (p *parser) create() Statement {
 	hasColumns := p.is("(")
 	if hasColumns {
 		columns = p.columnDefs()
+		p.ctx = "CREATE statement"
 	}
 	var with []Property
 	if p.is("WITH") {
@@ -106,9 +104,6 @@ func (p *parser) create() Statement {
 		return &CreateAs{Kind: kind, OrReplace: replace, IfNotExists: ifNotExists, Name: name, With: with, Query: p.query()}
 	}
 	p.ctx = "CREATE statement"
-	if p.pos < p.end {
-		p.refuseMisspelt("WITH or AS", "WITH", "AS")
-	}
 	return &CreateSource{Kind: kind, OrReplace: replace, ReadOnly: readOnly, IfNotExists: ifNotExists, Name: name, Columns: columns, With: with}
 }
 

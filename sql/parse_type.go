@@ -29,6 +29,7 @@ func (p *parser) baseType() TypeName {
 	if !isName(t) {
 		p.unexpected("a type name")
 	}
+	p.wanted("DECIMAL", "ARRAY", "MAP", "STRUCT")
 	p.advance()
 	tn := TypeName{Name: p.ident(first)}
 	switch {

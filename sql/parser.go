@@ -22,6 +22,8 @@ type parser struct {
 
 	em        emission
 	types     map[int]castType // by the index of the token AS
+	tries     *attempts        // nil unless an error is looked into
+	gaveUp    *Error           // the last error of unexpected
 	allowStar bool             // p->* may come: a select item starts here
 	itemStart int
 }
@@ -57,10 +59,22 @@ func (p *parser) nextStatement() bool {
 }
 
 func (p *parser) parseStatement() (stmt Statement, err *Error) {
-	defer p.recover(&err)
+	first := p.pos
+	func() {
+		defer p.recover(&err)
+		p.checkTokens()
+		stmt = p.terminated()
+	}()
+	if err != nil {
+		return nil, p.improve(first, err)
+	}
+	return stmt, nil
+}
+
+// terminated reads a statement and checks that the semicolon follows.
+func (p *parser) terminated() Statement {
 	p.ctx, p.depth, p.ops = "statement", 0, 0
-	p.checkTokens()
-	stmt = p.statement()
+	stmt := p.statement()
 	if p.pos < p.end {
 		p.unexpected("the end of the statement")
 	}
@@ -68,7 +82,7 @@ func (p *parser) parseStatement() (stmt Statement, err *Error) {
 		at := p.toks[p.end-1].Span.End
 		p.fail(&Error{Code: CodeSyntax, Msg: "statement is not terminated", Span: Span{at, at}, Hint: "end it with a semicolon"})
 	}
-	return stmt, nil
+	return stmt
 }
 
 // checkTokens rejects what the scanner could not read.
@@ -122,23 +136,12 @@ func (p *parser) unexpected(expected ...string) {
 	if len(expected) > 0 {
 		msg += ", expected " + orList(expected)
 	}
-	err := &Error{Code: CodeSyntax, Msg: msg, Span: t.Span}
+	p.wanted(expected...)
+	p.gaveUp = &Error{Code: CodeSyntax, Msg: msg, Span: t.Span}
 	if t.Kind == TokReserved && wantsName(expected, t.Word) {
-		err.Hint = fmt.Sprintf("%s is a reserved word; write `%s` to use it as a name", t.Word, t.Word)
-	} else if len(expected) > 0 {
-		p.refuseMisspelt(orList(expected), expected...)
+		p.gaveUp.Hint = fmt.Sprintf("%s is a reserved word; write `%s` to use it as a name", t.Word, t.Word)
 	}
-	p.fail(err)
-}
-
-// refuseMisspelt rejects a word that was meant as one of words, where what is
-// expected; else it does nothing.
-func (p *parser) refuseMisspelt(what string, words ...string) {
-	if at, s := p.misspelt(words); s != "" {
-		t := p.toks[at]
-		p.fail(&Error{Code: CodeSyntax, Msg: "unexpected " + p.describe(t) + " in " + p.ctx + ", expected " + what, Span: t.Span,
-			Hint: "did you mean " + s + "?"})
-	}
+	p.fail(p.gaveUp)
 }
 
 // wantsName reports whether a name would have fitted where a reserved word
@@ -147,20 +150,6 @@ func wantsName(expected []string, word string) bool {
 	return slices.ContainsFunc(expected, func(e string) bool {
 		return strings.Contains(e, "name") && e != "a type name" || e == "an expression" && !clauseWords[word]
 	})
-}
-
-// misspelt returns the expected word that the current token may have been meant
-// as, or the one before it, which was then taken for an alias; and which of the two
-// it is.
-func (p *parser) misspelt(expected []string) (at int, word string) {
-	for i := p.pos; i >= max(0, p.pos-1); i-- {
-		if t := p.toks[i]; t.Kind == TokName && t.Word == "" {
-			if s := Suggest(p.textOf(t), expected); s != "" {
-				return i, s
-			}
-		}
-	}
-	return 0, ""
 }
 
 // clauseWords start or join clauses: where one of them stands, something was
@@ -204,12 +193,21 @@ func (p *parser) ahead(n int) Token { return p.toks[min(p.pos+n, p.end)] }
 
 // is reports whether the current token is the word or operator w.
 func (p *parser) is(w string) bool {
+	if p.tries != nil {
+		p.wanted(w)
+	}
 	return p.toks[p.pos].Word == w && p.toks[p.pos].Kind != TokInvalid
 }
 
 // isAhead reports whether the tokens from the current one on are these words.
 func (p *parser) isAhead(ws ...string) bool {
 	for i, w := range ws {
+		if p.tries != nil && p.pos+i < p.end {
+			p.tries.add(p.pos+i, p.ctx, w)
+			if i > 0 {
+				p.tries.far = max(p.tries.far, p.pos+i)
+			}
+		}
 		if p.ahead(i).Word != w {
 			return false
 		}

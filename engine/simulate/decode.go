@@ -41,6 +41,7 @@ func (e *FileError) Error() string {
 // Parse recovers.
 type decoder struct {
 	file    string
+	lines   []string // of the file, without their ends
 	aliases int
 	read    func(path string) (string, error)
 }

@@ -1,13 +1,16 @@
 package simulate
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/millrace/millrace/executor/format/registry"
+	"github.com/millrace/millrace/sql"
 	"github.com/millrace/millrace/sql/types"
 )
 
@@ -44,8 +47,9 @@ type setup struct {
 }
 
 type script struct {
-	text string
-	node *yaml.Node
+	text   string
+	node   *yaml.Node
+	origin sql.Origin
 }
 
 type pair struct {
@@ -109,7 +113,7 @@ type expectedEntry struct {
 // Parse reads a test file. read returns the text of a file that it names, by a
 // path relative to the test file. Errors are *FileError.
 func Parse(name, text string, read func(path string) (string, error)) (f *File, err error) {
-	d := &decoder{file: name, read: read}
+	d := &decoder{file: name, lines: strings.Split(text, "\n"), read: read}
 	defer func() {
 		if r := recover(); r != nil {
 			e, ok := r.(*FileError)
@@ -201,9 +205,10 @@ func (d *decoder) scripts(n *yaml.Node) (list []script) {
 	one := func(n *yaml.Node) {
 		s := script{node: n}
 		if n.Kind == yaml.MappingNode {
-			d.fields(n, "statements", field{"file", func(n *yaml.Node) { s.text = d.readNamed(n) }})
+			d.fields(n, "statements", field{"file", func(n *yaml.Node) { s.text, s.origin.File = d.readNamed(n), n.Value }})
 		} else {
 			s.text = d.text(n, "statements")
+			s.origin = d.origin(n)
 		}
 		list = append(list, s)
 	}
@@ -213,6 +218,27 @@ func (d *decoder) scripts(n *yaml.Node) (list []script) {
 		one(n)
 	}
 	return list
+}
+
+// origin returns where the lines of a text stand in the file. Only a block of text
+// and what stands in one line have their lines as they are in the file; of others
+// the line where they begin is told.
+func (d *decoder) origin(n *yaml.Node) sql.Origin {
+	n = d.follow(n)
+	text, before, first := strings.Split(strings.TrimRight(n.Value, "\n"), "\n"), n.Line-1, 0
+	if n.Style&yaml.LiteralStyle != 0 {
+		before = n.Line
+	}
+	for first < len(text)-1 && strings.TrimSpace(text[first]) == "" {
+		first++
+	}
+	inPlace := n.Style&yaml.LiteralStyle != 0 || len(text) == 1
+	if row := before + first; inPlace && row < len(d.lines) {
+		if i := strings.Index(d.lines[row], text[first]); i >= 0 {
+			return sql.Origin{File: d.file, Lines: before, Columns: utf8.RuneCountInString(d.lines[row][:i])}
+		}
+	}
+	return sql.Origin{File: fmt.Sprintf("%s (statements of line %d)", d.file, n.Line)}
 }
 
 // readNamed returns the text of the file that a node names.

@@ -83,6 +83,30 @@ tests:
 	}
 }
 
+// TestErrorsNameTheLine checks that a statement's error has its place in the test
+// file, or in the file that it names.
+func TestErrorsNameTheLine(t *testing.T) {
+	const test = "\ntests:\n- name: a\n  inputs: [{topic: s, value: {}}]\n  outputs: {s: []}\n"
+	read := func(string) (string, error) { return "CREATE TYPE t AS INT;\n\nCREATE STREM s;", nil }
+	for _, c := range []struct{ text, want string }{
+		{"statements: |\n  CREATE TYPE t AS INT;\n  CREATE STREM s;" + test, " --> x.test.yaml:3:10\n"},
+		{"statements: |\n\n    CREATE STREM s;" + test, " --> x.test.yaml:3:12\n"},
+		{"statements: CREATE STREM s;" + test, " --> x.test.yaml:1:20\n"},
+		{"statements:\n- CREATE TYPE t AS INT;\n- 'CREATE STREM s;'" + test, " --> x.test.yaml:3:11\n"},
+		{"statements: {file: a.sql}" + test, " --> a.sql:3:8\n"},
+		{"statements: \"CREATE TYPE t AS INT;\\nCREATE STREM s;\"" + test, " --> x.test.yaml (statements of line 1):2:8\n"},
+		{"variables: {v: INT}\nstatements: |\n  CREATE TYPE t AS ${v};\n  CREATE STREM ${v};" + test, " --> x.test.yaml:4:10\n"},
+	} {
+		f, err := Parse("x.test.yaml", c.text, read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res := f.Tests[0].Run(); len(res.Failures) == 0 || !strings.Contains(res.Failures[0], c.want) {
+			t.Errorf("%s\ngot %v\nexpected %s", c.text, res.Failures, c.want)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"tests: [{name: a, outputs: {T: [{key: 1, value: {a: [1, {b: null}]}, timestamp: 1s}]}}]",

@@ -119,7 +119,7 @@ func (w *world) setUp(s *setup) error {
 			if errors.As(err, &q) {
 				return err
 			}
-			return &statementError{err}
+			return &statementError{engine.At(err, sc.origin)}
 		}
 	}
 	return nil

@@ -187,11 +187,43 @@ func TestSQL(t *testing.T) {
 	}
 }
 
+// TestErrorsNameTheFile checks that an error in a script has the name of the file,
+// the innermost of several, and the line in it.
+func TestErrorsNameTheFile(t *testing.T) {
+	dir, data := t.TempDir(), t.TempDir()
+	inner, outer := filepath.Join(dir, "inner.sql"), filepath.Join(dir, "outer.sql")
+	for name, text := range map[string]string{inner: "SHOW TYPES;\nSELECT * FROM nope;", outer: "SHOW TYPES;\nDEFINE f='" + inner + "';\nRUN SCRIPT '${f}';"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-f", inner}, " --> " + inner + ":2:15\n"},
+		{[]string{"-f", outer}, " --> " + inner + ":2:15\n"},
+		{[]string{"-e", "RUN SCRIPT '" + inner + "';"}, " --> " + inner + ":2:15\n"},
+		{[]string{"-e", "SHOW TYPES;\nSELECT * FROM nope;"}, " --> 2:15\n"},
+		{[]string{"-f", "-"}, " --> 3:15\n"},
+		{[]string{"-e", "DEFINE v='nope';\nSELECT *\n FROM ${v};"}, " --> 3:7\n"},
+	} {
+		code, _, stderr := run(t, "SHOW TYPES;\n\nSELECT * FROM nope;", append([]string{"sql", "--data", data}, c.args...)...)
+		if code != 1 || !strings.Contains(stderr, c.want) {
+			t.Errorf("sql %q: exit code %d\n%s\nexpected %s", c.args, code, stderr, c.want)
+		}
+	}
+}
+
 // TestServerAnswersLikeProcess runs the same statements in process and over HTTP:
 // results, messages and errors must be the same text.
 func TestServerAnswersLikeProcess(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "inner.sql")
 	if err := os.WriteFile(script, []byte("DEFINE inner='1';\nSELECT id, name FROM n\n WHERE id = ${inner};"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broken := filepath.Join(t.TempDir(), "broken.sql")
+	if err := os.WriteFile(broken, []byte("-- first line\nSHOW TYPES;\nSELECT nmae FROM n;"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	steps := []string{
@@ -207,7 +239,8 @@ func TestServerAnswersLikeProcess(t *testing.T) {
 		`DESCRIBE s; DESCRIBE n; DESCRIBE STREAMS; DESCRIBE TABLES; DESCRIBE FUNCTION concat; SHOW QUERIES;`,
 		`EXPLAIN SELECT * FROM s EMIT CHANGES; EXPLAIN CTAS_N_2;`,
 		`DEFINE v='n'; SHOW VARIABLES; SELECT id FROM ${v} WHERE id = 2; UNDEFINE v; SELECT id FROM ${v};`,
-		`PRINT s FROM BEGINNING LIMIT 2;`, `RUN SCRIPT '` + script + `';`,
+		`PRINT s FROM BEGINNING LIMIT 2;`, `RUN SCRIPT '` + script + `';`, "SHOW TYPES;\nRUN SCRIPT '" + broken + "';",
+		"DEFINE v='n';\n\nSELECT nope FROM ${v};",
 		`SELECT * FROM
   nope;`, `SHOW TYPES; SELECT nmae FROM n;`, `SELEC;`, `SET 'nope'='1';`, `SET 'auto.offset.reset'='middle';`, `UNSET 'nope';`, `UNDEFINE nope;`,
 		`DROP STREAM s;`, `SHOW STREAMS`, `INSERT INTO s VALUES (1);`, `EXPLAIN nope;`, `DESCRIBE nope;`, `PRINT nope;`, `TERMINATE nope;`,

@@ -69,7 +69,7 @@ func startRepl(ctx context.Context, std Stdio, n *node, session *engine.Session)
 		return err
 	}
 	fmt.Fprintf(std.Out, "millrace %s  http=%s kafka=%s  help: `help`, end: `\\q`\n", engine.Version, n.httpAddr, n.kafkaAddr)
-	return readStatements(ctx, std, session, func() []string { return sourceNames(n.engine) })
+	return readStatements(ctx, std, session, func() []repl.Source { return knownSources(n.engine) })
 }
 
 // namesTimeout bounds how long completion waits for a server's names.
@@ -85,16 +85,16 @@ func runRemoteRepl(ctx context.Context, std Stdio, address string) error {
 		return err
 	}
 	fmt.Fprintf(std.Out, "millrace %s  server=%s  help: `help`, end: `\\q`\n", engine.Version, address)
-	return readStatements(ctx, std, remote, func() []string {
+	return readStatements(ctx, std, remote, func() []repl.Source {
 		ctx, cancel := context.WithTimeout(ctx, namesTimeout)
 		defer cancel()
-		return remote.Names(ctx)
+		return remote.Sources(ctx)
 	})
 }
 
-func readStatements(ctx context.Context, std Stdio, backend repl.Backend, names func() []string) error {
+func readStatements(ctx context.Context, std Stdio, backend repl.Backend, sources func() []repl.Source) error {
 	out := &repl.Output{Out: std.Out, Err: std.Err, Format: repl.TableFormat, Width: terminalWidth(std.Out)}
-	return repl.Run(ctx, repl.Config{In: std.In, Out: out, Backend: backend, Names: names, ReadScript: readFile, HistoryFile: historyFile()})
+	return repl.Run(ctx, repl.Config{In: std.In, Out: out, Backend: backend, Sources: sources, ReadScript: readFile, HistoryFile: historyFile()})
 }
 
 // historyFile is where statements are kept between runs, "" without a home.
@@ -106,15 +106,11 @@ func historyFile() string {
 	return filepath.Join(home, ".millrace_history")
 }
 
-// sourceNames are the names that completion offers: streams, tables and their
-// columns.
-func sourceNames(e *engine.Engine) []string {
-	var names []string
+// knownSources are the streams and tables that completion offers.
+func knownSources(e *engine.Engine) []repl.Source {
+	var sources []repl.Source
 	for _, s := range e.Catalog().Sources() {
-		names = append(names, s.Name)
-		for i := range s.Schema.Len() {
-			names = append(names, s.Schema.Column(i).Name)
-		}
+		sources = append(sources, repl.SourceOf(s))
 	}
-	return names
+	return sources
 }

@@ -99,8 +99,8 @@ func runSQL(ctx context.Context, std Stdio, o sqlOptions) (err error) {
 	defer func() { err = errors.Join(err, closeBackend()) }()
 	out := &repl.Output{Out: std.Out, Err: std.Err, Format: format, Width: terminalWidth(std.Out)}
 	for _, script := range scripts {
-		if err := executeScript(ctx, backend, out, script, o.timeout, 0); err != nil {
-			return err
+		if err := executeScript(ctx, backend, out, script.text, o.timeout, 0); err != nil {
+			return engine.InFile(err, script.file)
 		}
 	}
 	return nil
@@ -121,7 +121,7 @@ func executeScript(ctx context.Context, b repl.Backend, out *repl.Output, script
 			if err != nil {
 				return err
 			}
-			return executeScript(ctx, b, out, text, timeout, depth+1)
+			return engine.InFile(executeScript(ctx, b, out, text, timeout, depth+1), s.File)
 		}
 		resultCtx, cancel := ctx, context.CancelFunc(func() {})
 		if timeout > 0 && isStream(r) {
@@ -147,24 +147,27 @@ func isStream(r engine.Result) bool {
 	return false
 }
 
-func readScripts(std Stdio, args []scriptArg) ([]string, error) {
-	var scripts []string
+// namedScript is a script and the file that it came from, "" for none.
+type namedScript struct{ file, text string }
+
+func readScripts(std Stdio, args []scriptArg) ([]namedScript, error) {
+	var scripts []namedScript
 	for _, a := range args {
 		switch {
 		case !a.file:
-			scripts = append(scripts, a.text)
+			scripts = append(scripts, namedScript{text: a.text})
 		case a.text == "-":
 			text, err := io.ReadAll(io.LimitReader(std.In, maxFileBytes))
 			if err != nil {
 				return nil, err
 			}
-			scripts = append(scripts, string(text))
+			scripts = append(scripts, namedScript{text: string(text)})
 		default:
 			text, err := readFile(a.text)
 			if err != nil {
 				return nil, err
 			}
-			scripts = append(scripts, text)
+			scripts = append(scripts, namedScript{a.text, text})
 		}
 	}
 	return scripts, nil

@@ -23,7 +23,7 @@ const generated = "<!-- Written by `millrace docs` from the tables in code. -->\
 
 // Pages returns the pages in the order of their names.
 func Pages() []Page {
-	return []Page{{"formats.md", formats()}, {"functions.md", functions()}, {"properties.md", properties()}, {"statements.md", statements()}}
+	return []Page{{"arithmetic.md", arithmetic()}, {"formats.md", formats()}, {"functions.md", functions()}, {"properties.md", properties()}, {"statements.md", statements()}}
 }
 
 // functions lists every function by category, then name.
