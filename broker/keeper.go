@@ -32,6 +32,11 @@ type keeper struct {
 	// goroutine touches it.
 	checked time.Time
 
+	// waits: work found the disk full, and the log says so. It is told again when
+	// the disk was not full at a tick of the timer in between. Only the goroutine
+	// touches it.
+	waits bool
+
 	mu      sync.Mutex // a leaf lock, guards removed
 	removed []*topic
 }
@@ -119,6 +124,8 @@ func (k *keeper) run() {
 			now := k.b.cfg.Clock.Now()
 			k.b.steady.advance(k.b, kafka.Timestamp(now.UnixMilli()))
 			k.b.expire(now)
+			k.b.wal.TellRoom()
+			k.waits = k.waits && k.b.wal.Full()
 			if now.Sub(k.checked) >= k.b.cfg.Limits.OffsetsRetentionCheckInterval {
 				k.checked = now
 				k.b.expireGroups()
@@ -137,9 +144,10 @@ func (k *keeper) judge(err error) {
 	full := vfs.IsFull(err) || errors.Is(err, wal.ErrDiskFull)
 	k.b.wal.SetBehindFull(full)
 	switch {
-	case full:
+	case full && !k.waits:
+		k.waits = true
 		k.b.cfg.Logger.Warn("the work behind the log waits for room on the disk", "err", err)
-	case err != nil:
+	case err != nil && !full:
 		k.b.wal.Fence("work behind the log", err)
 	}
 }
