@@ -213,16 +213,7 @@ func (k *keeper) retire(number uint64) error {
 	if err := <-published; err != nil {
 		return err
 	}
-	var parts []*log.Partition
-	rolls := map[*log.Partition]log.Roll{}
-	k.b.topics.each(func(t *topic) {
-		_, set := t.config()
-		for _, p := range t.partitions() {
-			parts = append(parts, p.Partition)
-			rolls[p.Partition] = k.b.roll(set)
-		}
-	})
-	if err := k.b.store.Archive(number, parts, func(p *log.Partition) log.Roll { return rolls[p] }); err != nil {
+	if err := k.b.store.Archive(number, k.partitions(), k.rollOf); err != nil {
 		return err
 	}
 	if err := k.checkpoint(number); err != nil {
@@ -264,6 +255,16 @@ func (k *keeper) lastCheckpoint() error {
 // roll says when a topic's segments are full.
 func (b *Broker) roll(set settings) log.Roll {
 	return log.Roll{Bytes: min(set.segmentBytes, b.cfg.Limits.SegmentBytes), Age: set.segmentMs}
+}
+
+// rollOf is roll of a partition's topic.
+func (k *keeper) rollOf(p *log.Partition) log.Roll {
+	t := k.b.topics.staged(p.Topic)
+	if t == nil {
+		return k.b.roll(settings{segmentBytes: k.b.cfg.Limits.SegmentBytes}) // deleted meanwhile
+	}
+	_, set := t.config()
+	return k.b.roll(set)
 }
 
 // removeFiles removes the files of deleted topics, and segments below the log
