@@ -83,7 +83,7 @@ func harm(t *testing.T, rng *rand.Rand, fs vfs.FS, path string) {
 // reader saw before, without the offsets that the repair names, to a reader that
 // knows aborted transactions by their markers, too.
 func TestRepairOracle(t *testing.T) {
-	seeds(t, rounds(60), func(t *testing.T, rng *rand.Rand) {
+	seeds(t, rounds(20), func(t *testing.T, rng *rand.Rand) {
 		o := newOracle(t, rng)
 		for range 300 {
 			pid := kafka.ProducerID(rng.IntN(3))
