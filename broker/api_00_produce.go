@@ -33,7 +33,7 @@ type produced struct {
 	p       *partition
 	checked checkedBatch
 	set     settings
-	staged  int // index in change.appends, or -1
+	staged  int // index in change.appends, unless it is refused or a duplicate
 	dup     *txn.Duplicate
 }
 
@@ -67,9 +67,21 @@ func (b *Broker) produce(rq *request, req *kmsg.ProduceRequest) error {
 		answer()
 		return produceClose(req, true)
 	}
+	// Copied before Broker.mu is taken; what is then refused is taken out again.
+	for i, pd := range parts {
+		c.append(pd.p, pd.checked.batch, pd.checked.info)
+		pd.staged = i
+	}
 	b.submit(c, func() error {
+		dropped := 0
 		for _, pd := range parts {
-			failed = b.produceStage(c, req, pd) || failed
+			pd.staged -= dropped
+			ok := b.produceStage(c, req, pd)
+			if !ok || pd.dup != nil {
+				c.drop(pd.staged)
+				dropped++
+			}
+			failed = failed || !ok
 		}
 		return nil
 	}, func(err error) {
@@ -162,42 +174,56 @@ func (b *Broker) producePartition(req *kmsg.ProduceRequest, t *topic, rp kmsg.Pr
 	if checked.batch.Transactional() && req.TransactionID == nil {
 		return nil, fmt.Errorf("%w: a transactional batch in a request without transactional id", kerr.InvalidRecord)
 	}
-	return &produced{resp: sp, p: t.partitions()[rp.Partition], checked: checked, set: set, staged: -1}, nil
+	return &produced{resp: sp, p: t.partitions()[rp.Partition], checked: checked, set: set}, nil
 }
 
-// produceStage verifies a batch against the producer's window and transaction
-// and stages it. The caller holds Broker.mu.
-func (b *Broker) produceStage(c *change, req *kmsg.ProduceRequest, pd *produced) (failed bool) {
+// produceStage verifies a batch against the producer's window and transaction, and
+// stages that the transaction has its partition. ok is false when it is refused.
+// The caller holds Broker.mu.
+func (b *Broker) produceStage(c *change, req *kmsg.ProduceRequest, pd *produced) (ok bool) {
 	batch := pd.checked.batch
 	err := func() error {
 		if pd.p.deleted {
 			return ErrUnknownTopic
 		}
 		dup, err := pd.p.producers.Check(batch)
-		switch {
-		case dup != nil:
-			pd.dup = dup
-			return nil
-		case !batch.Transactional():
-			return err
-		case err == nil && req.Version >= 12 && batch.BaseSequence() != 0 && !pd.p.producers.Started(batch.ProducerID()):
-			// Every transaction has an epoch of its own (KIP-890), which this batch
-			// would begin.
-			err = fmt.Errorf("%w: the first sequence of a transaction is %d", txn.ErrOutOfOrderSequence, batch.BaseSequence())
+		if batch.Transactional() {
+			err = cmp.Or(b.produceInTxn(c, req, pd, dup != nil), err)
 		}
-		// As in Kafka the transaction is asked first: it has the partition, and will
-		// have a marker there, though the batch is refused.
-		return cmp.Or(b.produceTxn(c, req, pd), err)
+		if err == nil {
+			pd.dup = dup
+		}
+		return err
 	}()
 	if err != nil {
 		pd.fail(err)
-		return true
 	}
-	if pd.dup == nil {
-		c.append(pd.p, batch, pd.checked.info)
-		pd.staged = len(c.appends) - 1
+	return err == nil
+}
+
+// produceInTxn verifies a transactional batch, which may be one that came before.
+// As in Kafka the transaction is asked before the sequences: it has the partition,
+// and will have a marker there, though the batch is refused. A transaction with data
+// here has been asked.
+func (b *Broker) produceInTxn(c *change, req *kmsg.ProduceRequest, pd *produced, again bool) error {
+	batch, producers := pd.checked.batch, &pd.p.producers
+	open := producers.Open(batch.ProducerID())
+	if again && open {
+		return nil
 	}
-	return false
+	err := b.produceTxn(c, req, pd)
+	if open || err != nil && !errors.Is(err, txn.ErrInvalidTxnState) { // otherwise the producer is known
+		return err
+	}
+	if order := producers.Attempt(batch, b.now()); err == nil && !again {
+		err = order
+	}
+	if err == nil && !again && req.Version >= 12 && batch.BaseSequence() != 0 && !producers.Started(batch.ProducerID()) {
+		// Every transaction has an epoch of its own (KIP-890), which this batch
+		// would begin.
+		return fmt.Errorf("%w: the first sequence of a transaction is %d", txn.ErrOutOfOrderSequence, batch.BaseSequence())
+	}
+	return err
 }
 
 // produceTxn verifies that a batch's partition is in its open transaction, or

@@ -12,8 +12,8 @@ const (
 	readStepBytes  = 4 << 10
 	loginStepBytes = 1 << 10
 	// lentMinBits and lentMaxBits are the sizes of lent bodies as powers of two:
-	// 8 KiB to 2 MiB. Smaller ones are not worth it, larger ones are rare.
-	lentMinBits, lentMaxBits = 13, 21
+	// 8 KiB to 16 MiB. Smaller ones are not worth it, larger ones are rare.
+	lentMinBits, lentMaxBits = 13, 24
 )
 
 // bodies lends memory for the bodies of Produce requests: a body is copied into a
@@ -98,5 +98,6 @@ func (c *conn) readBody(n int, lent bool) (_ []byte, err error) {
 }
 
 // provenMaxBytes bounds the first step of a connection that has sent a large
-// request before.
-const provenMaxBytes = 1 << 20
+// request before. A peer that claims so much again and stalls is cut when its step
+// is late, and has to send it anew before it can hold as much.
+const provenMaxBytes = 16 << 20

@@ -7,7 +7,7 @@ func init() { poisonBodies = true }
 // TestBodies: a lent body has the size that was asked for, whatever was in its
 // memory, and only bodies of the pools' sizes go back.
 func TestBodies(t *testing.T) {
-	for _, size := range []int{0, 1, 4096, 4097, 8192, 8193, 100_000, 1 << 20, 1<<20 + 1, 2 << 20, 2<<20 + 1} {
+	for _, size := range []int{0, 1, 4096, 4097, 8192, 8193, 100_000, 1 << 20, 1<<20 + 1, 2 << 20, 16 << 20, 16<<20 + 1} {
 		for range 3 {
 			b := newBody(size, true)
 			if len(b) != size {

@@ -40,6 +40,8 @@ type Broker struct {
 	tokens        tokens
 	quotas        quotas
 	encryption    encryption
+	// freshLog: the checkpoint of a clean end begins a new log.
+	freshLog atomic.Bool
 
 	// mu orders everything that is appended: it guards the staged state, which
 	// is partition.next, partition.producers, txns and handles. It is held for
@@ -140,11 +142,17 @@ func (b *Broker) close(ctx context.Context) error {
 	b.keeper.stop()
 	b.refused.done.Wait()
 	var errs []error
+	checkpointed := false
 	if b.wal.Err() == nil {
-		errs = append(errs, b.keeper.lastCheckpoint())
+		err := b.keeper.lastCheckpoint()
+		checkpointed = err == nil
+		errs = append(errs, err)
 	}
 	errs = append(errs, b.wal.Close())
 	b.store.Close()
+	if checkpointed && b.freshLog.Load() {
+		errs = append(errs, b.removeLog())
+	}
 	errs = append(errs, b.lock.Close())
 	return errors.Join(errs...)
 }

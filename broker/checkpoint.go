@@ -113,6 +113,7 @@ func (b *Broker) checkpoint(number uint64, clean bool) error {
 	type snapshot struct {
 		state []byte
 		root  wal.Root
+		next  uint64
 		err   error
 	}
 	if err := b.store.SyncNames(); err != nil {
@@ -126,7 +127,7 @@ func (b *Broker) checkpoint(number uint64, clean bool) error {
 			done <- snapshot{err: err}
 			return
 		}
-		done <- snapshot{state: finish(next), root: b.wal.RootWithout(number)}
+		done <- snapshot{state: finish(next), root: b.wal.RootWithout(number), next: next}
 	})
 	b.mu.Unlock()
 	s := <-done
@@ -136,6 +137,12 @@ func (b *Broker) checkpoint(number uint64, clean bool) error {
 	s.root.Clean = clean
 	if clean {
 		s.root.Synced = b.wal.Root().Synced
+	}
+	if clean && b.freshLog.Load() {
+		var err error
+		if s.root, err = b.freshRoot(s.root, s.next); err != nil {
+			return err
+		}
 	}
 	if err := wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, s.root, s.state, b.encryption.sealing()); err != nil {
 		if vfs.IsFull(err) {

@@ -15,8 +15,8 @@ import (
 )
 
 // DumpItem is one thing that Dump found: a file, or a part of one. Kind is
-// checkpoint, topic, partition, segment, log, frame, event, batch, record, end or
-// damage; fields that the kind does not have are left out of its JSON form.
+// checkpoint, topic, partition, segment, log, frame, event, batch, record, end,
+// aside or damage; fields that the kind does not have are left out of its JSON form.
 type DumpItem struct {
 	Kind     string `json:"kind"`
 	File     string `json:"file,omitempty"`
@@ -141,6 +141,10 @@ func (d *dumper) dir(path string) error {
 		_, isLog := wal.FileNumber(name)
 		_, _, isSegment := log.ParseSegmentName(name)
 		switch {
+		case info.IsDir() && name == damagedDir:
+			// What is damaged there is known, and nothing reads it. Each file of it
+			// can be dumped by its name.
+			err = d.emit(DumpItem{Kind: "aside", File: child, Text: "damaged segments that log repair has set aside, not read here"})
 		case info.IsDir():
 			err = d.dir(child)
 		case isLog || isSegment:

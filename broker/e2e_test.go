@@ -287,7 +287,12 @@ func TestTransactions(t *testing.T) {
 
 func readValues(t *testing.T, b *Broker, topic string) []string {
 	t.Helper()
-	r, err := b.OpenReader(kafka.TopicPartition{Topic: topic}, 0, nil)
+	return readPartition(t, b, kafka.TopicPartition{Topic: topic})
+}
+
+func readPartition(t *testing.T, b *Broker, tp kafka.TopicPartition) []string {
+	t.Helper()
+	r, err := b.OpenReader(tp, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -412,4 +417,65 @@ func TestIdempotence(t *testing.T) {
 	expect("new epoch", code, base, 0, 14)
 	code, base = send(14, 2, 0)
 	expect("old epoch", code, base, kerr.InvalidProducerEpoch.Code, -1)
+}
+
+// TestProduceTakesSome: in one request some partitions' batches are refused, or are
+// there already, and the others are stored, each where it belongs.
+func TestProduceTakesSome(t *testing.T) {
+	b := mustOpen(t, vfs.NewMem(), Limits{})
+	addr := serveOn(t, b)
+	const partitions = 6
+	if err := b.Apply(Metadata{CreateTopics: []TopicSpec{{Name: "some", Partitions: partitions}}}); err != nil {
+		t.Fatal(err)
+	}
+	ctx := testCtx(t)
+	cl := client(t, addr)
+	init, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(ctx, cl)
+	if err != nil || init.ErrorCode != 0 {
+		t.Fatal(err, kerr.ErrorForCode(init.ErrorCode))
+	}
+	// Of every partition: the sequence it is sent, -1 for none.
+	send := func(value string, sequences [partitions]int32) (answer string) {
+		t.Helper()
+		req := kmsg.NewPtrProduceRequest()
+		req.Acks, req.TimeoutMillis = -1, 1000
+		rt := kmsg.NewProduceRequestTopic()
+		rt.Topic, rt.TopicID = "some", b.topics.get("some").id
+		for p, seq := range sequences {
+			if seq < 0 {
+				continue
+			}
+			var w kafka.BatchBuilder
+			w.Append(1, nil, fmt.Appendf(nil, "%s to %d", value, p), nil)
+			w.FinishAs(0, kafka.ProducerID(init.ProducerID), 0, seq)
+			rp := kmsg.NewProduceRequestTopicPartition()
+			rp.Partition, rp.Records = int32(p), w.Bytes()
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		req.Topics = append(req.Topics, rt)
+		raw, err := cl.Broker(nodeID).Request(ctx, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range raw.(*kmsg.ProduceResponse).Topics[0].Partitions {
+			answer += fmt.Sprintf("%d:%d@%d ", p.Partition, p.ErrorCode, p.BaseOffset)
+		}
+		return answer
+	}
+	if got, want := send("first", [...]int32{0, 0, 0, -1, 0, 0}), "0:0@0 1:0@0 2:0@0 4:0@0 5:0@0 "; got != want {
+		t.Fatalf("first: %s, want %s", got, want)
+	}
+	// New, there already, a gap, new, a gap, new.
+	if got, want := send("second", [...]int32{1, 0, 7, 0, 5, 1}), "0:0@1 1:0@0 2:45@-1 3:0@0 4:45@-1 5:0@1 "; got != want {
+		t.Fatalf("second: %s, want %s", got, want)
+	}
+	if got, want := send("third", [...]int32{1, 0, 7, -1, 5, -1}), "0:0@1 1:0@0 2:45@-1 4:45@-1 "; got != want {
+		t.Fatalf("third: %s, want %s", got, want)
+	}
+	want := [partitions][]string{{"first to 0", "second to 0"}, {"first to 1"}, {"first to 2"}, {"second to 3"}, {"first to 4"}, {"first to 5", "second to 5"}}
+	for p := range want {
+		if got := readPartition(t, b, kafka.TopicPartition{Topic: "some", Partition: int32(p)}); !slices.Equal(got, want[p]) {
+			t.Errorf("partition %d has %q, want %q", p, got, want[p])
+		}
+	}
 }

@@ -1,14 +1,10 @@
 package broker
 
 import (
-	"context"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/millrace/millrace/internal/kafka"
 )
 
 // More replies of Apache Kafka 4.4, to requests of administrators and groups.
@@ -175,34 +171,4 @@ func TestOffsetCommitErrorsInOrder(t *testing.T) {
 	wantCode(t, "no group, of old", commit(8, "g", "m", 3, 0), kerr.IllegalGeneration)
 	wantCode(t, "without generation", commit(9, "g", "m", -1, 0), nil)
 	wantCode(t, "group of offsets", commit(9, "g", "m", 3, 0), kerr.UnknownMemberID)
-}
-
-// The first batch of a transaction of KIP-890 has the first sequence.
-func TestTransactionBeginsWithFirstSequence(t *testing.T) {
-	_, addr := serveTest(t, Limits{})
-	ctx, cl := testCtx(t), client(t, addr)
-	createTopic(t, ctx, cl, "orders", nil)
-	id := "txn"
-	init := kmsg.NewPtrInitProducerIDRequest()
-	init.TransactionalID, init.TransactionTimeoutMillis, init.ProducerID, init.ProducerEpoch = &id, 60000, -1, -1
-	who := ask[*kmsg.InitProducerIDResponse](t, ctx, cl, init)
-	send := func(ctx context.Context, cl *kgo.Client, sequence int32) int16 {
-		var w kafka.BatchBuilder
-		w.Append(1, nil, []byte("a"), nil)
-		w.FinishAs(kafka.AttrTransactional, kafka.ProducerID(who.ProducerID), kafka.Epoch(who.ProducerEpoch), sequence)
-		req := kmsg.NewPtrProduceRequest()
-		req.Acks, req.TimeoutMillis, req.TransactionID = -1, 1000, &id
-		req.Topics = []kmsg.ProduceRequestTopic{{Topic: "orders", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: w.Bytes()}}}}
-		return ask[*kmsg.ProduceResponse](t, ctx, cl, req).Topics[0].Partitions[0].ErrorCode
-	}
-	// Before, a transaction has to be begun: that is told before the sequence.
-	wantCode(t, "not begun", send(ctx, atVersion(t, addr, 0, 11), 3), kerr.InvalidTxnState)
-	wantCode(t, "second sequence", send(ctx, atVersion(t, addr, 0, 12), 3), kerr.OutOfOrderSequenceNumber)
-	describe := kmsg.NewPtrDescribeTransactionsRequest()
-	describe.TransactionalIDs = []string{id}
-	// What was refused has its partition in the transaction nevertheless.
-	if got := ask[*kmsg.DescribeTransactionsResponse](t, ctx, cl, describe).TransactionStates[0]; got.State != "Ongoing" || len(got.Topics) != 1 {
-		t.Errorf("after a batch that was refused: %s, %v", got.State, got.Topics)
-	}
-	wantCode(t, "first sequence", send(ctx, atVersion(t, addr, 0, 12), 0), nil)
 }

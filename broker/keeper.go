@@ -246,7 +246,7 @@ func (k *keeper) lastCheckpoint() error {
 		}
 		err = k.b.checkpoint(0, true)
 	}
-	if vfs.IsFull(err) {
+	if vfs.IsFull(err) && !k.b.freshLog.Load() {
 		k.b.cfg.Logger.Warn("the disk is full: no checkpoint at the end; nothing is lost, the next start reads the log instead", "err", err)
 		return nil
 	}

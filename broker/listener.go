@@ -50,9 +50,9 @@ type Listener struct {
 	// TLS is needed by SSL and SASLSSL.
 	TLS TLS
 	// Mechanisms (sasl.enabled.mechanisms) are offered to clients that log in.
-	// Default: both SCRAM ones, PLAIN when the listener is encrypted, and
-	// OAUTHBEARER when Security.OAuth is set. PLAIN without encryption must be
-	// named here.
+	// Default: both SCRAM ones, and, when the listener is encrypted, PLAIN, and
+	// OAUTHBEARER with Security.OAuth. Without encryption these two, whose password
+	// or token whoever listens can use, must be named here.
 	Mechanisms []auth.Mechanism
 	// AllowInsecure lets a listener without a login have an address that other
 	// machines can reach.
@@ -76,6 +76,9 @@ func (l *listener) warn(b *Broker) {
 	}
 	if !l.Protocol.TLS() && slices.Contains(l.Mechanisms, auth.Plain) {
 		b.cfg.Logger.Warn("PLAIN without TLS: passwords can be read on the network", "listener", l.Name)
+	}
+	if l.Protocol == SASLPlaintext && b.cfg.Security.OAuth != nil && !slices.Contains(l.Mechanisms, auth.OAuthBearer) {
+		b.cfg.Logger.Warn("there is a key set for tokens, but this listener has no TLS and takes none: name OAUTHBEARER in its mechanisms if it should", "listener", l.Name)
 	}
 	if !l.Protocol.TLS() && slices.Contains(l.Mechanisms, auth.OAuthBearer) {
 		b.cfg.Logger.Warn("OAUTHBEARER without TLS: tokens can be read on the network, and used by whoever reads them", "listener", l.Name)
@@ -130,9 +133,9 @@ func (b *Broker) checkMechanisms(l *Listener) error {
 		l.Mechanisms = []auth.Mechanism{auth.ScramSHA512, auth.ScramSHA256}
 		if l.Protocol.TLS() {
 			l.Mechanisms = append(l.Mechanisms, auth.Plain)
-		}
-		if b.cfg.Security.OAuth != nil {
-			l.Mechanisms = append(l.Mechanisms, auth.OAuthBearer)
+			if b.cfg.Security.OAuth != nil {
+				l.Mechanisms = append(l.Mechanisms, auth.OAuthBearer)
+			}
 		}
 	}
 	for _, m := range l.Mechanisms {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,7 +12,9 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"strings"
@@ -629,7 +632,7 @@ func TestOAuthLogin(t *testing.T) {
 	b := openSecure(t, fs, func(c *Config) {
 		c.Security.OAuth = &OAuth{KeySetFile: "keys.json", Issuer: "me", Audience: []string{"kafka"}}
 	})
-	addr := listenOn(t, b, Listener{Protocol: SASLPlaintext})
+	addr := listenOn(t, b, Listener{Protocol: SASLPlaintext, Mechanisms: []auth.Mechanism{auth.OAuthBearer}})
 	ctx := testCtx(t)
 	cl := client(t, addr, kgo.SASL(token("k1", "kafka", time.Now().Add(time.Hour))))
 	produce(t, ctx, cl, "t", "v")
@@ -648,6 +651,49 @@ func TestOAuthLogin(t *testing.T) {
 	b.tokens.mu.Unlock()
 	if err := client(t, addr, kgo.SASL(token("k2", "kafka", time.Now().Add(time.Hour)))).Ping(ctx); err != nil {
 		t.Errorf("after the key changed: %v", err)
+	}
+}
+
+// TestTokensNeedTLS: without TLS a listener offers neither passwords nor tokens as
+// they are, unless it is told to; with TLS it does.
+func TestTokensNeedTLS(t *testing.T) {
+	fs := vfs.NewMem()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, fs, "keys.json", set)
+	var logged bytes.Buffer
+	b := openSecure(t, fs, func(c *Config) {
+		c.Security.OAuth = &OAuth{KeySetFile: "keys.json", Issuer: "me", Audience: []string{"kafka"}}
+		c.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+	})
+	for _, c := range []struct {
+		protocol Protocol
+		named    []auth.Mechanism
+		want     string
+		warns    bool
+	}{
+		{SASLPlaintext, nil, "[SCRAM-SHA-512 SCRAM-SHA-256]", true},
+		{SASLPlaintext, []auth.Mechanism{auth.ScramSHA256, auth.OAuthBearer}, "[SCRAM-SHA-256 OAUTHBEARER]", false},
+		{SASLSSL, nil, "[SCRAM-SHA-512 SCRAM-SHA-256 PLAIN OAUTHBEARER]", false},
+	} {
+		l := Listener{Name: "L", Protocol: c.protocol, Mechanisms: c.named}
+		if err := b.checkMechanisms(&l); err != nil {
+			t.Fatal(err)
+		}
+		ready := &listener{Listener: l}
+		if got := fmt.Sprint(ready.offered()); got != c.want {
+			t.Errorf("%s with %v offers %s", c.protocol, c.named, got)
+		}
+		logged.Reset()
+		if ready.warn(b); strings.Contains(logged.String(), "takes none") != c.warns {
+			t.Errorf("%s with %v logs %s", c.protocol, c.named, logged.String())
+		}
 	}
 }
 

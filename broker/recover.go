@@ -107,6 +107,9 @@ func (b *Broker) finishRecovery(root wal.Root) (wal.Root, error) {
 	if err := b.store.RemoveOrphans(known); err != nil {
 		return wal.Root{}, err
 	}
+	if err := b.checkFiles(); err != nil {
+		return wal.Root{}, err
+	}
 	b.keeper.dropRemoved()
 	next := b.wal.Root()
 	next.Epoch = root.Epoch + 1

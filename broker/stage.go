@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millrace/millrace/broker/log"
 	"github.com/millrace/millrace/broker/txn"
@@ -41,6 +42,12 @@ func newChange(payloadBytes int) *change {
 func (c *change) append(p *partition, batches []byte, info log.Info) *staged {
 	c.appends = append(c.appends, staged{p: p, info: info, entry: p.AddTo(c.frame, batches)})
 	return &c.appends[len(c.appends)-1]
+}
+
+// drop takes the i-th append out again.
+func (c *change) drop(i int) {
+	c.frame.Drop(c.appends[i].entry)
+	c.appends = slices.Delete(c.appends, i, i+1)
 }
 
 // stage makes an event's staged change and adds it. The caller holds Broker.mu
@@ -107,11 +114,7 @@ func (p *partition) noteProducers(batches []byte, now kafka.Timestamp) (before [
 		if b.ProducerID() != kafka.NoProducerID {
 			before = append(before, p.producers.Save(b.ProducerID()))
 		}
-		commit := false
-		if b.Control() {
-			commit, _ = log.MarkerCommits(b)
-		}
-		p.producers.Append(b, commit, now)
+		p.producers.Append(b, now)
 		batches = rest
 	}
 	return before

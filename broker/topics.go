@@ -71,7 +71,7 @@ func (b *Broker) noteUnreadable(p *partition, at kafka.Offset, err error) {
 	}
 	if isDamage(err) {
 		b.cfg.Logger.Error("a partition is damaged and cannot be read here: restore the data directory from a copy, "+
-			"or give up what is before an offset with: millrace topic delete-records", "partition", p.tp, "offset", at, "err", err)
+			"give up what cannot be read with: millrace log repair (server stopped), or what is before an offset with: millrace topic delete-records", "partition", p.tp, "offset", at, "err", err)
 		return
 	}
 	b.cfg.Logger.Warn("a partition cannot be read", "partition", p.tp, "offset", at, "err", err)

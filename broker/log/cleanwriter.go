@@ -9,8 +9,11 @@ import (
 
 // cleanWriter writes a compacted segment.
 type cleanWriter struct {
-	p     *Partition
-	s     *segment
+	p *Partition
+	s *segment
+	// stored: batches come as they are stored, encrypted or not.
+	stored bool
+
 	log   vfs.File
 	index indexWriter
 	buf   []byte
@@ -25,10 +28,11 @@ func (w *cleanWriter) open() error {
 
 func (w *cleanWriter) path(name string) string { return w.p.store.opts.FS.PathJoin(w.p.dir, name) }
 
-// add appends a batch with its guard, encrypted when the directory is.
+// add appends a batch with its guard, encrypted when the directory is and it is not
+// stored already.
 func (w *cleanWriter) add(b kafka.Batch) error {
 	s := w.s
-	if sealer := w.p.store.opts.Sealer; sealer != nil {
+	if sealer := w.p.store.opts.Sealer; sealer != nil && !w.stored {
 		w.seal = sealBatch(w.seal[:0], w.p.Topic, w.p.Partition, b, sealer)
 		b = w.seal
 	}

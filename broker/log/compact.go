@@ -188,7 +188,7 @@ func (c *compaction) each(s *segment, from kafka.Offset, f func(kafka.Batch) (st
 			return true, ErrStale
 		}
 		run, err := s.read(c.p.store, c.p.dir, c.epochs, from, s.next, Want{Bytes: compactReadBytes, AtLeastOne: true})
-		if errors.Is(err, errSegmentGone) {
+		if err = c.p.gone(s, err); errors.Is(err, errSegmentGone) {
 			return true, ErrStale // retention was faster
 		}
 		if err != nil {

@@ -68,6 +68,14 @@
 // it, a crash brings the old ones back, which are removed after the checkpoint;
 // recovery removes files that the checkpoint does not name.
 //
+// # Repair
+//
+// A segment that lacks something (CheckFiles) or is damaged (FindDamage) can be
+// written anew without that (Repair), as a compacted one: its offsets have gaps.
+// Where the next batch begins behind a damaged one is known from the index and
+// the checkpoint, never guessed (salvage.go). A segment of an old key is written
+// anew the same way, every batch in its place (Reencrypt).
+//
 // # Invariants
 //
 //   - Offsets are contiguous but for compacted segments: an entry's base is its

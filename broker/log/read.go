@@ -98,7 +98,8 @@ func (p *Partition) read(from, upTo kafka.Offset, want Want) (Run, error) {
 		if s == nil {
 			return Run{}, fmt.Errorf("%w: no segment holds offset %d", ErrCorrupt, from)
 		}
-		return s.read(p.store, p.dir, epochs, from, upTo, want)
+		run, err := s.read(p.store, p.dir, epochs, from, upTo, want)
+		return run, p.gone(s, err)
 	}
 	i := sort.Search(len(p.entries), func(i int) bool { return p.entries[i].next > from })
 	last, total := i+1, p.entries[i].size

@@ -105,7 +105,7 @@ func readFull(f vfs.File) readAt {
 			return nil
 		}
 		if err == nil || errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
+			err = fmt.Errorf("%w: the file ends before position %d", ErrCorrupt, at+int64(len(b)))
 		}
 		return err
 	}

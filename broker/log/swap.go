@@ -81,12 +81,27 @@ func (c *compaction) swap(group []*segment, out *segment, cleanedTo kafka.Offset
 	p := c.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := -1
-	for i, s := range p.segments {
-		if s == group[0] {
-			at = i
+	if err := p.exchange(group, out, c.o.Replaced); err != nil {
+		return err
+	}
+	p.cleanedTo = max(p.cleanedTo, cleanedTo)
+	// A marker that goes takes its entry of the aborted index along, or the
+	// producer's next transaction would be taken for aborted. The data went in an
+	// earlier round, so that no read under way can miss the entry.
+	kept := p.aborted[:0:0]
+	for _, a := range p.aborted {
+		if !slices.Contains(c.rewriter.markers, a.Last) {
+			kept = append(kept, a)
 		}
 	}
+	p.aborted = kept
+	return nil
+}
+
+// exchange puts a segment, unless it is empty, in the place of a group, and tells
+// replaced what that was. The caller holds mu.
+func (p *Partition) exchange(group []*segment, out *segment, replaced func(stems []string)) error {
+	at := slices.Index(p.segments, group[0])
 	if p.deleted || at < 0 || at+len(group) > len(p.segments) {
 		return ErrStale
 	}
@@ -102,18 +117,7 @@ func (c *compaction) swap(group []*segment, out *segment, cleanedTo kafka.Offset
 		segments = append(segments, out)
 	}
 	p.segments = append(segments, p.segments[at+len(group):]...)
-	p.cleanedTo = max(p.cleanedTo, cleanedTo)
-	// A marker that goes takes its entry of the aborted index along, or the
-	// producer's next transaction would be taken for aborted. The data went in an
-	// earlier round, so that no read under way can miss the entry.
-	kept := p.aborted[:0:0]
-	for _, a := range p.aborted {
-		if !slices.Contains(c.rewriter.markers, a.Last) {
-			kept = append(kept, a)
-		}
-	}
-	p.aborted = kept
-	c.o.Replaced(stems)
+	replaced(stems)
 	return nil
 }
 

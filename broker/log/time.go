@@ -28,7 +28,7 @@ func (p *Partition) offsetForTime(ts kafka.Timestamp, upTo kafka.Offset) (kafka.
 		if r.segment != nil {
 			h, err := p.store.cache.acquire(p.dir, r.segment)
 			if err != nil {
-				return -1, kafka.NoTimestamp, err
+				return -1, kafka.NoTimestamp, p.gone(r.segment, err)
 			}
 			from = max(from, h.floorTime(r.segment, ts))
 			h.release()

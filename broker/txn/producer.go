@@ -42,6 +42,17 @@ type produced struct {
 // value is empty. Its owner serialises all calls.
 type Producers struct {
 	byID map[kafka.ProducerID]*window
+	// attempts are of producers whose transaction has no data here yet. They are
+	// not durable: after a restart they begin again, as after a failover of Kafka.
+	attempts map[kafka.ProducerID]attempt
+}
+
+// attempt is what a producer has sent for a transaction without any of it being
+// appended.
+type attempt struct {
+	epoch  kafka.Epoch
+	lowest int32 // sequence
+	last   kafka.Timestamp
 }
 
 // Duplicate is where a batch that came twice was appended.
@@ -75,10 +86,37 @@ func (p *Producers) Check(b kafka.Batch) (*Duplicate, error) {
 			return &Duplicate{d.base, d.timestamp}, nil
 		}
 	}
-	if n := len(w.batches); n > 0 && first != addSequence(w.batches[n-1].lastSeq, 1) {
-		return nil, fmt.Errorf("%w: producer %d sent sequence %d, expected %d", ErrOutOfOrderSequence, b.ProducerID(), first, addSequence(w.batches[n-1].lastSeq, 1))
+	next := int32(0) // after a marker that began the epoch
+	if n := len(w.batches); n > 0 {
+		next = addSequence(w.batches[n-1].lastSeq, 1)
+	}
+	if first != next {
+		return nil, fmt.Errorf("%w: producer %d sent sequence %d, expected %d", ErrOutOfOrderSequence, b.ProducerID(), first, next)
 	}
 	return nil, nil
+}
+
+// Attempt notes a batch for a transaction that has no data here, and refuses one
+// behind a batch that was refused: of several in flight the first to be appended
+// is the first that was sent (KIP-890).
+func (p *Producers) Attempt(b kafka.Batch, now kafka.Timestamp) error {
+	pid, epoch, first := b.ProducerID(), b.ProducerEpoch(), b.BaseSequence()
+	a, ok := p.attempts[pid]
+	if !ok || epoch > a.epoch {
+		a = attempt{epoch: epoch, lowest: first}
+	}
+	if epoch == a.epoch {
+		a.lowest = min(a.lowest, first)
+	}
+	a.last = now
+	if p.attempts == nil {
+		p.attempts = map[kafka.ProducerID]attempt{}
+	}
+	p.attempts[pid] = a
+	if first > a.lowest {
+		return fmt.Errorf("%w: producer %d sent sequence %d, and %d before", ErrOutOfOrderSequence, pid, first, a.lowest)
+	}
+	return nil
 }
 
 // Started reports whether a batch of a producer's present epoch is remembered.
@@ -92,9 +130,11 @@ func addSequence(seq, n int32) int32 {
 	return int32((int64(seq) + int64(n)) & math.MaxInt32)
 }
 
-// Append records an appended batch, a client's or a marker. commit is the
-// marker's type when b is one.
-func (p *Producers) Append(b kafka.Batch, commit bool, now kafka.Timestamp) {
+// Append records an appended batch, a client's or a marker. A marker of the
+// batches' own epoch, as those of TV1 are, keeps the sequences, whether it commits
+// or aborts; that of a later epoch begins them again (KIP-890). So it is in Kafka,
+// whose clients ask for a later epoch before they use a sequence again (KIP-360).
+func (p *Producers) Append(b kafka.Batch, now kafka.Timestamp) {
 	pid := b.ProducerID()
 	if pid == kafka.NoProducerID {
 		return
@@ -108,15 +148,13 @@ func (p *Producers) Append(b kafka.Batch, commit bool, now kafka.Timestamp) {
 		p.byID[pid] = w
 	}
 	w.last = now
+	if b.Transactional() {
+		delete(p.attempts, pid)
+	}
 	if w.epoch != b.ProducerEpoch() {
 		w.epoch, w.batches = b.ProducerEpoch(), nil
 	}
 	if b.Control() {
-		// After an abort a client may use the same sequences again: taking them
-		// for duplicates of the aborted batches would lose records.
-		if !commit {
-			w.batches = nil
-		}
 		w.open = false
 		return
 	}
@@ -132,21 +170,28 @@ func (p *Producers) Append(b kafka.Batch, commit bool, now kafka.Timestamp) {
 
 // SavedProducer is one producer's state, to be put back when an append is refused.
 type SavedProducer struct {
-	pid    kafka.ProducerID
-	window window
-	known  bool
+	pid     kafka.ProducerID
+	window  window
+	known   bool
+	attempt attempt
+	tried   bool
 }
 
 // Save returns a producer's state as it is now.
 func (p *Producers) Save(pid kafka.ProducerID) SavedProducer {
+	s := SavedProducer{pid: pid}
 	if w := p.byID[pid]; w != nil {
-		return SavedProducer{pid, *w, true}
+		s.window, s.known = *w, true
 	}
-	return SavedProducer{pid: pid}
+	s.attempt, s.tried = p.attempts[pid]
+	return s
 }
 
 // Restore puts a producer's state back.
 func (p *Producers) Restore(s SavedProducer) {
+	if s.tried {
+		p.attempts[s.pid] = s.attempt
+	}
 	if !s.known {
 		delete(p.byID, s.pid)
 		return
@@ -189,6 +234,7 @@ func (p *Producers) Active(f func(pid kafka.ProducerID, epoch kafka.Epoch, last 
 // unless they have an open transaction.
 func (p *Producers) Expire(before kafka.Timestamp) {
 	maps.DeleteFunc(p.byID, func(_ kafka.ProducerID, w *window) bool { return w.last < before && !w.open })
+	maps.DeleteFunc(p.attempts, func(_ kafka.ProducerID, a attempt) bool { return a.last < before })
 }
 
 // Encode writes the state for the checkpoint.

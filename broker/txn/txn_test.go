@@ -24,11 +24,11 @@ func batch(pid kafka.ProducerID, epoch kafka.Epoch, seq int32, n int, base kafka
 // TestSequenceWraps: 2^31-1 is followed by 0, within a batch and between two.
 func TestSequenceWraps(t *testing.T) {
 	var p Producers
-	p.Append(batch(1, 0, math.MaxInt32-4, 3, 0), false, 1)
+	p.Append(batch(1, 0, math.MaxInt32-4, 3, 0), 1)
 	if _, err := p.Check(batch(1, 0, math.MaxInt32-1, 3, 0)); err != nil {
 		t.Fatalf("a batch across the wrap: %v", err)
 	}
-	p.Append(batch(1, 0, math.MaxInt32-1, 3, 3), false, 1)
+	p.Append(batch(1, 0, math.MaxInt32-1, 3, 3), 1)
 	if _, err := p.Check(batch(1, 0, 0, 1, 0)); !errors.Is(err, ErrOutOfOrderSequence) {
 		t.Fatalf("sequence 0 was used by the batch across the wrap: %v", err)
 	}
@@ -41,26 +41,41 @@ func TestSequenceWraps(t *testing.T) {
 	}
 }
 
-// TestSequenceAfterAbort: a sequence of an aborted batch may come again; taking
-// it for a duplicate would lose the new batch.
-func TestSequenceAfterAbort(t *testing.T) {
-	marker := func(commit bool) kafka.Batch {
+// TestSequenceAfterMarker: a marker of the same epoch, as TV1 has it, leaves the
+// sequences as they are, one of a later epoch begins them again.
+func TestSequenceAfterMarker(t *testing.T) {
+	marker := func(pid kafka.ProducerID, epoch kafka.Epoch, kind byte) kafka.Batch {
 		var w kafka.BatchBuilder
-		w.Append(1, []byte{0, 0, 0, 0}, []byte{0, 0, 0, 0, 0, 0}, nil)
-		w.FinishAs(kafka.AttrControl|kafka.AttrTransactional, 1, 0, -1)
+		w.Append(1, []byte{0, 0, 0, kind}, []byte{0, 0, 0, 0, 0, 0}, nil)
+		w.FinishAs(kafka.AttrControl|kafka.AttrTransactional, pid, epoch, -1)
 		return kafka.Batch(w.Bytes())
 	}
 	var p Producers
-	p.Append(batch(1, 0, 0, 2, 0), false, 1)
-	p.Append(marker(true), true, 2)
-	if dup, err := p.Check(batch(1, 0, 0, 2, 0)); err != nil || dup == nil {
-		t.Fatalf("after a commit a retry is a duplicate: %v, %v", dup, err)
+	wantOrder := func(what string, b kafka.Batch, inOrder bool) {
+		t.Helper()
+		dup, err := p.Check(b)
+		if dup != nil || inOrder != (err == nil) || err != nil && !errors.Is(err, ErrOutOfOrderSequence) {
+			t.Errorf("%s: %+v, %v", what, dup, err)
+		}
 	}
-	p.Append(batch(1, 0, 2, 2, 3), false, 3)
-	p.Append(marker(false), false, 4)
-	if dup, err := p.Check(batch(1, 0, 2, 2, 0)); err != nil || dup != nil {
-		t.Fatalf("after an abort: %v, %v", dup, err)
+	const abort, commit = 0, 1
+	for _, kind := range []byte{commit, abort} {
+		pid := kafka.ProducerID(kind)
+		p.Append(batch(pid, 0, 0, 2, 0), 1)
+		p.Append(marker(pid, 0, kind), 4)
+		if dup, err := p.Check(batch(pid, 0, 0, 2, 0)); err != nil || dup == nil || dup.Base != 0 {
+			t.Errorf("after a marker %d a retry is a duplicate: %v, %v", kind, dup, err)
+		}
+		wantOrder("the next sequence", batch(pid, 0, 2, 1, 0), true)
+		wantOrder("a gap", batch(pid, 0, 3, 1, 0), false)
+		wantOrder("the first sequence again", batch(pid, 0, 0, 1, 0), false)
+		p.Append(marker(pid, 1, kind), 4)
+		wantOrder("the first sequence of the marker's epoch", batch(pid, 1, 0, 2, 0), true)
+		wantOrder("another one", batch(pid, 1, 2, 1, 0), false)
 	}
+	p.Append(marker(7, 3, abort), 4)
+	wantOrder("the second sequence after a marker alone", batch(7, 3, 1, 1, 0), false)
+	wantOrder("any sequence of a producer that is not known", batch(8, 3, 1, 1, 0), true)
 	// Expiry counts markers, and a round trip keeps everything.
 	p.Expire(4)
 	if _, ok := p.Epoch(1); !ok {
@@ -80,6 +95,35 @@ func TestSequenceAfterAbort(t *testing.T) {
 	if _, ok := p.Epoch(1); ok {
 		t.Fatal("not expired")
 	}
+}
+
+// TestAttempts: behind a batch that was refused none is the first of a transaction
+// on a partition, until one or a marker is appended, or the epoch is a later one.
+func TestAttempts(t *testing.T) {
+	var p Producers
+	try := func(what string, b kafka.Batch, inOrder bool) {
+		t.Helper()
+		if err := p.Attempt(b, 5); inOrder != (err == nil) || err != nil && !errors.Is(err, ErrOutOfOrderSequence) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	try("the second of three", batch(1, 0, 2, 2, 0), true)
+	try("the third", batch(1, 0, 4, 1, 0), false)
+	try("the first", batch(1, 0, 0, 2, 0), true)
+	try("the second again", batch(1, 0, 2, 2, 0), false)
+	try("another producer's", batch(2, 0, 4, 1, 0), true)
+	try("that of a later epoch", batch(1, 1, 9, 1, 0), true)
+	try("one of the epoch before", batch(1, 0, 1, 1, 0), true)
+	try("the later epoch again", batch(1, 1, 10, 1, 0), false)
+	saved := p.Save(1)
+	b := batch(1, 1, 9, 1, 0)
+	b.SetAttributes(kafka.AttrTransactional)
+	p.Append(b, 5)
+	try("after one was appended", batch(1, 1, 10, 1, 0), true)
+	p.Restore(saved)
+	try("after it was taken back", batch(1, 1, 10, 1, 0), false)
+	p.Expire(6)
+	try("after a long time", batch(1, 1, 10, 1, 0), true)
 }
 
 var (
@@ -236,7 +280,7 @@ func TestExpiryAndRoundTrip(t *testing.T) {
 func TestDuplicates(t *testing.T) {
 	var p Producers
 	for i := range int32(6) {
-		p.Append(batch(1, 0, 10*i, 10, kafka.Offset(100+10*i)), false, 1)
+		p.Append(batch(1, 0, 10*i, 10, kafka.Offset(100+10*i)), 1)
 	}
 	for i := int32(1); i < 6; i++ {
 		dup, err := p.Check(batch(1, 0, 10*i, 10, 0))
@@ -255,7 +299,7 @@ func TestDuplicates(t *testing.T) {
 // TestProducerEpochs: an old epoch is refused, a new one starts at sequence 0.
 func TestProducerEpochs(t *testing.T) {
 	var p Producers
-	p.Append(batch(1, 3, 0, 2, 0), false, 1)
+	p.Append(batch(1, 3, 0, 2, 0), 1)
 	if _, err := p.Check(batch(1, 2, 2, 1, 0)); !errors.Is(err, ErrInvalidProducerEpoch) {
 		t.Errorf("an old epoch: %v", err)
 	}
@@ -273,11 +317,11 @@ func TestProducersExpire(t *testing.T) {
 	var p Producers
 	open := batch(1, 0, 0, 1, 0)
 	open.SetAttributes(kafka.AttrTransactional)
-	p.Append(open, false, 10)
-	p.Append(batch(2, 0, 0, 1, 1), false, 10)
+	p.Append(open, 10)
+	p.Append(batch(2, 0, 0, 1, 1), 10)
 	saved := p.Save(2)
 	for i := range int32(7) {
-		p.Append(batch(2, 0, 1+i, 1, kafka.Offset(2+i)), false, 10)
+		p.Append(batch(2, 0, 1+i, 1, kafka.Offset(2+i)), 10)
 	}
 	p.Restore(saved)
 	if dup, err := p.Check(batch(2, 0, 0, 1, 0)); err != nil || dup == nil || dup.Base != 1 {

@@ -1,6 +1,10 @@
 package wal
 
-import "github.com/millrace/millrace/internal/vfs"
+import (
+	"hash/crc32"
+
+	"github.com/millrace/millrace/internal/vfs"
+)
 
 // run is the committer: it takes everything that is queued, writes and syncs it
 // at once, and goes on. Close ends it.
@@ -109,11 +113,11 @@ func (l *Log) writeFrames(group []request, positions []Position) (durable int, e
 			}
 		}
 		positions[i] = Position{l.active.number, l.end()}
-		r.frame.seal(header{epoch: l.epoch, file: l.active.number, sequence: l.sequence, synced: l.synced})
+		h := header{epoch: l.epoch, file: l.active.number, sequence: l.sequence, synced: l.synced}
 		l.sequence++
 		l.unsynced = append(l.unsynced, positions[i].Offset)
 		wrote = true
-		if err := l.put(r.frame.buf); err != nil {
+		if err := l.put(r.frame, h); err != nil {
 			return durable, err
 		}
 	}
@@ -128,21 +132,50 @@ func (l *Log) writeFrames(group []request, positions []Position) (durable int, e
 // end is where the next frame goes in the active file.
 func (l *Log) end() int64 { return l.bufAt + int64(len(l.buf)) }
 
-// put adds a frame's bytes to the write buffer, or writes them when they are many.
-func (l *Log) put(b []byte) error {
-	if len(l.buf)+len(b) > writeBufferBytes {
+// put seals a frame and adds it to the write buffer, or writes it when it is long.
+func (l *Log) put(f *Frame, h header) error {
+	if len(l.buf)+f.Len() > l.longest {
 		if err := l.flush(); err != nil {
 			return err
 		}
 	}
-	if len(b) < writeBufferBytes/2 {
-		l.buf = append(l.buf, b...)
-		return nil
+	if f.Len() >= l.longest/2 {
+		return l.writeLong(f, h)
 	}
-	if err := l.flush(); err != nil {
+	f.seal(h)
+	l.buf = append(l.buf, f.buf...)
+	return nil
+}
+
+// writeLong seals and writes a frame in steps: what the checksum has read is still
+// in the processor's cache when it is written. The header gets the checksum at the
+// end, in its place on the disk, which is there by then.
+func (l *Log) writeLong(f *Frame, h header) error {
+	f.fill(h)
+	f.setCRC(0)
+	start, crc := l.bufAt, headerCRC(f.buf)
+	written, end := 0, frameHeaderBytes+f.payload
+	for from := frameHeaderBytes; from < end; {
+		to := min(from+l.longest, end)
+		if page := int((start + int64(to)) % pageBytes); to < end && to-page > from {
+			to -= page
+		}
+		crc = crc32.Update(crc, castagnoli, f.buf[from:to])
+		if from = to; to == end {
+			to = len(f.buf) // the padding
+		}
+		if err := l.writeAt(f.buf[written:to]); err != nil {
+			return err
+		}
+		written = to
+	}
+	f.setCRC(crc)
+	l.bufAt = start
+	if err := l.writeAt(f.buf[:frameHeaderBytes]); err != nil {
 		return err
 	}
-	return l.writeAt(b)
+	l.bufAt = start + int64(len(f.buf))
+	return nil
 }
 
 // flush writes the write buffer.

@@ -93,6 +93,20 @@ func (f *Frame) endBatches(from int) int {
 	return len(f.batches) - 1
 }
 
+// Drop takes the batches of an entry out again. The indexes of others stay.
+func (f *Frame) Drop(i int) {
+	s := f.batches[i]
+	n := s.to - s.from + batchesHeadBytes
+	f.buf = append(f.buf[:s.from-batchesHeadBytes], f.buf[s.to:]...)
+	f.batches[i] = span{}
+	for j := range f.batches {
+		if f.batches[j].from > s.from {
+			f.batches[j].from -= n
+			f.batches[j].to -= n
+		}
+	}
+}
+
 // AddEvent adds a metadata event, encrypted when there is a sealer. kind must not
 // be KindBatches.
 func (f *Frame) AddEvent(kind byte, body []byte, s *seal.Sealer) {
@@ -144,6 +158,12 @@ type header struct {
 // seal writes the header and pads the frame. A frame that is written elsewhere
 // after all is sealed again.
 func (f *Frame) seal(h header) {
+	f.fill(h)
+	f.setCRC(frameCRC(f.buf[:frameHeaderBytes+f.payload]))
+}
+
+// fill is seal without the checksum.
+func (f *Frame) fill(h header) {
 	if f.payload == 0 {
 		f.payload = len(f.buf) - frameHeaderBytes
 	}
@@ -159,12 +179,19 @@ func (f *Frame) seal(h header) {
 	binary.BigEndian.PutUint64(b[20:], h.file)
 	binary.BigEndian.PutUint64(b[28:], h.sequence)
 	binary.BigEndian.PutUint64(b[36:], h.synced)
-	binary.BigEndian.PutUint32(b[12:], frameCRC(b[:frameHeaderBytes+length]))
 }
 
+func (f *Frame) setCRC(crc uint32) { binary.BigEndian.PutUint32(f.buf[12:], crc) }
+
 func frameCRC(b []byte) uint32 {
+	return crc32.Update(headerCRC(b), castagnoli, b[frameHeaderBytes:])
+}
+
+// headerCRC is the checksum of a frame's header, which that of the payload goes on
+// from.
+func headerCRC(b []byte) uint32 {
 	crc := crc32.Update(0, castagnoli, b[:12])
-	return crc32.Update(crc, castagnoli, b[16:])
+	return crc32.Update(crc, castagnoli, b[16:frameHeaderBytes])
 }
 
 // parseHeader decodes a frame header. ok is false when b does not start with

@@ -61,9 +61,14 @@ type Root struct {
 	Epoch uint32
 }
 
-// writeBufferBytes is the largest write that gathers several frames; a frame
-// of half of it or more is written on its own, without another copy.
-const writeBufferBytes = 1 << 20
+const (
+	// writeBytes is the longest write, which a processor's cache holds. It gathers
+	// several frames; one of half of it or more is written on its own, without
+	// another copy.
+	writeBytes = 256 << 10
+	// pageBytes is what the operating system keeps of a file at least.
+	pageBytes = 4 << 10
+)
 
 // freeFilesMax is how many retired files are kept to be written again.
 const freeFilesMax = 2
@@ -97,6 +102,7 @@ type Log struct {
 	bufAt    int64
 	unsynced []int64 // where frames start that were put since the last sync
 	wroteTo  int64   // bytes of the active file up to it may have been written
+	longest  int     // write: writeBytes, less in tests
 }
 
 // file is one live log file.

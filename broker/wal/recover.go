@@ -31,7 +31,7 @@ const frameSlack = 2
 func Open(opts Options, root Root, replay Replay) (*Log, error) {
 	opts.FileBytes = min(opts.FileBytes, opts.MaxBytes/4)
 	opts.SpareBytes = min(opts.SpareBytes, opts.FileBytes)
-	l := &Log{opts: opts, done: make(chan struct{}), sequence: root.FirstSequence}
+	l := &Log{opts: opts, done: make(chan struct{}), sequence: root.FirstSequence, longest: writeBytes}
 	l.wake, l.room = sync.NewCond(&l.mu), sync.NewCond(&l.mu)
 	live, err := l.listFiles(root)
 	if err != nil {

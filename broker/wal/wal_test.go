@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/vfs"
@@ -189,6 +191,78 @@ func TestCorruptionBelowDurablePoint(t *testing.T) {
 	fs := fileSystem(t, 1, bad)
 	if _, _, err := openTest(t, fs, testOptions(fs), root); !errors.Is(err, ErrCorrupt) {
 		t.Fatalf("the checkpoint knows better: %v", err)
+	}
+}
+
+// TestLongFrames: frames that take several writes, with all remainders to a page
+// and to the alignment, come back whole.
+func TestLongFrames(t *testing.T) {
+	fs := vfs.NewMem()
+	opts := testOptions(fs)
+	opts.FileBytes, opts.MaxBytes = 1<<30, 1<<32
+	l, _, err := openTest(t, fs, opts, firstRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Start(1)
+	var in []string
+	for i := range 40 {
+		n := writeBytes/2 - 100 + i*i*i*13
+		if i%3 == 0 {
+			n = 10 + i
+		}
+		in = append(in, strings.Repeat(string(rune('a'+i%26)), n)+strconv.Itoa(i))
+	}
+	appendAll(t, l, in...)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := openTest(t, fs, opts, firstRoot)
+	if err != nil || !slices.Equal(got, in) {
+		t.Fatalf("recovered %d frames of %d, %v", len(got), len(in), err)
+	}
+}
+
+// TestDrop: batches that are taken out of a frame leave no trace, and the others
+// keep their index.
+func TestDrop(t *testing.T) {
+	for mask := range 16 {
+		fs := vfs.NewMem()
+		l, _, err := openTest(t, fs, testOptions(fs), firstRoot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Start(1)
+		f := NewFrame(0)
+		all := []string{"one", "number two", "3", "the fourth"}
+		for i, b := range all {
+			if f.AddBatches(TopicID{}, int32(i), []byte(b)) != i {
+				t.Fatal("indexes count up")
+			}
+		}
+		f.AddEvent(1, []byte("event"), nil)
+		var want []string
+		for i, b := range all {
+			if mask>>i&1 == 1 {
+				f.Drop(i)
+			} else {
+				want = append(want, b)
+			}
+		}
+		for i, b := range all {
+			if mask>>i&1 == 0 && string(f.Batches(i)) != b {
+				t.Fatalf("without %04b: batches %d are %q", mask, i, f.Batches(i))
+			}
+		}
+		answered := make(chan error, 1)
+		l.Append(f, 0, func(_ Position, err error) { answered <- err })
+		if err := errors.Join(<-answered, l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		_, got, err := openTest(t, fs, testOptions(fs), firstRoot)
+		if want = append(want, "event"); err != nil || !slices.Equal(got, want) {
+			t.Fatalf("without %04b: recovered %q, %v", mask, got, err)
+		}
 	}
 }
 

@@ -74,7 +74,7 @@ func unreachable(to cluster, err error) error {
 	case errors.Is(err, kerr.IllegalSaslState):
 		return fmt.Errorf("%s asks for no login: leave --user away, or give the address of a listener that does", to.addr)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism) && token:
-		return fmt.Errorf("%s takes no tokens: it has no keys to check them with (millrace server --oauth-jwks-file), or not on this listener", to.addr)
+		return fmt.Errorf("%s takes no tokens: it has no keys to check them with (millrace server --oauth-jwks-file), or this listener has no TLS and was not told to (--sasl-mechanisms)", to.addr)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return fmt.Errorf("%s does not offer --sasl-mechanism %s: try another, PLAIN only over TLS", to.addr, to.chosen())
 	case strings.HasSuffix(err.Error(), "unknown broker"):

@@ -9,9 +9,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/internal/clock"
 )
 
-// lookTimeout is how long a look waits for the broker.
+// lookTimeout is how long a look waits for the broker at most.
 const lookTimeout = 10 * time.Second
 
 // lookBytes is how much of a partition a look asks for; one batch always comes.
@@ -22,11 +24,12 @@ const lookBytes = 1 << 20
 // are behind offsets without records: compaction and aborted transactions leave
 // such, and the client passes them without a word.
 func (rd *reading) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	began := clock.System.Now()
+	ctx, cancel := context.WithTimeout(ctx, rd.lookFor(began))
 	defer cancel()
 	topics, err := rd.admin.ListTopics(ctx, rd.topic)
 	if err != nil {
-		return rd.failLook(ctx, theBroker, err)
+		return rd.failLook(ctx, theBroker, began, err)
 	}
 	delete(rd.troubles, theBroker)
 	t, ok := topics[rd.topic]
@@ -34,7 +37,7 @@ func (rd *reading) look(ctx context.Context) error {
 		return rd.unfinished("", missingTopic(rd.topic))
 	}
 	if t.Err != nil {
-		return rd.failLook(ctx, wholeTopic, t.Err)
+		return rd.failLook(ctx, wholeTopic, began, t.Err)
 	}
 	for _, p := range rd.ends.open() {
 		next, records, err := rd.peek(ctx, t, p)
@@ -49,7 +52,7 @@ func (rd *reading) look(ctx context.Context) error {
 			continue // the client brings them
 		}
 		if err != nil {
-			if err := rd.failLook(ctx, p, err); err != nil {
+			if err := rd.failLook(ctx, p, began, err); err != nil {
 				return err
 			}
 			continue
@@ -61,12 +64,28 @@ func (rd *reading) look(ctx context.Context) error {
 	return nil
 }
 
-// failLook notes an error of a look that was not interrupted.
-func (rd *reading) failLook(ctx context.Context, partition int32, err error) error {
+// lookFor returns how long a look that begins now may wait: not past the time at
+// which --timeout or --retry-timeout ends the reading, but for a last look.
+func (rd *reading) lookFor(now time.Time) time.Duration {
+	wait := min(lookTimeout, rd.options.retryTimeout)
+	for _, t := range rd.troubles {
+		if now.Sub(t.last) <= troubleFades {
+			wait = min(wait, rd.options.retryTimeout-now.Sub(t.since))
+		}
+	}
+	if rd.options.timeout > 0 {
+		wait = min(wait, rd.options.timeout-now.Sub(rd.arrived))
+	}
+	return max(wait, lookInterval)
+}
+
+// failLook notes an error of a look that was not interrupted. Since the look began
+// nothing else was answered.
+func (rd *reading) failLook(ctx context.Context, partition int32, began time.Time, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil
 	}
-	return rd.fail(partition, err)
+	return rd.failSince(partition, began, err)
 }
 
 // start returns a partition's log start offset: retention may have taken what was

@@ -67,8 +67,11 @@ func (rd *reading) open(opts ...kgo.Opt) (err error) {
 	if rd.client, err = kafkaClient(rd.options.to, opts...); err != nil {
 		return err
 	}
-	// What looks at the end must not queue behind a Fetch that waits for records.
-	if rd.looks, err = kafkaClient(rd.options.to, kgo.RequestRetries(0), kgo.WithHooks(&rd.throttle)); err != nil {
+	// What looks at the end must not queue behind a Fetch that waits for records. It
+	// asks every time: an answer that the client remembers says nothing of a broker
+	// that is gone; and a dial does not end with its context.
+	if rd.looks, err = kafkaClient(rd.options.to, kgo.RequestRetries(0), kgo.WithHooks(&rd.throttle),
+		kgo.MetadataMinAge(lookInterval/2), kgo.DialTimeout(rd.lookFor(clock.System.Now()))); err != nil {
 		rd.client.Close()
 		return err
 	}

@@ -34,10 +34,15 @@ type trouble struct {
 // fail notes an error that may pass, and returns it when it will not or when it
 // has stayed for --retry-timeout.
 func (rd *reading) fail(partition int32, err error) error {
+	return rd.failSince(partition, clock.System.Now(), err)
+}
+
+// failSince is fail of what was asked for at a time.
+func (rd *reading) failSince(partition int32, asked time.Time, err error) error {
 	now := clock.System.Now()
 	t, ok := rd.troubles[partition]
-	if !ok || now.Sub(t.last) > troubleFades {
-		t.since = now
+	if !ok || asked.Sub(t.last) > troubleFades {
+		t.since = asked
 	}
 	t.err, t.last = err, now
 	rd.troubles[partition] = t
@@ -72,6 +77,9 @@ func (rd *reading) describe(partition int32, err error) error {
 	}
 	if session := (*kgo.ErrGroupSession)(nil); errors.As(err, &session) {
 		err = session.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: the broker at %s does not answer", what, rd.options.to.addr)
 	}
 	return refusal(what, unreachable(rd.options.to, err), "")
 }

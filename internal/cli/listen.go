@@ -47,7 +47,7 @@ func addSecurityFlags(f *pflag.FlagSet, o *securityOptions) {
 	f.StringVar(&o.tls.ClientCAFile, "tls-client-ca", "", "PEM `file` of who may sign clients' certificates")
 	f.StringVar(&o.clientAuth, "tls-client-auth", "none", "whether clients show a certificate: none, requested or required")
 	f.StringVar(&o.tls.MappingRules, "tls-principal-mapping", "", "rules that make users of certificate subjects: RULE:regex/replacement/[LU],DEFAULT")
-	f.StringSliceVar(&o.mechanisms, "sasl-mechanisms", nil, "mechanisms of SASL listeners, default SCRAM-SHA-512,SCRAM-SHA-256, PLAIN with TLS, OAUTHBEARER with a key set")
+	f.StringSliceVar(&o.mechanisms, "sasl-mechanisms", nil, "mechanisms of SASL listeners, default SCRAM-SHA-512,SCRAM-SHA-256, and with TLS PLAIN, and OAUTHBEARER with a key set")
 	f.StringVar(&o.bootstrapUser, "bootstrap-user", "", "first user, a super user; created with the password of --bootstrap-password-file or "+bootstrapPasswordEnv+" when it does not exist")
 	f.StringVar(&o.bootstrapPasswordFile, "bootstrap-password-file", "", "file with the first user's password")
 	f.StringVar(&o.authorize, "authorize", "auto", "check access control lists: on, off or auto (on when a listener asks for a login)")

@@ -16,11 +16,11 @@ import (
 
 func newLog(std Stdio) *cobra.Command {
 	c := &cobra.Command{
-		Use: "log", Short: "Look into a data directory's files",
+		Use: "log", Short: "Look into a data directory's files, repair them, encrypt them anew",
 		Example: "  millrace log dump ./millrace-data\n  millrace log dump --records ./millrace-data/wal/0000000000000001.wal",
 		RunE:    func(c *cobra.Command, args []string) error { return needSubcommand(c, args) },
 	}
-	c.AddCommand(newLogDump(std))
+	c.AddCommand(newLogDump(std), newLogRepair(std), newLogReencrypt(std))
 	return c
 }
 
@@ -54,7 +54,7 @@ not given is shown without its content, which is no damage.`,
 				return print(w, item)
 			})
 			if err = errors.Join(err, w.Flush()); err == nil && damaged > 0 {
-				err = fmt.Errorf("%s is damaged in %d places", args[0], damaged)
+				err = fmt.Errorf("%s is damaged in %s", args[0], counted(damaged, "place"))
 			}
 			return err
 		},

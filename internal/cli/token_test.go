@@ -70,7 +70,7 @@ func (is *issuer) token(audience string, lasts time.Duration) string {
 func (is *issuer) serve(flags ...string) (kafka string) {
 	is.t.Helper()
 	_, kafka, _ = startServerWith(is.t, filepath.Join(is.dir, "data"), append(flags, "--listener", "SASL_PLAINTEXT://127.0.0.1:0",
-		"--oauth-jwks-file", is.keys, "--oauth-audience", "kafka", "--super-user", "User:carol")...)
+		"--sasl-mechanisms", "SCRAM-SHA-512,SCRAM-SHA-256,OAUTHBEARER", "--oauth-jwks-file", is.keys, "--oauth-audience", "kafka", "--super-user", "User:carol")...)
 	return kafka
 }
 

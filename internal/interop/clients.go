@@ -8,7 +8,6 @@ const (
 	noAdmin   = "has no such administration"
 	eagerOnly = "has eager assignors only"
 	noStatic  = "has no group.instance.id"
-	noProgram = "its program here does not ask for it"
 )
 
 // clients is every client, in the order in which they run.
@@ -52,13 +51,12 @@ var clients = []*client{
 		command: func(s *suite) []string {
 			return []string{"bash", s.file("cli", "interop.sh"), filepath.Join(s.cache, "cli", "lib")}
 		},
-		cannot: because("has no transactions but the benchmark's", "txn", "txn-offsets", "txn-fence"),
-		undriven: all(because("its producer and consumer are Java's, which is run", "codecs", "large", "seek-time", "group-eager", "group-cooperative", "group-consumer", "group-static"),
-			because("starts a process for every topic", "many")),
+		cannot:   because("has no transactions but the benchmark's", "txn", "txn-offsets", "txn-fence"),
+		undriven: all(because("its producer cannot name a partition or a time", "codecs", "seek-time"), because("starts a process for every topic", "many")),
 	},
 	{
 		name: "sarama", doc: "IBM/sarama 1.61.1 at its newest Config.Version", codecs: allCodecs, needs: []string{"go"},
-		install: installGo("sarama"), command: commandGo("sarama"), cannot: saramaCannot, undriven: because(noProgram, "admin-quotas"),
+		install: installGo("sarama"), command: commandGo("sarama"), cannot: saramaCannot,
 	},
 	{
 		name: "sarama-0.11", doc: "the same at V0_11_0_0, which asks for old versions without looking at what there is",
@@ -78,14 +76,11 @@ var clients = []*client{
 		cannot: all(because(noKIP848, "group-consumer"), because(eagerOnly, "group-cooperative"), because(noStatic, "group-static"),
 			because("has no idempotent producer", "idempotent"), because("has the requests of transactions but no producer that uses them", "txn", "txn-offsets", "txn-fence"),
 			because(noAdmin, "admin-txns")),
-		undriven: because(noProgram, "admin-groups", "admin-acls", "admin-scram", "admin-quotas"),
 	},
 	{
 		name: "confluent-go", doc: "confluent-kafka-go 2.11.1 (bundles librdkafka)", codecs: allCodecs, needs: []string{"go", "gcc"},
 		install: installGo("confluentgo"), command: commandGo("confluentgo"), env: []string{"CGO_ENABLED=1"},
 		cannot: because("librdkafka "+noAdmin, "admin-txns", "admin-quotas"),
-		undriven: because("is the same library as Python's client", "seek-time", "group-static", "admin-topics", "admin-groups", "admin-cluster",
-			"admin-acls", "admin-scram", "many"),
 	},
 }
 

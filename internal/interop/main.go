@@ -2,16 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/millrace/millrace/internal/interop/brokers"
 )
 
 // defaultTimeout bounds one scenario of one client. It is generous: a slow
@@ -68,28 +70,24 @@ func run(ctx context.Context, o options) (failed int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	root, err := moduleRoot()
+	root, err := brokers.ModuleRoot()
 	if err != nil {
 		return 0, err
 	}
-	cache := o.cache
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return 0, err
-		}
-		cache = filepath.Join(user, "millrace-interop")
+	cache, err := brokers.CacheDir(o.cache)
+	if err != nil {
+		return 0, err
 	}
 	temp, err := os.MkdirTemp("", "millrace-interop-")
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = firstError(err, os.RemoveAll(temp)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	t, err := newTarget(ctx, o, root, cache, temp)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = firstError(err, t.stop()) }()
+	defer func() { err = errors.Join(err, t.stop()) }()
 	s, err := newSuite(t, root, cache, o.timeout)
 	if err != nil {
 		return 0, err
@@ -135,29 +133,4 @@ func choose[T any](kind string, all []T, names []string, name func(T) string) ([
 		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
-}
-
-// moduleRoot returns the folder of the main module's go.mod.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for d := dir; ; d = filepath.Dir(d) {
-		if _, err := os.Stat(filepath.Join(d, "internal", "interop", "clients")); err == nil {
-			return d, nil
-		}
-		if d == filepath.Dir(d) {
-			return "", fmt.Errorf("%s is not inside the project", dir)
-		}
-	}
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

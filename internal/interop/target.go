@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 
@@ -43,7 +44,7 @@ func newTarget(ctx context.Context, o options, root, cache, temp string) (*targe
 		p, err = brokers.StartMillrace(ctx, root, temp, log)
 	}
 	if err != nil {
-		return nil, firstError(err, log.Close())
+		return nil, errors.Join(err, log.Close())
 	}
 	return &target{addr: p.Addr, ca: p.CA, process: p, log: log, isKafka: o.kafka}, nil
 }
@@ -53,7 +54,7 @@ func (t *target) stop() error {
 	if t.process == nil {
 		return nil
 	}
-	return firstError(t.process.Stop(), t.log.Close())
+	return errors.Join(t.process.Stop(), t.log.Close())
 }
 
 type nopCloser struct{ io.Writer }

@@ -50,7 +50,9 @@ var table = []mutant{
 
 	// Transactions and producers.
 	{"only the last batch is a duplicate", "broker/txn/producer.go", "for _, d := range w.batches {\n		if d.firstSeq", "for _, d := range w.batches[max(0, len(w.batches)-1):] {\n		if d.firstSeq", inTxn},
-	{"sequences not forgotten after an abort", "broker/txn/producer.go", "		if !commit {\n			w.batches = nil", "		if false {\n			w.batches = nil", inTxn},
+	{"sequences forgotten after a marker", "broker/txn/producer.go", "		w.open = false", "		w.open, w.batches = false, nil", inTxn},
+	{"any sequence after a marker of a later epoch", "broker/txn/producer.go", "if first != next {", "if len(w.batches) > 0 && first != next {", inTxn},
+	{"a batch behind a refused one begins a transaction", "broker/txn/producer.go", "if first > a.lowest {", "if false {", inTxn},
 	{"producer with an open transaction expires", "broker/txn/producer.go", "w.last < before && !w.open", "w.last < before", inTxn},
 	{"old epoch accepted", "broker/txn/producer.go", "case epoch < w.epoch:", "case false:", inTxn},
 	{"fencing does not bump", "broker/txn/coordinator.go", "	ch.Epoch++\n", "", inTxn},
@@ -90,7 +92,7 @@ var table = []mutant{
 	{"encrypted file written behind a failed write", "internal/seal/files.go", "f.writable = vfs.IsFull(err)", "f.writable = true", inSeal},
 	{"blob not bound to its context", "internal/seal/sealer.go", "p.b = append(append(p.b, blobVersion), context...)", "p.b = append(p.b, blobVersion)", inSeal},
 	{"batches not encrypted", "broker/log/seal.go", "	if s == nil {\n		return f.AddBatches(", "	if true {\n		return f.AddBatches(", inBroker},
-	{"compacted batches not encrypted", "broker/log/cleanwriter.go", "sealer != nil {", "sealer != nil && false {", inBroker},
+	{"compacted batches not encrypted", "broker/log/cleanwriter.go", "sealer != nil && !w.stored {", "sealer != nil && false {", inBroker},
 	{"events not encrypted", "broker/wal/frame.go", "	if s == nil {\n		f.buf = append(f.buf, kind, 0", "	if true {\n		f.buf = append(f.buf, kind, 0", []string{"wal", ""}},
 	{"checkpoint not encrypted", "broker/checkpoint.go", "s.root, s.state, b.encryption.sealing())", "s.root, s.state, wal.Sealing{})", inBroker},
 	{"batch not bound to its partition", "broker/log/seal.go", "c = binary.BigEndian.AppendUint32(c, uint32(partition))", "c = binary.BigEndian.AppendUint32(c, 0)", []string{"log", ""}},

@@ -52,7 +52,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (unexplained int, err error) {
-	root, err := moduleRoot()
+	root, err := brokers.ModuleRoot()
 	if err != nil {
 		return 0, err
 	}
@@ -65,13 +65,9 @@ func run(ctx context.Context, o options) (unexplained int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	cache := o.cache
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return 0, err
-		}
-		cache = filepath.Join(user, "millrace-interop")
+	cache, err := brokers.CacheDir(o.cache)
+	if err != nil {
+		return 0, err
 	}
 	kafkaDir, ownDir := filepath.Join(temp, "kafka"), filepath.Join(temp, "millrace")
 	if err := errors.Join(os.Mkdir(kafkaDir, 0o700), os.Mkdir(ownDir, 0o700)); err != nil {
@@ -107,20 +103,4 @@ func run(ctx context.Context, o options) (unexplained int, err error) {
 		return 0, err
 	}
 	return c.report(), nil
-}
-
-// moduleRoot returns the folder of the main module's go.mod.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for d := dir; ; d = filepath.Dir(d) {
-		if _, err := os.Stat(filepath.Join(d, "internal", "interop", "differential", "accepted.txt")); err == nil {
-			return d, nil
-		}
-		if d == filepath.Dir(d) {
-			return "", fmt.Errorf("%s is not inside the project", dir)
-		}
-	}
 }

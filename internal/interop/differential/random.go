@@ -23,9 +23,6 @@ type set struct {
 //     since Kafka assigns in the background.
 //   - Requests while a transaction is being ended: in Kafka markers are written
 //     after the answer, here with it. Both sides are waited for.
-//   - Wrong sequences of transactional batches: after an abort ours takes any, as
-//     clients that begin again send it, and every offset after such a batch
-//     differs. Wrong sequences of idempotent ones are among the records.
 //   - Time-outs of transactions, sessions and offsets, retention and compaction:
 //     each broker looks at them in intervals of its own.
 //   - Configurations that change what a fetch returns, and topics called like
@@ -173,13 +170,16 @@ func (d *dice) topics() []step {
 func (d *dice) life() []step {
 	name := fmt.Sprint(d.topic, "-y", d.IntN(3))
 	all := only("random create", create(false, newTopic(name, int32(1+d.IntN(3)), 1, d.config(), d.value())))
+	// Old versions of Metadata make a topic that is not there, Kafka after its reply:
+	// what is made or deleted next may then be there on one side only.
+	look := func(name, topic string) step { return step{name: name, build: metadata(false, topic), newest: true} }
 	if d.one(2) {
-		all = append(all, s("random look", metadata(false, name)))
+		all = append(all, look("random look", name))
 	}
 	if d.one(2) {
 		return all
 	}
-	return append(all, s("random delete", deleteTopics(name)), s("random look at the deleted", metadata(false, name)))
+	return append(all, s("random delete", deleteTopics(name)), look("random look at the deleted", name))
 }
 
 // config and value draw a configuration that does not change what records get.

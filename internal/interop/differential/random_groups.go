@@ -1,9 +1,5 @@
 package main
 
-import (
-	"github.com/twmb/franz-go/pkg/kmsg"
-)
-
 // groups draws requests about offsets and members of classic groups. A group has
 // one member: a second one would wait for the first, whom nobody answers for.
 func (d *dice) groups() []step {
@@ -94,29 +90,4 @@ func (d *dice) members() []step {
 func codes(st step) []step {
 	st.codesOnly, st.least = true, 1
 	return []step{st}
-}
-
-// beat is a heartbeat of a member of a new group, full when it subscribes.
-func beat(name, group, member string, epoch func(*side) int32, subscribe []string) step {
-	id := group + "/" + member
-	return step{name: name, build: func(s *side) kmsg.Request {
-		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-		req.Group, req.MemberID, req.MemberEpoch, req.RebalanceTimeoutMillis = group, member, epoch(s), -1
-		if subscribe != nil {
-			req.RebalanceTimeoutMillis, req.SubscribedTopicNames, req.Topics = 30000, subscribe, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
-		}
-		return req
-	}, learn: func(s *side, resp kmsg.Response) {
-		if r := resp.(*kmsg.ConsumerGroupHeartbeatResponse); r.ErrorCode == 0 {
-			s.generation[id], s.member[id] = max(r.MemberEpoch, 0), member // who has left is to join
-		}
-	}}
-}
-
-func describeConsumers(groups ...string) func(*side) kmsg.Request {
-	return func(*side) kmsg.Request {
-		req := kmsg.NewPtrConsumerGroupDescribeRequest()
-		req.Groups, req.IncludeAuthorizedOperations = groups, true
-		return req
-	}
 }

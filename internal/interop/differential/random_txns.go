@@ -38,7 +38,11 @@ func (d *dice) transactions() []step {
 	case 2, 3:
 		return []step{unlessBusy(fmt.Sprint("random add ", id, " ", topic, "-", partition), addPartitions(id, topic, partition))}
 	case 4, 5, 6:
-		return []step{{name: fmt.Sprint("random txn produce ", id, " to ", topic, "-", partition), build: d.txnProduce(id, topic, partition), learn: learnSequence(id, topic, partition), until: notBusy}}
+		send := step{name: fmt.Sprint("random txn produce ", id, " to ", topic, "-", partition), build: d.txnProduce(id, topic, partition), learn: learnSequence(id, topic, partition), until: notBusy}
+		if d.one(3) { // mostly the partition is not in the transaction
+			return []step{send}
+		}
+		return []step{unlessBusy(fmt.Sprint("random add before produce ", id, " ", topic, "-", partition), addPartitions(id, topic, partition)), send}
 	case 7, 8:
 		return []step{endTxn(fmt.Sprint("random end ", id), id, d.one(2), old), settled(id)}
 	case 9:
@@ -58,11 +62,15 @@ func (d *dice) transactions() []step {
 	}
 }
 
-// txnProduce draws a batch that has the next sequence.
+// txnProduce draws a batch that has the next sequence, sometimes one before or
+// after it.
 func (d *dice) txnProduce(id, topic string, partition int32) func(*side) kmsg.Request {
-	n := 1 + d.IntN(3)
+	n, wrong := 1+d.IntN(3), int32(0)
+	if d.one(4) {
+		wrong = int32(d.IntN(7) - 3)
+	}
 	return func(s *side) kmsg.Request {
-		p := producer{name: id, sequence: s.sequence[onPartition(id, topic, partition)], transactional: true}
+		p := producer{name: id, sequence: max(s.sequence[onPartition(id, topic, partition)]+wrong, 0), transactional: true}
 		return produce(topic, partition, -1, &id, from(p, n, 0))(s)
 	}
 }
@@ -72,12 +80,14 @@ func onPartition(id, topic string, partition int32) string {
 	return fmt.Sprint(id, "/", topic, "/", partition)
 }
 
-// learnSequence counts one batch that was taken. Its records are not counted from
-// the reply, so the sequence is asked for by what was sent.
+// learnSequence counts one batch that was taken, unless it was taken before. Its
+// records are not counted from the reply, so the sequence is asked for by what was
+// sent.
 func learnSequence(id, topic string, partition int32) func(*side, kmsg.Response) {
 	return func(s *side, resp kmsg.Response) {
 		if r := resp.(*kmsg.ProduceResponse); len(r.Topics) == 1 && len(r.Topics[0].Partitions) == 1 && r.Topics[0].Partitions[0].ErrorCode == 0 {
-			s.sequence[onPartition(id, topic, partition)] = s.lastSequence + 1
+			at := onPartition(id, topic, partition)
+			s.sequence[at] = max(s.sequence[at], s.lastSequence+1)
 		}
 	}
 }

@@ -148,3 +148,12 @@ func quorum(*side) kmsg.Request {
 	req.Topics = append(req.Topics, rt)
 	return req
 }
+
+// versions asks for the keys as a client of a name.
+func versions(name, version string) func(*side) kmsg.Request {
+	return func(*side) kmsg.Request {
+		req := kmsg.NewPtrApiVersionsRequest()
+		req.ClientSoftwareName, req.ClientSoftwareVersion = name, version
+		return req
+	}
+}

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"cmp"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 // joinGroup joins as the member that the side knows, or as a new one.
 func joinGroup(g string, fresh bool, session int32, kind, protocol string) step {
@@ -20,6 +24,13 @@ func joinGroup(g string, fresh bool, session int32, kind, protocol string) step 
 			s.member[g], s.generation[g] = r.MemberID, r.Generation
 		}
 	}}
+}
+
+// consumerMetadata is a subscription of the consumer protocol, version 0.
+func consumerMetadata(topic string) []byte {
+	m := kmsg.NewConsumerMemberMetadata()
+	m.Topics = []string{topic}
+	return m.AppendTo(nil)
 }
 
 func syncGroup(g string, generation func(*side) int32, kind, protocol string) func(*side) kmsg.Request {
@@ -91,6 +102,37 @@ func deleteOffsets(group, topic string, partition int32) func(*side) kmsg.Reques
 		rt.Topic = topic
 		rt.Partitions = append(rt.Partitions, kmsg.OffsetDeleteRequestTopicPartition{Partition: partition})
 		req.Topics = append(req.Topics, rt)
+		return req
+	}
+}
+
+// beat is a heartbeat of a member of a group of KIP-848, full when it subscribes.
+// In the oldest version the broker draws the member's id.
+func beat(name, group, member string, epoch func(*side) int32, subscribe []string) step {
+	id := group + "/" + member
+	return step{name: name, build: func(s *side) kmsg.Request {
+		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+		req.Group, req.MemberID, req.MemberEpoch, req.RebalanceTimeoutMillis = group, cmp.Or(s.member[id], member), epoch(s), -1
+		if subscribe != nil {
+			req.RebalanceTimeoutMillis, req.SubscribedTopicNames, req.Topics = 30000, subscribe, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+		}
+		return req
+	}, learn: func(s *side, resp kmsg.Response) {
+		r := resp.(*kmsg.ConsumerGroupHeartbeatResponse)
+		if r.ErrorCode != 0 {
+			return
+		}
+		s.generation[id], s.member[id] = max(r.MemberEpoch, 0), member // who has left is to join
+		if r.MemberID != nil {
+			s.member[id] = *r.MemberID
+		}
+	}}
+}
+
+func describeConsumers(groups ...string) func(*side) kmsg.Request {
+	return func(*side) kmsg.Request {
+		req := kmsg.NewPtrConsumerGroupDescribeRequest()
+		req.Groups, req.IncludeAuthorizedOperations = groups, true
 		return req
 	}
 }

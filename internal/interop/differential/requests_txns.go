@@ -1,6 +1,10 @@
 package main
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 // addPartitions adds a partition to a transaction, at every version in its shape.
 func addPartitions(id, topic string, partition int32) func(*side) kmsg.Request {
@@ -36,10 +40,12 @@ func endTxn(name, id string, commit bool, delta int16) step {
 
 // settled waits until a transaction's markers are written.
 func settled(id string) step {
-	return step{name: "settle", build: describeTxns(id), quiet: true, until: func(resp kmsg.Response) bool {
-		state := resp.(*kmsg.DescribeTransactionsResponse).TransactionStates[0].State
-		return state != "PrepareCommit" && state != "PrepareAbort"
-	}}
+	return step{name: "settle", build: describeTxns(id), quiet: true, until: ended}
+}
+
+// ended says whether the first transaction has its markers.
+func ended(resp kmsg.Response) bool {
+	return !strings.HasPrefix(resp.(*kmsg.DescribeTransactionsResponse).TransactionStates[0].State, "Prepare")
 }
 
 func describeTxns(ids ...string) func(*side) kmsg.Request {

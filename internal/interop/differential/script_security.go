@@ -200,12 +200,3 @@ func loginSteps(string) []step {
 		{name: "old wrong password", bare: []byte("\x00admin\x00no"), as: stranger, newest: true},
 	}
 }
-
-// versions asks for the keys as a client of a name.
-func versions(name, version string) func(*side) kmsg.Request {
-	return func(*side) kmsg.Request {
-		req := kmsg.NewPtrApiVersionsRequest()
-		req.ClientSoftwareName, req.ClientSoftwareVersion = name, version
-		return req
-	}
-}

@@ -14,7 +14,8 @@ while [ $# -ge 2 ]; do
 done
 topic=${arg[topic]}
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# What is left in the background ends with the program.
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 
 {
   echo "security.protocol=${arg[protocol]}"
@@ -77,6 +78,84 @@ simple() {
 }
 
 refused() { expect "a wrong password" 'Authentication failed|SaslAuthenticationException' "$(topics --list || true)"; }
+
+large() {
+  head -c 10000000 /dev/zero | tr '\0' x >"$work/large"
+  produce --topic "$topic" --command-property max.request.size=12000000 --command-property buffer.memory=40000000 <"$work/large"
+  consume --topic "$topic" --max-messages 1 >"$work/got"
+  expect "bytes of the value" '^10000000$' "$(grep '^x' "$work/got" | tr -d '\n' | wc -c)"
+}
+
+declare -A member
+# member NAME PROPERTY... starts a consumer of the group, whose records go to a file.
+member() {
+  local name=$1 more=()
+  shift
+  for property in "$@"; do more+=(--command-property "$property"); done
+  java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx256m -cp "$jars/*" org.apache.kafka.tools.consumer.ConsoleConsumer \
+    --bootstrap-server "${arg[bootstrap]}" --command-config "$work/client.properties" --topic "$topic" --group "$topic" --from-beginning \
+    "${more[@]}" >"$work/$name.records" 2>"$work/$name.errors" &
+  member[$name]=$!
+}
+# leave NAME ends a consumer as its user does, who sees it leave the group.
+leave() {
+  kill "${member[$1]}"
+  wait "${member[$1]}" || [ $? -eq 143 ] # SIGTERM
+}
+# The runner bounds how long anything is waited for.
+await() { until "$@"; do sleep 0.2; done; }
+have() { [ "$(cat "$work"/*.records | sort -u | wc -l)" -eq "$1" ]; }
+# feed FROM TO produces records of those numbers.
+feed() { for i in $(seq "$1" "$2"); do echo "k$i:v$i"; done | produce --topic "$topic" --reader-property parse.key=true --reader-property key.separator=:; }
+# owned prints how many partitions each member has.
+owned() { groups --describe --members --group "$topic" | awk -v group="$topic" '$1 == group { print $NF }' | sort | tr '\n' ' '; }
+owns() { [ "$(owned)" = "$1" ]; }
+
+group() {
+  local how=()
+  case ${arg[assignor]} in
+    eager) how=(partition.assignment.strategy=org.apache.kafka.clients.consumer.RangeAssignor) ;;
+    cooperative) how=(partition.assignment.strategy=org.apache.kafka.clients.consumer.CooperativeStickyAssignor) ;;
+    *) how=(group.protocol=consumer) ;;
+  esac
+  feed 1 40
+  member a "${how[@]}"
+  await have 40
+  member b "${how[@]}"
+  await owns '2 2 '
+  feed 41 80
+  await have 80
+  leave b
+  await owns '4 '
+  feed 81 100
+  await have 100
+  leave a
+}
+
+# static NAME prints the id of a static member and its partitions.
+static() { groups --describe --group "$topic" | awk -v topic="$topic" -v name="$1-" '$2 == topic && index($7, name) == 1 { print $7, $3 }' | sort; }
+changed() { [ "$(static one | cut -d' ' -f1 | sort -u)" != "$1" ] && owns '2 2 '; }
+gone() { ! kill -0 "${member[$1]}" 2>/dev/null; }
+
+group_static() {
+  member one group.instance.id=one
+  member two group.instance.id=two
+  await owns '2 2 '
+  local one two id
+  one=$(static one)
+  two=$(static two)
+  id=$(cut -d' ' -f1 <<<"$one" | sort -u)
+  leave one # for the group it is still there
+  member one group.instance.id=one
+  await changed "$id"
+  expect "partitions of the member that came back" "^$(cut -d' ' -f2 <<<"$one" | tr '\n' ' ')$" "$(static one | cut -d' ' -f2 | tr '\n' ' ')"
+  expect "those of the other" "^$(tr '\n' ' ' <<<"$two")$" "$(static two | tr '\n' ' ')"
+  member thief group.instance.id=two
+  await gone two # which is fenced: its log, which the tool has no place for, says so
+  await owns '2 2 '
+  leave thief
+  leave one
+}
 
 admin_topics() {
   topics --create --topic "$topic" --partitions 2 --replication-factor 1 --config retention.ms=3600000 >/dev/null

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,13 +15,13 @@ import (
 )
 
 const (
-	exitCannot      = 3
-	timeout         = time.Minute
-	poll            = 100 * time.Millisecond
-	codecRecords    = 20
-	largeBytes      = 10_000_000
-	largeLimit      = 12_000_000
-	groupPartitions = 4
+	exitCannot   = 3
+	timeout      = time.Minute
+	poll         = 100 * time.Millisecond
+	codecRecords = 20
+	largeBytes   = 10_000_000
+	largeLimit   = 12_000_000
+	timeBase     = 1_700_000_000_000
 )
 
 var (
@@ -42,7 +41,9 @@ var (
 
 var scenarios = map[string]func() error{
 	"codecs": everyCodec, "partitioner": partitioner, "values": values, "large": large, "compacted": compacted, "idempotent": idempotent,
-	"group": group, "txn": txn, "txn-offsets": txnOffsets, "txn-fence": txnFence, "simple": simple, "refused": refused,
+	"seek-time": seekTime, "group": group, "group-static": groupStatic, "txn": txn, "txn-offsets": txnOffsets, "txn-fence": txnFence,
+	"admin-topics": adminTopics, "admin-groups": adminGroups, "admin-cluster": adminCluster, "admin-acls": adminACLs, "admin-scram": adminSCRAM,
+	"many": many, "simple": simple, "refused": refused,
 }
 
 func main() {
@@ -192,6 +193,33 @@ func values() error {
 	return errors.Join(expect("value of the tombstone is nil", got[2].Value == nil, true), expect("headers", len(got[4].Headers), 5))
 }
 
+func seekTime() error {
+	messages := numbered(10)
+	for i, m := range messages {
+		m.Timestamp = time.UnixMilli(timeBase + int64(i)*1000)
+	}
+	if err := produce(nil, messages...); err != nil {
+		return err
+	}
+	c, err := kafka.NewConsumer(config(kafka.ConfigMap{"group.id": *topic}))
+	if err != nil {
+		return err
+	}
+	for _, at := range []struct {
+		millis int64
+		want   kafka.Offset
+	}{{timeBase - 1, 0}, {timeBase + 4500, 5}, {timeBase + 5000, 5}, {timeBase + 60000, kafka.OffsetEnd}} {
+		found, err := c.OffsetsForTimes([]kafka.TopicPartition{{Topic: topic, Offset: kafka.Offset(at.millis)}}, int(timeout.Milliseconds()))
+		if err != nil {
+			return err
+		}
+		if err := expect(fmt.Sprint("offset at ", at.millis), found[0].Offset, at.want); err != nil {
+			return err
+		}
+	}
+	return c.Close()
+}
+
 func large() error {
 	value := strings.Repeat("0123456789", largeBytes/10)
 	m := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: topic, Partition: 0}, Value: []byte(value)}
@@ -245,232 +273,4 @@ func refused() error {
 		}
 	}
 	return errors.New("a wrong password was accepted")
-}
-
-// member joins the group that the topic names.
-func member() (*kafka.Consumer, error) {
-	m := kafka.ConfigMap{"group.id": *topic, "auto.offset.reset": "earliest", "enable.auto.commit": false}
-	switch *assignor {
-	case "consumer":
-		m["group.protocol"] = "consumer"
-	default:
-		m["session.timeout.ms"], m["heartbeat.interval.ms"], m["partition.assignment.strategy"] = 10000, 500, "range"
-		if *assignor == "cooperative" {
-			m["partition.assignment.strategy"] = "cooperative-sticky"
-		}
-	}
-	c, err := kafka.NewConsumer(config(m))
-	if err != nil {
-		return nil, err
-	}
-	return c, c.Subscribe(*topic, nil)
-}
-
-func owned(c *kafka.Consumer) int {
-	assigned, err := c.Assignment()
-	if err != nil {
-		return -1
-	}
-	return len(assigned)
-}
-
-func until(done func() bool, seen map[string]bool, members ...*kafka.Consumer) error {
-	for !done() {
-		for _, c := range members {
-			switch e := c.Poll(int(poll.Milliseconds())).(type) {
-			case *kafka.Message:
-				seen[string(e.Value)] = true
-				if _, err := c.CommitMessage(e); err != nil && !rebalances(err) {
-					return err
-				}
-			case kafka.Error:
-				return e
-			}
-		}
-	}
-	return nil
-}
-
-// rebalances says whether a commit failed since the group moves on: the record
-// comes again.
-func rebalances(err error) bool {
-	var ke kafka.Error
-	return errors.As(err, &ke) && (ke.Code() == kafka.ErrRebalanceInProgress || ke.Code() == kafka.ErrIllegalGeneration || ke.Code() == kafka.ErrStaleMemberEpoch)
-}
-
-func group() error {
-	feed := func(first, n int) error {
-		var messages []*kafka.Message
-		for i := range n {
-			messages = append(messages, message(*topic, "v", first+i, i%groupPartitions))
-		}
-		return produce(nil, messages...)
-	}
-	seen := map[string]bool{}
-	if err := feed(0, 40); err != nil {
-		return err
-	}
-	a, err := member()
-	if err != nil {
-		return err
-	}
-	if err := until(func() bool { return owned(a) == groupPartitions && len(seen) == 40 }, seen, a); err != nil {
-		return err
-	}
-	b, err := member()
-	if err != nil {
-		return err
-	}
-	if err := until(func() bool { return owned(a) == 2 && owned(b) == 2 }, seen, a, b); err != nil {
-		return err
-	}
-	if err := feed(40, 40); err != nil {
-		return err
-	}
-	if err := until(func() bool { return len(seen) == 80 }, seen, a, b); err != nil {
-		return err
-	}
-	if err := b.Close(); err != nil {
-		return err
-	}
-	if err := until(func() bool { return owned(a) == groupPartitions }, seen, a); err != nil {
-		return err
-	}
-	if err := feed(80, 20); err != nil {
-		return err
-	}
-	return errors.Join(until(func() bool { return len(seen) == 100 }, seen, a), a.Close())
-}
-
-func transactional() (*kafka.Producer, error) {
-	p, err := kafka.NewProducer(config(kafka.ConfigMap{"transactional.id": *topic}))
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	return p, p.InitTransactions(ctx)
-}
-
-func transact(p *kafka.Producer, prefix string, end func(context.Context) error) error {
-	if err := p.BeginTransaction(); err != nil {
-		return err
-	}
-	for i := range 5 {
-		if err := send(p, message(*topic, prefix, i, 0)); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	return end(ctx)
-}
-
-func txn() error {
-	p, err := transactional()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	err = errors.Join(transact(p, "c", p.CommitTransaction), transact(p, "a", p.AbortTransaction), transact(p, "d", p.CommitTransaction))
-	if err != nil {
-		return err
-	}
-	if _, err := read(10, *topic, 1, kafka.ConfigMap{"isolation.level": "read_committed"}); err != nil {
-		return err
-	}
-	_, err = read(15, *topic, 1, kafka.ConfigMap{"isolation.level": "read_uncommitted"})
-	return err
-}
-
-func txnOffsets() error {
-	in, out := *topic+".in", *topic+".out"
-	var messages []*kafka.Message
-	for i := range 10 {
-		messages = append(messages, message(in, "v", i, 0))
-	}
-	if err := produce(nil, messages...); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	for _, commit := range []bool{false, true} {
-		got, err := read(10, in, 1, nil)
-		if err != nil {
-			return err
-		}
-		p, err := transactional()
-		if err != nil {
-			return err
-		}
-		if err := p.BeginTransaction(); err != nil {
-			return err
-		}
-		for _, m := range got {
-			if err := send(p, message(out, string(m.Value), 0, 0)); err != nil {
-				return err
-			}
-		}
-		metadata, err := kafka.NewTestConsumerGroupMetadata(*topic)
-		if err != nil {
-			return err
-		}
-		if err := p.SendOffsetsToTransaction(ctx, []kafka.TopicPartition{{Topic: &in, Partition: 0, Offset: 10}}, metadata); err != nil {
-			return err
-		}
-		end := p.AbortTransaction
-		if commit {
-			end = p.CommitTransaction
-		}
-		if err := end(ctx); err != nil {
-			return err
-		}
-		p.Close()
-	}
-	c, err := kafka.NewConsumer(config(kafka.ConfigMap{"group.id": *topic}))
-	if err != nil {
-		return err
-	}
-	at, err := c.Committed([]kafka.TopicPartition{{Topic: &in, Partition: 0}}, int(timeout.Milliseconds()))
-	if err != nil {
-		return err
-	}
-	_, err = read(10, out, 1, kafka.ConfigMap{"isolation.level": "read_committed"})
-	return errors.Join(err, expect("committed offset", at[0].Offset, 10), c.Close())
-}
-
-func txnFence() error {
-	zombie, err := transactional()
-	if err != nil {
-		return err
-	}
-	defer zombie.Close()
-	if err := zombie.BeginTransaction(); err != nil {
-		return err
-	}
-	if err := send(zombie, message(*topic, "zombie", 0, 0)); err != nil {
-		return err
-	}
-	p, err := transactional()
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	if err := transact(p, "new", p.CommitTransaction); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	if err = send(zombie, message(*topic, "zombie", 1, 0)); err == nil {
-		err = zombie.CommitTransaction(ctx)
-	}
-	var ke kafka.Error
-	if !errors.As(err, &ke) || ke.Code() != kafka.ErrFenced && ke.Code() != kafka.ErrInvalidProducerEpoch {
-		return fmt.Errorf("the zombie was told %w", err)
-	}
-	got, err := read(5, *topic, 1, kafka.ConfigMap{"isolation.level": "read_committed"})
-	if err != nil {
-		return err
-	}
-	return expect("the first committed", string(got[0].Value), "new0")
 }

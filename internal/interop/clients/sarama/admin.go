@@ -153,6 +153,57 @@ func adminSCRAM() error {
 	return errors.Join(expect("credentials", len(described[0].CredentialInfos), 1), a.Close())
 }
 
+func adminQuotas() error {
+	a, err := admin()
+	if err != nil {
+		return err
+	}
+	const rate = "producer_byte_rate"
+	entity := []sarama.QuotaEntityComponent{{EntityType: sarama.QuotaEntityClientID, MatchType: sarama.QuotaMatchExact, Name: *topic}}
+	set := func(value float64, validate bool) error {
+		return a.AlterClientQuotas(entity, sarama.ClientQuotasOp{Key: rate, Value: value}, validate)
+	}
+	// limits returns what the client is limited to: nothing, or the one rate.
+	limits := func() (float64, error) {
+		entries, err := a.DescribeClientQuotas([]sarama.QuotaFilterComponent{{EntityType: sarama.QuotaEntityClientID, MatchType: sarama.QuotaMatchExact, Match: *topic}}, true)
+		if err != nil || len(entries) == 0 {
+			return 0, err
+		}
+		return entries[0].Values[rate], nil
+	}
+	for _, at := range []struct {
+		what   string
+		change func() error
+		want   float64
+	}{
+		{"validated only", func() error { return set(1e6, true) }, 0}, {"set", func() error { return set(1e6, false) }, 1e6},
+		{"set again", func() error { return set(2e6, false) }, 2e6},
+		{"removed", func() error {
+			return a.AlterClientQuotas(entity, sarama.ClientQuotasOp{Key: rate, Remove: true}, false)
+		}, 0},
+	} {
+		if err := at.change(); err != nil {
+			return fmt.Errorf("%s: %w", at.what, err)
+		}
+		if err := awaitQuota(limits, at.want); err != nil {
+			return fmt.Errorf("%s: %w", at.what, err)
+		}
+	}
+	return a.Close()
+}
+
+// awaitQuota waits until a limit is what it was set to: Kafka publishes it after it
+// has answered.
+func awaitQuota(limits func() (float64, error), want float64) error {
+	for {
+		got, err := limits()
+		if err != nil || got == want {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond) // the runner bounds how long
+	}
+}
+
 // awaitLeaders waits until the leader of every partition answers: Kafka publishes so
 // many after it has answered, and the producer gives up after three tries.
 func awaitLeaders() error {

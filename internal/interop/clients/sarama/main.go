@@ -41,7 +41,7 @@ var scenarios = map[string]func() error{
 	"codecs": everyCodec, "partitioner": partitioner, "values": values, "seek-time": seekTime, "large": large, "compacted": compacted,
 	"idempotent": idempotent, "group": group, "group-static": groupStatic, "txn": txn, "txn-offsets": txnOffsets, "txn-fence": txnFence,
 	"admin-topics": adminTopics, "admin-groups": adminGroups, "admin-cluster": adminCluster, "admin-acls": adminACLs,
-	"admin-scram": adminSCRAM, "many": many, "simple": simple, "refused": refused,
+	"admin-scram": adminSCRAM, "admin-quotas": adminQuotas, "many": many, "simple": simple, "refused": refused,
 }
 
 func main() {

@@ -39,7 +39,8 @@ var (
 
 var scenarios = map[string]func(context.Context) error{
 	"codecs": everyCodec, "partitioner": partitioner, "values": values, "seek-time": seekTime, "large": large, "compacted": compacted,
-	"group": group, "admin-topics": adminTopics, "admin-cluster": adminCluster, "many": many, "simple": simple, "refused": refused,
+	"group": group, "admin-topics": adminTopics, "admin-groups": adminGroups, "admin-cluster": adminCluster,
+	"admin-acls": adminACLs, "admin-scram": adminSCRAM, "admin-quotas": adminQuotas, "many": many, "simple": simple, "refused": refused,
 }
 
 func main() {

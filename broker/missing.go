@@ -1,0 +1,65 @@
+package broker
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/broker/log"
+	"github.com/millrace/millrace/internal/kafka"
+)
+
+// missingLoggedMax partitions, and so many files of each, are named at a start
+// that finds files missing; more are counted.
+const missingLoggedMax = 20
+
+// missing is a partition of which files are not there.
+type missing struct {
+	tp    kafka.TopicPartition
+	lacks []log.Lack
+}
+
+// checkFiles looks for segments whose file is missing or too short, and says so.
+// The start goes on: every reader of such an offset gets an error, so nothing is
+// lost silently, and the other partitions are as good as before. A log or a
+// checkpoint that is damaged is another matter: it says what there is.
+func (b *Broker) checkFiles() error {
+	var all []missing
+	var err error
+	b.topics.each(func(t *topic) {
+		for _, p := range t.partitions() {
+			lacks, perr := p.CheckFiles()
+			if perr != nil && err == nil {
+				err = fmt.Errorf("%s: %w", p.tp, perr)
+			}
+			if len(lacks) > 0 {
+				all = append(all, missing{p.tp, lacks})
+			}
+		}
+	})
+	for i, m := range all {
+		if i == missingLoggedMax {
+			b.cfg.Logger.Error("files of more partitions are missing: millrace log dump names them all", "partitions", len(all)-i)
+			break
+		}
+		b.cfg.Logger.Error("files of a partition are missing: what they held cannot be read (KAFKA_STORAGE_ERROR), its other offsets and all other "+
+			"partitions can, and appends go on; put the files back from a copy while the server is stopped, or see Damage in docs/data-directory.md",
+			"partition", m.tp, "files", m.text())
+	}
+	return err
+}
+
+// text lists what is missing.
+func (m missing) text() string {
+	var b strings.Builder
+	for i, l := range m.lacks {
+		if i == missingLoggedMax {
+			fmt.Fprintf(&b, ", and %d more", len(m.lacks)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(l.String())
+	}
+	return b.String()
+}
