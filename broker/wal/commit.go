@@ -134,12 +134,13 @@ func (l *Log) end() int64 { return l.bufAt + int64(len(l.buf)) }
 
 // put seals a frame and adds it to the write buffer, or writes it when it is long.
 func (l *Log) put(f *Frame, h header) error {
-	if len(l.buf)+f.Len() > l.longest {
+	long := f.Len() >= l.longest/2
+	if long || len(l.buf)+f.Len() > l.longest {
 		if err := l.flush(); err != nil {
 			return err
 		}
 	}
-	if f.Len() >= l.longest/2 {
+	if long {
 		return l.writeLong(f, h)
 	}
 	f.seal(h)

@@ -59,9 +59,7 @@ func TestFullDiskFrames(t *testing.T) {
 		if err := errors.Join(vfs.SyncDir(mem, ""), l.MakeSpare()); err != nil {
 			t.Fatal(err)
 		}
-		if seed%2 == 0 {
-			l.longest = 64 // most frames are long then
-		}
+		l.longest = []int{writeBytes, 64, 300}[seed%3] // no frame is long, all are, some
 		l.Start(1)
 		var acked []string
 		number := 0

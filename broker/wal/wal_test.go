@@ -213,7 +213,17 @@ func TestLongFrames(t *testing.T) {
 		}
 		in = append(in, strings.Repeat(string(rune('a'+i%26)), n)+strconv.Itoa(i))
 	}
-	appendAll(t, l, in...)
+	// In groups: a long frame comes behind shorter ones that are not written yet.
+	for rest := in; len(rest) > 0; {
+		group := make([]queued, min(len(rest), 1+len(rest)%7))
+		for i := range group {
+			group[i].body = rest[i]
+		}
+		if err := errors.Join(l.group(t, group...)...); err != nil {
+			t.Fatal(err)
+		}
+		rest = rest[len(group):]
+	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
