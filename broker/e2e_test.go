@@ -422,7 +422,8 @@ func TestIdempotence(t *testing.T) {
 // TestProduceTakesSome: in one request some partitions' batches are refused, or are
 // there already, and the others are stored, each where it belongs.
 func TestProduceTakesSome(t *testing.T) {
-	b := mustOpen(t, vfs.NewMem(), Limits{})
+	fs := vfs.NewCrashable()
+	b := mustOpen(t, fs, Limits{})
 	addr := serveOn(t, b)
 	const partitions = 6
 	if err := b.Apply(Metadata{CreateTopics: []TopicSpec{{Name: "some", Partitions: partitions}}}); err != nil {
@@ -473,9 +474,15 @@ func TestProduceTakesSome(t *testing.T) {
 		t.Fatalf("third: %s, want %s", got, want)
 	}
 	want := [partitions][]string{{"first to 0", "second to 0"}, {"first to 1"}, {"first to 2"}, {"second to 3"}, {"first to 4"}, {"first to 5", "second to 5"}}
-	for p := range want {
-		if got := readPartition(t, b, kafka.TopicPartition{Topic: "some", Partition: int32(p)}); !slices.Equal(got, want[p]) {
-			t.Errorf("partition %d has %q, want %q", p, got, want[p])
+	check := func(when string, b *Broker) {
+		t.Helper()
+		for p := range want {
+			if got := readPartition(t, b, kafka.TopicPartition{Topic: "some", Partition: int32(p)}); !slices.Equal(got, want[p]) {
+				t.Errorf("%s: partition %d has %q, want %q", when, p, got, want[p])
+			}
 		}
 	}
+	check("at once", b)
+	crashed := fs.CrashClone(vfs.CrashCloneCfg{})
+	check("after a crash", mustOpen(t, crashed, Limits{}))
 }

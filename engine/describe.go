@@ -38,7 +38,7 @@ func (s *Session) describe(ctx context.Context, st statement, stmt *sql.Describe
 	}
 	d := s.describeSource(cat, src)
 	if stmt.Extended {
-		if err := s.addOffsets(ctx, &d); err != nil {
+		if err := s.extend(ctx, &d); err != nil {
 			return nil, err
 		}
 	}
@@ -60,7 +60,7 @@ func (s *Session) describeAll(ctx context.Context, kind catalog.Kind, extended b
 		if src.Kind == kind && !s.engine.systemSource(src) {
 			d := s.describeSource(cat, src)
 			if extended {
-				if err := s.addOffsets(ctx, &d); err != nil {
+				if err := s.extend(ctx, &d); err != nil {
 					return nil, err
 				}
 			}
@@ -82,6 +82,12 @@ func (s *Session) describeSource(cat *catalog.Catalog, src *catalog.Source) Sour
 		d.WrittenBy = append(d.WrittenBy, s.engine.queryInfo(cat, cat.Query(id)))
 	}
 	return d
+}
+
+// extend adds what EXTENDED shows.
+func (s *Session) extend(ctx context.Context, d *SourceDescription) error {
+	d.Schemas = s.engine.registeredSchemas(d.Source)
+	return s.addOffsets(ctx, d)
 }
 
 // addOffsets reads where the queries on a source stand.

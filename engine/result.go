@@ -189,8 +189,27 @@ type SourceDescription struct {
 	Replicas   int32
 	ReadBy     []QueryInfo
 	WrittenBy  []QueryInfo
-	// Offsets are the positions of the queries that read it; EXTENDED only.
+	// Offsets are the positions of the queries that read it, and Schemas what the
+	// registry has of its key and its value; EXTENDED only.
 	Offsets []GroupOffsets
+	Schemas []RegisteredSchema
+}
+
+// RegisteredSchema is the subject of one side of a source in the schema registry.
+type RegisteredSchema struct {
+	// Side is KEY or VALUE.
+	Side    string `json:"side"`
+	Subject string `json:"subject"`
+	// Version is the subject's last, of this ID and Type (AVRO); 0 when the subject
+	// has none yet.
+	Version int32  `json:"version"`
+	ID      int32  `json:"id"`
+	Type    string `json:"type,omitempty"`
+	// WrittenID is the id in the records that statements write, 0 when their schema
+	// is not registered yet.
+	WrittenID int32 `json:"writtenId"`
+	// Error says why the registry did not answer, or "".
+	Error string `json:"error,omitempty"`
 }
 
 // GroupOffsets are the positions of one consumer group in one topic.

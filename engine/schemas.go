@@ -93,14 +93,7 @@ func (v *schemaView) Check(topic string, key bool, f plan.Format, cols []types.C
 // source leaves a subject alone that exists: others own it. What a query writes,
 // and a physical schema that the statement named, are always registered.
 func (v *schemaView) register(src *catalog.Source, written bool) error {
-	for _, side := range []struct {
-		key  bool
-		f    plan.Format
-		cols []types.Column
-	}{{true, src.Key, src.Schema.Key}, {false, src.Value, src.BodyColumns()}} {
-		if !format.HasSchemas(side.f) || len(side.cols) == 0 {
-			continue
-		}
+	for _, side := range schemaSides(src) {
 		subject := registry.Subject(src.Topic, side.key)
 		if !written && side.f.SchemaID == 0 {
 			if _, err := v.Latest(subject); err == nil {
@@ -118,6 +111,47 @@ func (v *schemaView) register(src *catalog.Source, written bool) error {
 		}
 	}
 	return nil
+}
+
+// schemaSide is the key or the value of a source in a format of the registry.
+type schemaSide struct {
+	key  bool
+	f    plan.Format
+	cols []types.Column
+}
+
+// schemaSides lists the sides of a source that have schemas in the registry.
+func schemaSides(src *catalog.Source) (sides []schemaSide) {
+	for _, side := range []schemaSide{{true, src.Key, src.Schema.Key}, {false, src.Value, src.BodyColumns()}} {
+		if format.HasSchemas(side.f) && len(side.cols) > 0 {
+			sides = append(sides, side)
+		}
+	}
+	return sides
+}
+
+// registeredSchemas tells what the registry has of a source.
+func (e *Engine) registeredSchemas(src *catalog.Source) (list []RegisteredSchema) {
+	r := e.registry()
+	for _, side := range schemaSides(src) {
+		out := RegisteredSchema{Side: "VALUE", Subject: registry.Subject(src.Topic, side.key)}
+		if side.key {
+			out.Side = "KEY"
+		}
+		latest, err := r.Latest(out.Subject)
+		if err == nil {
+			out.Version, out.ID, out.Type = latest.Version, latest.ID, string(latest.Type)
+		} else if !errors.Is(err, registry.ErrSubject) {
+			out.Error = err.Error()
+		}
+		if s, err := schemaOf(r, side.f, side.cols); err == nil && out.Error == "" {
+			if id, err := r.ID(out.Subject, s); err == nil {
+				out.WrittenID = id
+			}
+		}
+		list = append(list, out)
+	}
+	return list
 }
 
 // schemaOf is the schema that one side of a source is written with.

@@ -17,7 +17,9 @@ type sourceJSON struct {
 	WriteQueries []queryJSON `json:"writeQueries"`
 	ReadQueries  []queryJSON `json:"readQueries"`
 	Offsets      []groupJSON `json:"offsets"`
-	Statement    string      `json:"statement"`
+
+	Schemas   []engine.RegisteredSchema `json:"schemas,omitempty"`
+	Statement string                    `json:"statement"`
 }
 
 type fieldJSON struct {
@@ -54,7 +56,7 @@ func sourceObject(d engine.SourceDescription) sourceJSON {
 	s := d.Source
 	out := sourceJSON{Name: s.Name, Type: string(s.Kind), Topic: s.Topic, Partitions: d.Partitions, Replicas: d.Replicas, KeyFormat: s.Key.Name,
 		ValueFormat: s.Value.Name, Timestamp: s.TimestampColumnName(), Statement: s.Text,
-		WriteQueries: queryObjects(d.WrittenBy), ReadQueries: queryObjects(d.ReadBy), Offsets: []groupJSON{}}
+		WriteQueries: queryObjects(d.WrittenBy), ReadQueries: queryObjects(d.ReadBy), Offsets: []groupJSON{}, Schemas: d.Schemas}
 	if s.Windowed != nil {
 		out.WindowType = string(s.Windowed.Kind)
 	}

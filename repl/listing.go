@@ -182,6 +182,9 @@ func sourceNote(d engine.SourceDescription) string {
 	if ts := s.TimestampColumnName(); ts != "" {
 		fmt.Fprintf(&b, "timestamp column: %s\n", ts)
 	}
+	for _, r := range d.Schemas {
+		b.WriteString(schemaNote(r))
+	}
 	for _, q := range d.WrittenBy {
 		fmt.Fprintf(&b, "written by %s (%s): %d rows in, %d out, %d late, %d errors\n", q.ID, stateText(q.Status), q.Status.RowsIn, q.Status.RowsOut, q.Status.Late, q.Status.Errors)
 	}
@@ -196,6 +199,22 @@ func sourceNote(d engine.SourceDescription) string {
 	}
 	b.WriteString("statement: " + s.Text + "\n")
 	return b.String()
+}
+
+// schemaNote says in a line what the registry has of one side of a source.
+func schemaNote(r engine.RegisteredSchema) string {
+	text := fmt.Sprintf("%s schema: subject %s, version %d, id %d (%s)", strings.ToLower(r.Side), r.Subject, r.Version, r.ID, r.Type)
+	switch {
+	case r.Error != "":
+		return fmt.Sprintf("%s schema: subject %s, %s\n", strings.ToLower(r.Side), r.Subject, r.Error)
+	case r.Version == 0:
+		return fmt.Sprintf("%s schema: subject %s, registered with the first record that a statement writes\n", strings.ToLower(r.Side), r.Subject)
+	case r.WrittenID == 0:
+		return text + "; that of the columns is registered with the first record that a statement writes\n"
+	case r.WrittenID != r.ID:
+		return fmt.Sprintf("%s; records are written with id %d\n", text, r.WrittenID)
+	}
+	return text + "\n"
 }
 
 func functionListing(f engine.FunctionInfo) *listing {

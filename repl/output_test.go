@@ -226,3 +226,20 @@ func TestWarningsOfAFailure(t *testing.T) {
 		t.Errorf("%v\n%s", err, messages.String())
 	}
 }
+
+func TestSchemaNote(t *testing.T) {
+	for _, c := range []struct {
+		schema engine.RegisteredSchema
+		want   string
+	}{
+		{engine.RegisteredSchema{Side: "KEY", Subject: "o-key", Version: 2, ID: 7, Type: "AVRO", WrittenID: 7}, "key schema: subject o-key, version 2, id 7 (AVRO)\n"},
+		{engine.RegisteredSchema{Side: "VALUE", Subject: "o-value", Version: 2, ID: 7, Type: "AVRO", WrittenID: 3},
+			"value schema: subject o-value, version 2, id 7 (AVRO); records are written with id 3\n"},
+		{engine.RegisteredSchema{Side: "VALUE", Subject: "o-value"}, "value schema: subject o-value, registered with the first record that a statement writes\n"},
+		{engine.RegisteredSchema{Side: "VALUE", Subject: "o-value", Error: "no answer"}, "value schema: subject o-value, no answer\n"},
+	} {
+		if got := schemaNote(c.schema); got != c.want {
+			t.Errorf("%+v: %q, expected %q", c.schema, got, c.want)
+		}
+	}
+}

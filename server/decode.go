@@ -116,7 +116,10 @@ type sourceJSON struct {
 	Statement    string      `json:"statement"`
 	ReadQueries  []queryJSON `json:"readQueries"`
 	WriteQueries []queryJSON `json:"writeQueries"`
-	Offsets      []struct {
+
+	Schemas []engine.RegisteredSchema `json:"schemas"`
+
+	Offsets []struct {
 		GroupID string `json:"groupId"`
 		Topics  []struct {
 			Topic   string `json:"kafkaTopic"`
@@ -164,7 +167,7 @@ func (j sourceJSON) source() (*catalog.Source, error) {
 func (j sourceJSON) description() (engine.SourceDescription, error) {
 	s, err := j.source()
 	d := engine.SourceDescription{Source: s, Partitions: j.Partitions, Replicas: j.Replication,
-		ReadBy: queryInfos(j.ReadQueries), WrittenBy: queryInfos(j.WriteQueries)}
+		ReadBy: queryInfos(j.ReadQueries), WrittenBy: queryInfos(j.WriteQueries), Schemas: j.Schemas}
 	for _, g := range j.Offsets {
 		for _, t := range g.Topics {
 			group := engine.GroupOffsets{Group: g.GroupID, Topic: t.Topic}

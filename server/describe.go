@@ -147,6 +147,9 @@ func sourceDescription(d engine.SourceDescription, extended bool) object {
 		}
 		out["sourceConstraints"] = constraints
 		out["queryOffsetSummaries"] = offsetSummaries(d.Offsets)
+		if len(d.Schemas) > 0 {
+			out["schemas"] = d.Schemas // beside ksqlDB's fields
+		}
 	}
 	return out
 }

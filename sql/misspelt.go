@@ -12,6 +12,7 @@ import (
 // It is kept in a second run over a statement that has an error, so that
 // statements without one pay nothing for it.
 type attempts struct {
+	from  int              // the first token that matters
 	words map[int][]string // what was asked for, by the index of the token
 	ctx   map[int]string   // what was being parsed there
 	// far is the last token that a sequence of words was followed to, after at least
@@ -20,7 +21,7 @@ type attempts struct {
 }
 
 func (a *attempts) add(at int, ctx string, words ...string) {
-	if a == nil {
+	if a == nil || at < a.from {
 		return
 	}
 	if a.ctx[at] == "" {
@@ -48,7 +49,7 @@ const (
 	// maxLookBack is how many tokens in front of the error may be the culprit.
 	maxLookBack = 32
 	// maxRepairs is how many words are tried in their right spelling.
-	maxRepairs = 8
+	maxRepairs = 16
 )
 
 // repair is a token in another spelling, and how far the parser gets with it.
@@ -72,11 +73,8 @@ func (p *parser) improve(first int, err *Error) *Error {
 		return err
 	}
 	gaveUp := p.gaveUp == err
-	tries := &attempts{words: map[int][]string{}, ctx: map[int]string{}}
-	p.tries = tries
-	p.rerun(first)
-	p.tries = nil
 	stop := p.tokenAt(err.Span.Start, first)
+	tries := p.attempts(first, max(first, stop-maxLookBack))
 	from := min(max(stop, tries.far), p.end-1)
 	if best, ok := p.bestRepair(first, from, err.Span.Start, tries); ok {
 		return p.misspeltError(best, stop, gaveUp, err, tries)
@@ -103,6 +101,15 @@ func (p *parser) misspeltError(r repair, stop int, gaveUp bool, err *Error, trie
 	return improved
 }
 
+// attempts parses the statement again and returns what was asked for from a token
+// on.
+func (p *parser) attempts(first, from int) *attempts {
+	p.tries = &attempts{from: from, words: map[int][]string{}, ctx: map[int]string{}}
+	defer func() { p.tries = nil }()
+	p.rerun(first)
+	return p.tries
+}
+
 // bestRepair returns the repair that gets the parser furthest, of equals the one
 // nearest to the error.
 func (p *parser) bestRepair(first, from, errorStart int, tries *attempts) (best repair, found bool) {
@@ -125,13 +132,15 @@ func (p *parser) bestRepair(first, from, errorStart int, tries *attempts) (best 
 	return best, found
 }
 
-// nearWords returns the word of each list that a token was most likely meant as.
-func (p *parser) nearWords(t Token, lists ...[]string) []string {
-	var near []string
+// nearWords returns the words of the lists that a token may have been meant as, of
+// each list the nearest first.
+func (p *parser) nearWords(t Token, lists ...[]string) (near []string) {
 	text := strings.ToUpper(p.textOf(t))
 	for _, list := range lists {
-		if s := Suggest(text, list); s != "" && s != text && !slices.Contains(near, s) {
-			near = append(near, s)
+		for _, s := range nearest(text, list) {
+			if s != text && !slices.Contains(near, s) {
+				near = append(near, s)
+			}
 		}
 	}
 	return near

@@ -442,6 +442,7 @@ func (p *parser) duration() Duration {
 	p.advance()
 	unit, ok := unitLength[p.tok().Word]
 	if !ok {
+		p.wanted("DAYS", "HOURS", "MINUTES", "SECONDS", "MILLISECONDS", "DAY", "HOUR", "MINUTE", "SECOND", "MILLISECOND")
 		p.unexpected("DAYS", "HOURS", "MINUTES", "SECONDS", "MILLISECONDS")
 	}
 	p.advance()

@@ -152,3 +152,19 @@ func BenchmarkParse(b *testing.B) {
 		})
 	}
 }
+
+// TestAttemptsAreBounded looks into an error at the end of a long statement: what is
+// remembered of it does not grow with the statement.
+func TestAttemptsAreBounded(t *testing.T) {
+	text := "CREATE STREAM s (" + strings.Repeat("a INT, ", 50_000) + "b INT) WIHT (kafka_topic='s');"
+	_, errs := Parse(text)
+	if len(errs) != 1 || errs[0].Hint != "did you mean WITH?" || text[errs[0].Span.Start:errs[0].Span.End] != "WIHT" {
+		t.Fatalf("errors %+v", errs)
+	}
+	p := newParser(text)
+	p.nextStatement()
+	first, stop := p.pos, p.tokenAt(errs[0].Span.Start, p.pos)
+	if tries := p.attempts(first, stop-maxLookBack); len(tries.words) == 0 || len(tries.words) > maxLookBack+2 {
+		t.Errorf("words of %d tokens are remembered", len(tries.words))
+	}
+}

@@ -1,27 +1,42 @@
 package sql
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Suggest returns the candidate nearest to name, or "" when none is near: at
 // most one edit per three characters (insertion, deletion, substitution,
 // transposition: the optimal string alignment distance), case ignored. Of equals
 // the first wins.
 func Suggest(name string, candidates []string) string {
-	best, bestDistance := "", max(1, len(name)/3)+1
+	if near := nearest(name, candidates); len(near) > 0 {
+		return near[0]
+	}
+	return ""
+}
+
+// nearest returns the candidates that are near to name, as Suggest has it, the
+// nearest first.
+func nearest(name string, candidates []string) (near []string) {
+	most := max(1, len(name)/3)
 	upper := strings.ToUpper(name)
+	distance := map[string]int{}
 	for _, c := range candidates {
-		if c == "" || abs(len(c)-len(name)) >= bestDistance {
+		if c == "" || abs(len(c)-len(name)) > most {
 			continue
 		}
 		d := editDistance(upper, strings.ToUpper(c))
 		if d == 0 && c == name {
 			continue // a suggestion to write what stands there already
 		}
-		if d < bestDistance && d < len(c) {
-			best, bestDistance = c, d
+		if d <= most && d < len(c) {
+			distance[c] = d
+			near = append(near, c)
 		}
 	}
-	return best
+	slices.SortStableFunc(near, func(a, b string) int { return distance[a] - distance[b] })
+	return near
 }
 
 func abs(n int) int {

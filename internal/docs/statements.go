@@ -52,7 +52,7 @@ var Statements = []Statement{
 		Doc:     "Lists objects.",
 		Example: "SHOW STREAMS;\nSHOW TABLES;\nSHOW TOPICS;\nSHOW QUERIES;\nSHOW FUNCTIONS;\nSHOW PROPERTIES;\nSHOW TYPES;\nSHOW VARIABLES;"},
 	{Name: "DESCRIBE", Node: "Describe", Syntax: "DESCRIBE name [EXTENDED];\nDESCRIBE FUNCTION name;\nDESCRIBE STREAMS | TABLES [EXTENDED];",
-		Doc: "Shows the columns of a source, with EXTENDED also its topic, formats and queries; or the overloads of a function.", Example: "DESCRIBE totals EXTENDED;\nDESCRIBE FUNCTION sum;"},
+		Doc: "Shows the columns of a source, with EXTENDED also its topic, formats and queries, and the subjects and ids of its schemas in the registry; or the overloads of a function.", Example: "DESCRIBE totals EXTENDED;\nDESCRIBE FUNCTION sum;"},
 	{Name: "EXPLAIN", Node: "Explain", Syntax: "EXPLAIN query_id;\nEXPLAIN statement;",
 		Doc: "Shows the plan of a running query, or that a statement would have.", Example: "EXPLAIN SELECT item FROM orders WHERE price > 1 EMIT CHANGES;"},
 	{Name: "PRINT", Node: "Print", Syntax: "PRINT topic [FROM BEGINNING] [INTERVAL n] [LIMIT n];",

@@ -76,6 +76,10 @@ var table = []mutant{
 	{"offsets of refused frames not taken back", "broker/refused.go", "a.p.next = a.base", "_ = a.base", inBroker},
 	{"topics and transactions of refused frames not taken back", "broker/refused.go", "		undo()\n", "		_ = undo\n", inBroker},
 	{"windows of refused batches not taken back", "broker/refused.go", "a.p.producers.Restore(s)", "_ = s", inBroker},
+	{"who comes during a probe is refused", "broker/wal/log.go", "|| l.full.now && l.full.probing) {", "|| false) {", inWAL},
+	{"long frame without its checksum", "broker/wal/commit.go", "	f.setCRC(crc)\n	l.bufAt = start", "	l.bufAt = start", inWAL},
+	{"padding summed", "broker/wal/commit.go", "		crc = crc32.Update(crc, castagnoli, f.buf[from:to])", "		crc = crc32.Update(crc, castagnoli, f.buf[from:max(to, (to+7)&^7)])", inWAL},
+	{"refused batch stays in the frame", "broker/stage.go", "	c.frame.Drop(c.appends[i].entry)\n", "", inBroker},
 	{"frames go on behind a refused one", "broker/wal/commit.go", "err = l.full.refusing", "err = nil", inWAL},
 
 	// Work behind the log.
