@@ -3,6 +3,7 @@ package broker
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -124,6 +125,7 @@ func (b *Broker) describeBrokerConfigs(names []string, req *kmsg.DescribeConfigs
 	add("num.partitions", strconv.Itoa(int(b.cfg.DefaultPartitions)), configInt)
 	add("offsets.topic.replication.factor", "1", configInt)
 	add("socket.request.max.bytes", strconv.Itoa(l.RequestMaxBytes), configInt)
+	add("super.users", strings.Join(b.cfg.Security.SuperUsers, ";"), configList)
 	add("transaction.max.timeout.ms", strconv.FormatInt(l.TransactionMaxTimeout.Milliseconds(), 10), configInt)
 	return configs
 }

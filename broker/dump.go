@@ -208,7 +208,7 @@ func (d *dumper) topics(b *Broker) error {
 			return
 		}
 		d.names[t.id] = t.name
-		err = d.emit(DumpItem{Kind: "topic", Text: fmt.Sprintf("%s, id %x, %d partitions, internal %v, configs %v", t.name, t.id[:], len(t.parts), t.internal, t.configs)})
+		err = d.emit(DumpItem{Kind: "topic", Text: fmt.Sprintf("%s, id %s, %d partitions, internal %v, configs %v", t.name, topicIDText(t.id), len(t.parts), t.internal, t.configs)})
 		for _, p := range t.parts {
 			if err == nil {
 				err = d.partition(b, p)
@@ -276,7 +276,7 @@ func (d *dumper) entry(path string, e wal.Entry, at int64) error {
 	}
 	name := d.names[e.Topic]
 	if name == "" {
-		name = hex.EncodeToString(e.Topic[:])
+		name = topicIDText(e.Topic)
 	}
 	tp := kafka.TopicPartition{Topic: name, Partition: e.Partition}.String()
 	at = e.At.Offset

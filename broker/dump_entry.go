@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -127,6 +128,11 @@ func codecName(codec int) string {
 	return fmt.Sprintf("codec %d", codec)
 }
 
+// topicIDText is a topic id as Kafka prints it: base64 with - and _, without
+// padding. File names have it in hexadecimal, since base64 has letters that differ
+// in case only.
+func topicIDText(id TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
 // eventName returns the name of a kind of event.
 func eventName(kind byte) string {
 	ev, err := newEvent(kind)
@@ -149,15 +155,15 @@ func describeEvent(e wal.Entry) string {
 	name := eventName(e.Kind)
 	switch ev := ev.(type) {
 	case *topicCreated:
-		return fmt.Sprintf("%s: %s, id %x, %d partitions, internal %v, configs %v", name, ev.name, ev.id[:], ev.partitions, ev.internal, ev.configs)
+		return fmt.Sprintf("%s: %s, id %s, %d partitions, internal %v, configs %v", name, ev.name, topicIDText(ev.id), ev.partitions, ev.internal, ev.configs)
 	case *topicDeleted:
-		return fmt.Sprintf("%s: id %x", name, ev.id[:])
+		return fmt.Sprintf("%s: id %s", name, topicIDText(ev.id))
 	case *partitionsAdded:
-		return fmt.Sprintf("%s: id %x, %d more", name, ev.id[:], ev.count)
+		return fmt.Sprintf("%s: id %s, %d more", name, topicIDText(ev.id), ev.count)
 	case *configsSet:
-		return fmt.Sprintf("%s: id %x, configs %v", name, ev.id[:], ev.configs)
+		return fmt.Sprintf("%s: id %s, configs %v", name, topicIDText(ev.id), ev.configs)
 	case *logStartSet:
-		return fmt.Sprintf("%s: id %x, partition %d, offset %d", name, ev.id[:], ev.partition, ev.offset)
+		return fmt.Sprintf("%s: id %s, partition %d, offset %d", name, topicIDText(ev.id), ev.partition, ev.offset)
 	case *offsetsCommitted:
 		return fmt.Sprintf("%s: group %s, %d offsets", name, ev.group, len(ev.offsets))
 	case *offsetsDeleted:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -71,6 +72,58 @@ func TestDiskFull(t *testing.T) {
 		if _, ok := b.Topic("b"); ok {
 			t.Fatalf("%s: deleted topic is back", name)
 		}
+	}
+}
+
+// TestDiskFullIsToldOnce: a disk on which some appends fit and some do not is full,
+// which is one line; that there is room is told when it lasts.
+func TestDiskFullIsToldOnce(t *testing.T) {
+	disk := vfs.WithCapacity(vfs.NewMem(), 1<<40)
+	b, logged := openLogged(t, disk, smallLimits())
+	if err := b.Apply(Metadata{CreateTopics: []TopicSpec{{Name: "a"}}}); err != nil {
+		t.Fatal(err)
+	}
+	// What the broker logs is read when the keeper, which logs too, is at rest.
+	told := func() (full, room int) {
+		err := b.keeper.do(func() error {
+			full = strings.Count(logged.String(), "disk is full: appends are refused")
+			room = strings.Count(logged.String(), "there is room on the disk again")
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return full, room
+	}
+	flap := func() {
+		t.Helper()
+		for range 10 {
+			disk.SetCapacity(disk.Used())
+			if r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, "v"), 1}}}); !errors.Is(r.Err, ErrDiskFull) {
+				t.Fatalf("on a full disk: %+v", r)
+			}
+			disk.SetCapacity(1 << 40)
+			if r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, "v"), 1}}}); r.Err != nil {
+				t.Fatal(r.Err)
+			}
+		}
+	}
+	flap()
+	if full, room := told(); full != 1 || room != 0 {
+		t.Fatalf("while it changes: full %d times, room %d times\n%s", full, room, logged)
+	}
+	b.wal.TellRoom() // something was refused before
+	if _, room := told(); room != 0 {
+		t.Fatal("room is told before it has lasted")
+	}
+	b.wal.TellRoom()
+	b.wal.TellRoom()
+	if full, room := told(); full != 1 || room != 1 {
+		t.Fatalf("when it has lasted: full %d times, room %d times", full, room)
+	}
+	flap()
+	if full, room := told(); full != 2 || room != 1 {
+		t.Fatalf("the next time: full %d times, room %d times", full, room)
 	}
 }
 

@@ -32,6 +32,11 @@ type keeper struct {
 	// goroutine touches it.
 	checked time.Time
 
+	// waits: work found the disk full, and the log says so. It is told again when
+	// the disk was not full at a tick of the timer in between. Only the goroutine
+	// touches it.
+	waits bool
+
 	mu      sync.Mutex // a leaf lock, guards removed
 	removed []*topic
 }
@@ -119,6 +124,8 @@ func (k *keeper) run() {
 			now := k.b.cfg.Clock.Now()
 			k.b.steady.advance(k.b, kafka.Timestamp(now.UnixMilli()))
 			k.b.expire(now)
+			k.b.wal.TellRoom()
+			k.waits = k.waits && k.b.wal.Full()
 			if now.Sub(k.checked) >= k.b.cfg.Limits.OffsetsRetentionCheckInterval {
 				k.checked = now
 				k.b.expireGroups()
@@ -137,9 +144,10 @@ func (k *keeper) judge(err error) {
 	full := vfs.IsFull(err) || errors.Is(err, wal.ErrDiskFull)
 	k.b.wal.SetBehindFull(full)
 	switch {
-	case full:
+	case full && !k.waits:
+		k.waits = true
 		k.b.cfg.Logger.Warn("the work behind the log waits for room on the disk", "err", err)
-	case err != nil:
+	case err != nil && !full:
 		k.b.wal.Fence("work behind the log", err)
 	}
 }
@@ -205,16 +213,7 @@ func (k *keeper) retire(number uint64) error {
 	if err := <-published; err != nil {
 		return err
 	}
-	var parts []*log.Partition
-	rolls := map[*log.Partition]log.Roll{}
-	k.b.topics.each(func(t *topic) {
-		_, set := t.config()
-		for _, p := range t.partitions() {
-			parts = append(parts, p.Partition)
-			rolls[p.Partition] = k.b.roll(set)
-		}
-	})
-	if err := k.b.store.Archive(number, parts, func(p *log.Partition) log.Roll { return rolls[p] }); err != nil {
+	if err := k.b.store.Archive(number, k.partitions(), k.rollOf); err != nil {
 		return err
 	}
 	if err := k.checkpoint(number); err != nil {
@@ -256,6 +255,16 @@ func (k *keeper) lastCheckpoint() error {
 // roll says when a topic's segments are full.
 func (b *Broker) roll(set settings) log.Roll {
 	return log.Roll{Bytes: min(set.segmentBytes, b.cfg.Limits.SegmentBytes), Age: set.segmentMs}
+}
+
+// rollOf is roll of a partition's topic.
+func (k *keeper) rollOf(p *log.Partition) log.Roll {
+	t := k.b.topics.staged(p.Topic)
+	if t == nil {
+		return k.b.roll(settings{segmentBytes: k.b.cfg.Limits.SegmentBytes}) // deleted meanwhile
+	}
+	_, set := t.config()
+	return k.b.roll(set)
 }
 
 // removeFiles removes the files of deleted topics, and segments below the log

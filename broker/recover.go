@@ -213,7 +213,7 @@ func (b *Broker) replayBatches(e wal.Entry, inState bool) error {
 		return nil // deleted before the checkpoint
 	}
 	if t == nil {
-		return fmt.Errorf("%w: records of topic %x, which was not created", wal.ErrCorrupt, e.Topic)
+		return fmt.Errorf("%w: records of topic %s, which was not created", wal.ErrCorrupt, topicIDText(e.Topic))
 	}
 	parts := t.partitions()
 	if e.Partition < 0 || int(e.Partition) >= len(parts) {

@@ -165,11 +165,16 @@ func (o *oracle) compact() {
 // readCommitted reads as a read_committed client does: with the aborted
 // transactions of the fetched range and the markers in it.
 func readCommitted(p *Partition, from kafka.Offset) (map[kafka.Offset]kafka.Record, error) {
+	return readCommittedBy(p, from, 300)
+}
+
+// readCommittedBy is readCommitted with so many bytes at a time.
+func readCommittedBy(p *Partition, from kafka.Offset, bytes int) (map[kafka.Offset]kafka.Record, error) {
 	out := map[kafka.Offset]kafka.Record{}
 	stable := p.Bounds().LastStable
 	last := from - 1
 	for from < stable {
-		run, err := p.Read(from, stable, 300)
+		run, err := p.Read(from, stable, bytes)
 		if err != nil {
 			return nil, err
 		}

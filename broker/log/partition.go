@@ -1,6 +1,7 @@
 package log
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -68,6 +69,11 @@ type Partition struct {
 	aborted   []AbortedTxn
 	watchers  map[int]func()
 	watchID   int
+}
+
+// text is the partition as TOPIC-ID-PARTITION, the id as Kafka prints it.
+func (p *Partition) text() string {
+	return fmt.Sprintf("%s-%d", base64.RawURLEncoding.EncodeToString(p.Topic[:]), p.Partition)
 }
 
 // Bounds are the offsets that describe a partition.
@@ -151,7 +157,7 @@ func (p *Partition) CheckRestored() error {
 		end = p.entries[n-1].next
 	}
 	if end != p.next {
-		return fmt.Errorf("%w: partition %x-%d ends at %d, offsets up to %d were acknowledged", ErrCorrupt, p.Topic, p.Partition, end, p.next)
+		return fmt.Errorf("%w: partition %s ends at %d, offsets up to %d were acknowledged", ErrCorrupt, p.text(), end, p.next)
 	}
 	return nil
 }

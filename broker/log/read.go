@@ -151,7 +151,7 @@ func (p *Partition) entryBytes(e entry, from kafka.Offset, want Want) ([]byte, e
 	stored := stored{read: read, end: e.at.Offset + int64(e.size), epochs: p.epochStarts(), sealed: p.store.opts.Sealer != nil}
 	b, err := stored.batches(place{e.at.Offset, e.base}, from, e.next, want)
 	if err != nil {
-		return nil, fmt.Errorf("partition %x-%d: %w", p.Topic, p.Partition, err)
+		return nil, fmt.Errorf("partition %s: %w", p.text(), err)
 	}
 	return b, nil
 }

@@ -83,7 +83,7 @@ func harm(t *testing.T, rng *rand.Rand, fs vfs.FS, path string) {
 // reader saw before, without the offsets that the repair names, to a reader that
 // knows aborted transactions by their markers, too.
 func TestRepairOracle(t *testing.T) {
-	seeds(t, rounds(60), func(t *testing.T, rng *rand.Rand) {
+	seeds(t, rounds(20), func(t *testing.T, rng *rand.Rand) {
 		o := newOracle(t, rng)
 		for range 300 {
 			pid := kafka.ProducerID(rng.IntN(3))
@@ -127,7 +127,8 @@ func TestRepairOracle(t *testing.T) {
 		if again, err := p.FindDamage(); err != nil || len(again) > 0 {
 			t.Fatalf("after the repair: %v, %v", again, err)
 		}
-		got, err := readCommitted(p, 0)
+		// In one fetch there are several transactions of a producer.
+		got, err := readCommittedBy(p, 0, 100+rng.IntN(2000))
 		if err != nil {
 			t.Fatalf("damage %v: %v", found, err)
 		}
@@ -235,6 +236,45 @@ func TestRepairLosesLittle(t *testing.T) {
 	}
 }
 
+// TestRepairKeepsAborts: a transaction whose abort marker is damaged stays aborted,
+// and the next one of its producer does not become so for a client that knows the
+// end of an aborted one by its marker.
+func TestRepairKeepsAborts(t *testing.T) {
+	o := newOracle(t, rand.New(rand.NewPCG(2, 2)))
+	o.store.opts.Sealer = nil
+	write := func(value string, commit bool) {
+		var w kafka.BatchBuilder
+		w.Append(1, nil, []byte(value), nil)
+		w.FinishAs(kafka.AttrTransactional, 7, 0, int32(o.next))
+		o.publish(w.Bytes())
+		o.publish(NewMarker(7, 0, commit, 1, 1))
+	}
+	write("aborted", false)
+	write("committed", true)
+	o.archive(true)
+	path := o.fs.PathJoin(o.p.dir, o.p.segments[0].name())
+	b, err := vfs.ReadFile(o.fs, path, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, err := kafka.NextBatch(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(first)+kafka.BatchHeaderBytes] ^= 1
+	if err := vfs.WriteFileAtomic(o.fs, path, b); err != nil {
+		t.Fatal(err)
+	}
+	p := o.reopened()
+	if all, _ := o.repair(p); len(all) != 1 || len(all[0].Gaps) != 1 || all[0].Gaps[0].From != 1 || all[0].Gaps[0].Next != 2 {
+		t.Fatal(all)
+	}
+	got, err := readCommittedBy(p, 0, 1<<20)
+	if err != nil || len(got) != 1 || string(got[2].Value) != "committed" {
+		t.Fatalf("%v, %v", got, err)
+	}
+}
+
 // TestRepairBelievesNoRecord: a record that holds whole batches, with offsets that
 // fit, is not taken for batches of the log, even when a damaged length points at
 // them.
@@ -280,6 +320,60 @@ func TestRepairBelievesNoRecord(t *testing.T) {
 	}
 	if len(got) < 400 {
 		t.Fatalf("%d records left", len(got))
+	}
+}
+
+// TestRepairBelievesNoChainPastAnAnchor: nor one batch that is good in itself, and
+// ends behind the next place where a batch is known to begin.
+func TestRepairBelievesNoChainPastAnAnchor(t *testing.T) {
+	v := strings.Repeat("v", 400)
+	head := make([]byte, kafka.BatchHeaderBytes)
+	build := func() (*oracle, string, []byte) {
+		o := large(t, func(i int) string {
+			if i == 101 {
+				return string(head) + v[len(head):]
+			}
+			return v
+		})
+		path := o.fs.PathJoin(o.p.dir, o.p.segments[0].stem()) + segmentSuffix
+		b, err := vfs.ReadFile(o.fs, path, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o, path, b
+	}
+	_, _, b := build()
+	size := len(b) / 500
+	forged := bytes.Index(b[101*size+kafka.BatchHeaderBytes:], head) + 101*size + kafka.BatchHeaderBytes
+	var w kafka.BatchBuilder
+	w.Append(0, nil, nil, nil)
+	w.Finish()
+	whole := append(slices.Clone(w.Bytes()[:kafka.BatchHeaderBytes]), b[forged+len(head):forged+2*indexIntervalBytes]...)
+	fake := kafka.Batch(whole)
+	fake.SetBaseOffset(300)
+	fake.SetLeaderEpoch(1)
+	fake.Seal()
+	head = whole[:len(head)]
+
+	o, path, b := build()
+	if !kafka.Batch(b[forged : forged+len(whole)]).CRCValid() {
+		t.Fatal("the forged batch is not good in itself")
+	}
+	at := 100 * size
+	binary.BigEndian.PutUint32(b[at+8:], uint32(forged-at-12))
+	if err := vfs.WriteFileAtomic(o.fs, path, b); err != nil {
+		t.Fatal(err)
+	}
+	p := o.reopened()
+	if all, _ := o.repair(p); len(all) != 1 {
+		t.Fatal(all)
+	}
+	got, err := readCommitted(p, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got[300].Value) != v || len(got) < 500-indexIntervalBytes/size-2 {
+		t.Fatalf("%d records are left, offset 300 has %.20q", len(got), got[300].Value)
 	}
 }
 

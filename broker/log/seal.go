@@ -162,7 +162,7 @@ func (p *Partition) opened(run Run, want Want) (Run, error) {
 			out, err = OpenBatch(out, p.Topic, p.Partition, b, s)
 		}
 		if err != nil {
-			return Run{}, fmt.Errorf("partition %x-%d: %w", p.Topic, p.Partition, err)
+			return Run{}, fmt.Errorf("partition %s: %w", p.text(), err)
 		}
 		run.Plain = run.Plain && kafka.Batch(out[from:]).Attributes()&notPlain == 0
 		rest = after

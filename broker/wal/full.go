@@ -29,6 +29,8 @@ type fullness struct {
 	refusing error // every frame is refused until Resume
 	probing  bool  // one reservation finds out whether there is room
 	refusals int   // how often refusing was set
+	seen     int   // refusals when TellRoom was called last
+	told     bool  // the log says that the disk is full
 	behind   bool  // the work behind the log finds the disk full
 	busy     bool  // the committer is at work
 	spare    bool  // the spare file is there
@@ -45,7 +47,8 @@ func (l *Log) refuse(cause error) error {
 	err := fmt.Errorf("%w: write to the log: %w", ErrDiskFull, cause)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.full.now {
+	if !l.full.told {
+		l.full.told = true
 		l.opts.Logger.Error("disk is full: appends are refused until there is room", "dir", l.opts.Dir, "err", cause)
 	}
 	l.full.now, l.full.refusing = true, err
@@ -63,9 +66,23 @@ func (l *Log) noteRoom(group []request) {
 	for i := range group {
 		if group[i].frame != nil && !group[i].urgent() {
 			l.full.now = false
-			l.opts.Logger.Info("there is room on the disk again", "dir", l.opts.Dir)
 			break
 		}
+	}
+}
+
+// TellRoom logs that a disk that was full has room again, when frames fit and none
+// was refused since the call before: on a disk that is nearly full small frames fit
+// and large ones do not, in turns, and each turn would be two lines. It is called
+// now and then.
+func (l *Log) TellRoom() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lasts := !l.full.now && !l.full.behind && l.full.refusals == l.full.seen
+	l.full.seen = l.full.refusals
+	if l.full.told && lasts {
+		l.full.told = false
+		l.opts.Logger.Info("there is room on the disk again", "dir", l.opts.Dir)
 	}
 }
 

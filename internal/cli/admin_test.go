@@ -204,6 +204,10 @@ func TestTransactionsEnded(t *testing.T) {
 		return "transaction abort orders --partition 0 --producer-id " + strconv.FormatInt(id, 10)
 	}
 	abort := begin()
+	runSteps(t, kafka, []step{
+		{args: strings.Replace(abort, "--partition 0", "--partition 7", 1), fails: "topic orders has no partition 7: it has 1 partition, counted from 0"},
+		{args: strings.Replace(abort, "abort orders", "abort orderz", 1), fails: "topic orderz does not exist"},
+	})
 	runSteps(t, kafka, []step{{args: abort, fails: "its coordinator knows it as Ongoing of transactional id billing"}})
 	if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
 		t.Errorf("commit after a refused abort: %v", err)

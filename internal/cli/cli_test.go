@@ -278,7 +278,7 @@ func TestTopics(t *testing.T) {
 		{"topic create p --partitions 0", 1, `artitions`},
 		{"topic create p --config retention.ms=1000", 0, `^$`},
 		{"topic list", 0, `^o\np\n$`},
-		{"topic describe p", 0, `(?s)topic +p\npartitions +1\n.*retention.ms +1000\n.*partition +log start +end\n0 +0 +0\n$`},
+		{"topic describe p", 0, `(?s)topic +p\nid +[-_0-9A-Za-z]{22}\npartitions +1\n.*retention.ms +1000\n.*partition +log start +end\n0 +0 +0\n$`},
 		{"topic describe nope", 1, `topic nope does not exist`},
 		{"topic delete p", 0, `^$`},
 		{"topic delete p", 1, `topic p does not exist`},

@@ -33,7 +33,10 @@ func newLogDump(std Stdio) *cobra.Command {
 checkpoint holds. Nothing is changed or locked: the directory of a running
 broker and one that does not open can be read. Damage is printed where it is,
 and the exit status is 1 when there is some. What is encrypted with a key that is
-not given is shown without its content, which is no damage.`,
+not given is shown without its content, which is no damage.
+
+Topic ids are printed as Kafka prints them, in base64; the names of directories
+below topics/ have them in hexadecimal.`,
 		Args: exactArgs("DIR|FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			keys, err := readKeys(keyFile)
@@ -54,7 +57,7 @@ not given is shown without its content, which is no damage.`,
 				return print(w, item)
 			})
 			if err = errors.Join(err, w.Flush()); err == nil && damaged > 0 {
-				err = fmt.Errorf("%s is damaged in %s", args[0], counted(damaged, "place"))
+				err = fmt.Errorf("%s is damaged in %s", args[0], count(int64(damaged), "place"))
 			}
 			return err
 		},

@@ -36,7 +36,7 @@ alone shows what that is.`,
 			segments := 0
 			err = b.Reencrypt(func(r broker.Reencrypted) error {
 				segments += r.Segments
-				_, err := fmt.Fprintf(std.Out, "%s: %s, %d bytes\n", r.TP, counted(r.Segments, "segment"), r.Bytes)
+				_, err := fmt.Fprintf(std.Out, "%s: %s, %d bytes\n", r.TP, count(int64(r.Segments), "segment"), r.Bytes)
 				return err
 			})
 			if errors.Is(err, log.ErrCorrupt) {
@@ -45,7 +45,7 @@ alone shows what that is.`,
 			if err = errors.Join(err, b.Close(c.Context())); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(std.Out, "%s written anew, and a new log begun; topics need key %s only\n", counted(segments, "segment"), id)
+			_, err = fmt.Fprintf(std.Out, "%s written anew, and a new log begun; topics need key %s only\n", count(int64(segments), "segment"), id)
 			return err
 		},
 	}

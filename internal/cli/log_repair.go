@@ -122,17 +122,9 @@ func (r *repairReport) end() error {
 	case left == 0:
 		return nil
 	case left == r.internal:
-		return fmt.Errorf("not readable everywhere: %s of the SQL engine", counted(left, "partition"))
+		return fmt.Errorf("not readable everywhere: %s of the SQL engine", count(int64(left), "partition"))
 	case r.dry:
-		return fmt.Errorf("not readable everywhere: %s; nothing was changed", counted(left, "partition"))
+		return fmt.Errorf("not readable everywhere: %s; nothing was changed", count(int64(left), "partition"))
 	}
-	return fmt.Errorf("not readable everywhere: %s; restore the files from a copy, or give up what cannot be read with --accept-loss", counted(left, "partition"))
-}
-
-// counted is a number with its noun: 1 partition, 2 partitions.
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Errorf("not readable everywhere: %s; restore the files from a copy, or give up what cannot be read with --accept-loss", count(int64(left), "partition"))
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"path/filepath"
@@ -66,5 +68,35 @@ func TestLogDump(t *testing.T) {
 	}
 	if out, err = dump(dir); err == nil || !strings.Contains(out, "DAMAGED") {
 		t.Fatalf("a damaged directory: %v\n%s", err, out)
+	}
+}
+
+// TestTopicIDs: a topic's id is printed the same by whatever prints it, as Kafka's
+// tools do, and is that of its directory.
+func TestTopicIDs(t *testing.T) {
+	data := t.TempDir()
+	_, kafka, stop := startServer(t, data)
+	runSteps(t, kafka, []step{{args: "topic create orders"}, {args: "produce orders --raw", stdin: "1\n"}})
+	code, out, stderr := run(t, "", "topic", "list", "--output", "json", "--bootstrap", kafka)
+	var row struct{ ID string }
+	if err := json.Unmarshal([]byte(strings.TrimSpace(out)), &row); err != nil || code != 0 {
+		var rows []struct{ ID string }
+		if err := json.Unmarshal([]byte(out), &rows); err != nil || len(rows) != 1 {
+			t.Fatal(code, out, stderr, err)
+		}
+		row = rows[0]
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(row.ID)
+	if err != nil || len(raw) != 16 {
+		t.Fatalf("id %q: %v", row.ID, err)
+	}
+	runSteps(t, kafka, []step{
+		{args: "topic describe orders", has: []string{row.ID}},
+		{args: "topic describe orders --output json", has: []string{row.ID}},
+	})
+	stop()
+	code, out, stderr = run(t, "", "log", "dump", data)
+	if code != 0 || strings.Count(out, "topic: orders, id "+row.ID+",") != 1 || strings.Count(out, "topicCreated: orders, id "+row.ID+",") != 1 || strings.Contains(out, "id "+hex.EncodeToString(raw)) {
+		t.Errorf("log dump: %d %s\n%s", code, stderr, out)
 	}
 }

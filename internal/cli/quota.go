@@ -114,8 +114,8 @@ func newQuotaSet(to *cluster) *cobra.Command {
 			for _, kv := range args {
 				key, text, ok := strings.Cut(kv, "=")
 				value, err := strconv.ParseFloat(text, 64)
-				if !ok || err != nil || math.IsNaN(value) || math.IsInf(value, 0) {
-					return fmt.Errorf("%s: expected KEY=NUMBER", kv)
+				if !ok || key == "" || err != nil || math.IsNaN(value) || math.IsInf(value, 0) {
+					return fmt.Errorf("%s: expected KEY=NUMBER, where KEY is %s", kv, strings.Join(quotaKeys, ", "))
 				}
 				ops = append(ops, kadm.AlterClientQuotaOp{Key: key, Value: value})
 			}

@@ -87,6 +87,14 @@ func TestUsersAndRules(t *testing.T) {
 	if out, _ := as("admin", admin, 0, "", "quota", "list"); out != "for                    key                       value\nip                     connection_creation_rate  500\nuser=alice, client-id  producer_byte_rate        1000\n" {
 		t.Errorf("limits:\n%s", out)
 	}
+	for _, wrong := range []string{"=5", "producer_byte_rate", "producer_byte_rate=much"} {
+		if _, stderr := as("admin", admin, 1, "", "quota", "set", wrong, "--for", "user=alice"); !strings.Contains(stderr, wrong+": ") || !strings.Contains(stderr, "producer_byte_rate, consumer_byte_rate") {
+			t.Errorf("quota set %s: %s", wrong, stderr)
+		}
+	}
+	if _, stderr := as("admin", admin, 1, "", "user", "delete", "admin"); !strings.Contains(stderr, "admin is the last super user") || !strings.Contains(stderr, "--force") {
+		t.Errorf("the last super user: %s", stderr)
+	}
 	as("admin", admin, 0, "", "user", "delete", "alice")
 	if _, stderr := as("alice", alice, 1, "", "topic", "list"); !strings.Contains(stderr, "does not let alice in") {
 		t.Errorf("a deleted user: %s", stderr)
@@ -98,6 +106,23 @@ func TestUsersAndRules(t *testing.T) {
 	// The first user is there already: its password is not asked for, nor changed.
 	_, s.kafka, _ = startServerWith(t, s.data, "--listener", "SASL_PLAINTEXT://127.0.0.1:0", "--bootstrap-user", "admin")
 	as("admin", admin, 0, "", "topic", "list")
+	as("admin", admin, 0, "", "user", "delete", "admin", "--force")
+	if _, stderr := as("admin", admin, 1, "", "topic", "list"); !strings.Contains(stderr, "does not let admin in") {
+		t.Errorf("deleted with --force: %s", stderr)
+	}
+}
+
+// TestSuperUsersOfManyKinds: another super user with a password makes a difference,
+// one without does not.
+func TestSuperUsersOfManyKinds(t *testing.T) {
+	s := startSecured(t)
+	s.stop()
+	_, s.kafka, _ = startServerWith(t, s.data, "--listener", "SASL_PLAINTEXT://127.0.0.1:0", "--bootstrap-user", "admin", "--super-user", "User:alice", "--super-user", "User:CN=ops")
+	if _, stderr := s.as("admin", s.admin, 1, "", "user", "delete", "admin"); !strings.Contains(stderr, "last super user") {
+		t.Errorf("while alice has no password: %s", stderr)
+	}
+	s.as("admin", s.admin, 0, "", "user", "add", "alice", "--new-password-file", s.alice)
+	s.as("alice", s.alice, 0, "", "user", "delete", "admin")
 }
 
 func TestListenerMistakes(t *testing.T) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -121,6 +122,10 @@ func missingPartition(topic string, partition int32, t kadm.TopicDetail) error {
 	return fmt.Errorf("topic %s has no partition %d: it has %s, counted from 0", topic, partition, count(int64(len(t.Partitions)), "partition"))
 }
 
+// topicID is a topic id as Kafka's own tools print it: base64 with - and _, without
+// padding.
+func topicID(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
 func missingTopic(topic string) error {
 	return fmt.Errorf("topic %s does not exist: `millrace topic list` shows those that do", topic)
 }
@@ -157,7 +162,7 @@ func newTopicList(to *cluster) *cobra.Command {
 				}
 				var rows []topicRow
 				for _, t := range topics.Sorted() {
-					rows = append(rows, topicRow{t.Topic, t.ID.String(), len(t.Partitions), t.IsInternal})
+					rows = append(rows, topicRow{t.Topic, topicID(t.ID), len(t.Partitions), t.IsInternal})
 				}
 				return writeList(c.OutOrStdout(), format, []string{"topic", "id", "partitions", "internal"}, rows, func(r topicRow) []string {
 					return []string{r.Topic, r.ID, strconv.Itoa(r.Partitions), strconv.FormatBool(r.Internal)}
@@ -224,7 +229,7 @@ func describeTopic(ctx context.Context, c *cobra.Command, a *kadm.Client, name, 
 	if err != nil {
 		return err
 	}
-	d := topicDescription{Topic: name, ID: topics[name].ID.String(), Internal: topics[name].IsInternal, Configs: map[string]string{}}
+	d := topicDescription{Topic: name, ID: topicID(topics[name].ID), Internal: topics[name].IsInternal, Configs: map[string]string{}}
 	for _, p := range topics[name].Partitions.Sorted() {
 		s, _ := starts.Lookup(name, p.Partition)
 		e, _ := ends.Lookup(name, p.Partition)
@@ -239,7 +244,7 @@ func describeTopic(ctx context.Context, c *cobra.Command, a *kadm.Client, name, 
 		return writeList(c.OutOrStdout(), format, nil, []topicDescription{d}, nil)
 	}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "topic\t%s\npartitions\t%d\n", name, len(d.Partitions))
+	fmt.Fprintf(w, "topic\t%s\nid\t%s\npartitions\t%d\n", name, d.ID, len(d.Partitions))
 	for _, r := range configs {
 		if r.Value != nil {
 			fmt.Fprintf(w, "%s\t%s\n", r.Name, *r.Value)

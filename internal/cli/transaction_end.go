@@ -107,6 +107,9 @@ the rest of the transaction without an error.`,
 				return errors.New("--partition and --producer-id are needed: `millrace transaction producers TOPIC` shows them")
 			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
+				if err := checkPartition(ctx, a, args[0], partition); err != nil {
+					return err
+				}
 				producers, err := topicProducers(ctx, a, args[0])
 				if err != nil {
 					return err
@@ -135,6 +138,25 @@ the rest of the transaction without an error.`,
 	c.Flags().BoolVar(&force, "force", false, "abort the records in this partition although the coordinator knows the transaction as open")
 	c.ValidArgsFunction = completeNames(to, topicNames)
 	return c
+}
+
+// checkPartition says when a topic or its partition is missing.
+func checkPartition(ctx context.Context, a *kadm.Client, topic string, partition int32) error {
+	topics, err := a.ListTopics(ctx, topic)
+	if err != nil {
+		return err
+	}
+	t, ok := topics[topic]
+	switch {
+	case !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+		return missingTopic(topic)
+	case t.Err != nil:
+		return refusal("look for topic "+topic, t.Err, "")
+	}
+	if _, ok := t.Partitions[partition]; !ok {
+		return missingPartition(topic, partition, t)
+	}
+	return nil
 }
 
 // hangs returns an error unless no coordinator will end the transaction of a

@@ -121,8 +121,12 @@ func newUserList(to *cluster) *cobra.Command {
 }
 
 func newUserDelete(to *cluster) *cobra.Command {
+	var force bool
 	c := &cobra.Command{
 		Use: "delete NAME", Short: "Delete a user; its connections stay until they end", Args: exactArgs("NAME"),
+		Long: `Delete a user; its connections stay until they end. The last super user that logs in
+with a password is deleted with --force only: without it nobody could add users, or
+change rules, until the server is started with another --bootstrap-user.`,
 		Example: "  millrace user delete alice --user admin",
 		RunE: func(c *cobra.Command, args []string) error {
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
@@ -137,6 +141,11 @@ func newUserDelete(to *cluster) *cobra.Command {
 				if u.Err != nil {
 					return refusal("delete user "+args[0], u.Err, u.ErrMessage)
 				}
+				if !force {
+					if err := checkNotLast(ctx, a, args[0]); err != nil {
+						return err
+					}
+				}
 				var del []kadm.DeleteSCRAM
 				for _, i := range u.CredInfos {
 					del = append(del, kadm.DeleteSCRAM{User: args[0], Mechanism: i.Mechanism})
@@ -149,6 +158,57 @@ func newUserDelete(to *cluster) *cobra.Command {
 			})
 		},
 	}
+	c.Flags().BoolVar(&force, "force", false, "delete the last super user, too")
 	c.ValidArgsFunction = completeNames(to, userNames)
 	return c
+}
+
+// checkNotLast refuses to delete the last super user that logs in with a password,
+// or, of a broker that does not say who they are, the last user.
+func checkNotLast(ctx context.Context, a *kadm.Client, name string) error {
+	users, err := a.DescribeUserSCRAMs(ctx)
+	if err != nil {
+		return refusal("list users", err, "")
+	}
+	super, known := superUsers(ctx, a)
+	if known && !super[name] {
+		return nil
+	}
+	for _, u := range users {
+		if u.User != name && u.Err == nil && len(u.CredInfos) > 0 && (super[u.User] || !known) {
+			return nil
+		}
+	}
+	what := "super user that logs in with a password"
+	if !known {
+		what = "user that logs in with a password"
+	}
+	return fmt.Errorf("%s is the last %s: without it nobody may be able to add users or change rules; --force deletes it all the same", name, what)
+}
+
+// superUsers returns the names of the broker's super users (super.users); known is
+// false when the broker does not say or there are none.
+func superUsers(ctx context.Context, a *kadm.Client) (names map[string]bool, known bool) {
+	names = map[string]bool{}
+	meta, err := a.BrokerMetadata(ctx)
+	if err != nil || len(meta.Brokers) == 0 {
+		return names, false
+	}
+	configs, err := a.DescribeBrokerConfigs(ctx, meta.Brokers[0].NodeID)
+	if err != nil {
+		return names, false
+	}
+	for _, r := range configs {
+		for _, c := range r.Configs {
+			if c.Key != "super.users" || c.Value == nil {
+				continue
+			}
+			for _, principal := range strings.Split(*c.Value, ";") {
+				if user, ok := strings.CutPrefix(strings.TrimSpace(principal), "User:"); ok {
+					names[user] = true
+				}
+			}
+		}
+	}
+	return names, len(names) > 0
 }

@@ -249,6 +249,34 @@ mistakes() {
   equal "--version: exit code" "$code" 0
 }
 
+# What is done to the files of a server that is stopped: it is asked for damage, and
+# the plain directory becomes an encrypted one, and loses a key again.
+files() {
+  mistake "log repair: no data directory" "is no data directory" "$binary" log repair "$work"
+  run "$binary" log repair "$work/data"
+  equal "log repair: exit code" "$code" 0
+  contains "log repair: nothing to do" "$out" "nothing is damaged"
+  head -c 32 /dev/urandom | base64 >"$work/key1"
+  { head -c 32 /dev/urandom | base64; cat "$work/key1"; } >"$work/key2"
+  head -1 "$work/key2" >"$work/key2.alone"
+  mistake "log reencrypt: no key" "no encryption key" "$binary" log reencrypt "$work/data"
+  for keys in key1 key2; do
+    run "$binary" log reencrypt "$work/data" --encryption-key-file "$work/$keys"
+    equal "log reencrypt with $keys: exit code" "$code" 0
+    contains "log reencrypt with $keys: topics" "$out" "t-0: 1 segment"
+  done
+  run "$binary" log dump --records --encryption-key-file "$work/key2.alone" "$work/data"
+  equal "log dump with the new key alone: exit code" "$code" 0
+  equal "log dump with the new key alone: nothing is locked" "$(grep -c 'is not given' <<<"$out")" 0
+  mistake "a start without a key" "give --encryption-key-file" "$binary" server --data "$work/data" --http 127.0.0.1:0 --kafka 127.0.0.1:0
+  start_server "$work/data" --encryption-key-file "$work/key2.alone" || return
+  contains "a start with the new key alone: says so" "$(cat "$work/server.log")" "not needed any more"
+  run "$binary" consume t --from-beginning --to-end --bootstrap "$kafka"
+  equal "a start with the new key alone: records" "$(wc -l <<<"$out")" 1000
+  stop_server INT
+  equal "a start with the new key alone: stops in good order" "$code" 0
+}
+
 mkdir "$work/bin" && ln -s "$binary" "$work/bin/millrace"
 quickstart
 if start_server "$work/data"; then
@@ -260,6 +288,7 @@ if start_server "$work/data"; then
   mistakes
   stop_server INT
   equal "server stops in good order" "$code" 0
+  files
 fi
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]
