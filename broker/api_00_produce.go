@@ -159,6 +159,9 @@ func (b *Broker) producePartition(req *kmsg.ProduceRequest, t *topic, rp kmsg.Pr
 		return nil, fmt.Errorf("%w: %s belongs to the engine", kerr.TopicAuthorizationFailed, t.name)
 	}
 	_, set := t.config()
+	if first, _, err := kafka.NextBatch(rp.Records); err == nil && first.Codec() == log.CodecZstd && req.Version < 7 {
+		return nil, kerr.UnsupportedCompressionType // whatever else is wrong with it
+	}
 	checked, record, err := checkBatch(rp.Records, set, b.server.expansion(), b.now())
 	if err != nil {
 		if record >= 0 {
@@ -167,9 +170,6 @@ func (b *Broker) producePartition(req *kmsg.ProduceRequest, t *topic, rp kmsg.Pr
 			sp.ErrorRecords = append(sp.ErrorRecords, e)
 		}
 		return nil, err
-	}
-	if checked.batch.Codec() == log.CodecZstd && req.Version < 7 {
-		return nil, kerr.UnsupportedCompressionType
 	}
 	if checked.batch.Transactional() && req.TransactionID == nil {
 		return nil, fmt.Errorf("%w: a transactional batch in a request without transactional id", kerr.InvalidRecord)

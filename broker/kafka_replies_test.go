@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"github.com/millrace/millrace/broker/log"
 	"github.com/millrace/millrace/internal/kafka"
 )
 
@@ -104,6 +105,24 @@ func TestProduceBaseOffset(t *testing.T) {
 		req.Acks, req.TimeoutMillis = -1, 1000
 		req.Topics = []kmsg.ProduceRequestTopic{{Topic: "orders", TopicID: details["orders"].ID, Partitions: []kmsg.ProduceRequestTopicPartition{{Records: batch}}}}
 		wantCode(t, "produce", ask[*kmsg.ProduceResponse](t, ctx, cl, req).Topics[0].Partitions[0].ErrorCode, want)
+	}
+}
+
+// That zstd came with version 7 is told before a wrong checksum.
+func TestProduceZstdBeforeItsVersion(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	ctx, cl := testCtx(t), client(t, addr)
+	createTopic(t, ctx, cl, "orders", nil)
+	for version, want := range map[int16]*kerr.Error{6: kerr.UnsupportedCompressionType, 7: kerr.CorruptMessage} {
+		var w kafka.BatchBuilder
+		w.Append(1, nil, []byte("a"), nil)
+		w.Finish()
+		batch := kafka.Batch(w.Bytes())
+		batch.SetAttributes(log.CodecZstd)
+		req := kmsg.NewPtrProduceRequest()
+		req.Acks, req.TimeoutMillis = -1, 1000
+		req.Topics = []kmsg.ProduceRequestTopic{{Topic: "orders", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: batch}}}}
+		wantCode(t, "produce", ask[*kmsg.ProduceResponse](t, ctx, atVersion(t, addr, 0, version), req).Topics[0].Partitions[0].ErrorCode, want)
 	}
 }
 

@@ -26,6 +26,15 @@ func adminTopics() error {
 	if err := a.CreateTopic(*topic, detail, false); !errors.Is(err, sarama.ErrTopicAlreadyExists) {
 		return fmt.Errorf("creating it again: %w", err)
 	}
+	if err := await(func() (sarama.KError, error) {
+		described, err := a.DescribeTopics([]string{*topic})
+		if err != nil {
+			return 0, err
+		}
+		return described[0].Err, nil
+	}, sarama.ErrNoError); err != nil {
+		return err
+	}
 	size := "2000000"
 	if err := a.AlterConfig(sarama.TopicResource, *topic, map[string]*string{"max.message.bytes": &size}, false); err != nil {
 		return err
@@ -146,11 +155,16 @@ func adminSCRAM() error {
 	if err := expect("upsert", results[0].ErrorCode, sarama.ErrNoError); err != nil {
 		return err
 	}
-	described, err := a.DescribeUserScramCredentials([]string{*topic})
-	if err != nil {
-		return err
+	if err := await(func() (int, error) {
+		described, err := a.DescribeUserScramCredentials([]string{*topic})
+		if err != nil {
+			return 0, err
+		}
+		return len(described[0].CredentialInfos), nil
+	}, 1); err != nil {
+		return fmt.Errorf("credentials: %w", err)
 	}
-	return errors.Join(expect("credentials", len(described[0].CredentialInfos), 1), a.Close())
+	return a.Close()
 }
 
 func adminQuotas() error {
@@ -185,18 +199,18 @@ func adminQuotas() error {
 		if err := at.change(); err != nil {
 			return fmt.Errorf("%s: %w", at.what, err)
 		}
-		if err := awaitQuota(limits, at.want); err != nil {
+		if err := await(limits, at.want); err != nil {
 			return fmt.Errorf("%s: %w", at.what, err)
 		}
 	}
 	return a.Close()
 }
 
-// awaitQuota waits until a limit is what it was set to: Kafka publishes it after it
-// has answered.
-func awaitQuota(limits func() (float64, error), want float64) error {
+// await asks until the answer is what was set: Kafka publishes it after it has
+// answered.
+func await[T comparable](ask func() (T, error), want T) error {
 	for {
-		got, err := limits()
+		got, err := ask()
 		if err != nil || got == want {
 			return err
 		}
