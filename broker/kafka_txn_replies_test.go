@@ -62,7 +62,8 @@ func TestTransactionBeginsWithFirstSequence(t *testing.T) {
 }
 
 // An abort whose marker has the batches' epoch leaves the sequences as they are: a
-// gap is refused, and a retry is one, once the partition is in a transaction again.
+// gap is refused. But a batch of the aborted ones that comes again is a new one, once
+// the partition is in a transaction again.
 func TestSequencesAfterAbort(t *testing.T) {
 	_, addr := serveTest(t, Limits{})
 	ctx, cl := testCtx(t), client(t, addr)
@@ -90,15 +91,18 @@ func TestSequencesAfterAbort(t *testing.T) {
 	abort()
 	wantCode(t, "retry without a transaction", send(0).ErrorCode, kerr.InvalidTxnState)
 	add()
-	if again := send(0); again.ErrorCode != 0 || again.BaseOffset != first.BaseOffset {
-		t.Errorf("a retry: %d at %d", again.ErrorCode, again.BaseOffset)
+	again := send(0)
+	if again.ErrorCode != 0 || again.BaseOffset != first.BaseOffset+2 { // behind the marker
+		t.Errorf("the batch again: %d at %d", again.ErrorCode, again.BaseOffset)
+	}
+	if retry := send(0); retry.ErrorCode != 0 || retry.BaseOffset != again.BaseOffset {
+		t.Errorf("its retry: %d at %d", retry.ErrorCode, retry.BaseOffset)
 	}
 	wantCode(t, "gap", send(2).ErrorCode, kerr.OutOfOrderSequenceNumber)
-	// What was sent before and is not appended comes first.
-	wantCode(t, "the next, behind a retry", send(1).ErrorCode, kerr.OutOfOrderSequenceNumber)
 	abort()
 	add()
-	if next := send(1); next.ErrorCode != 0 || next.BaseOffset != 3 { // behind two markers
+	wantCode(t, "gap after an abort", send(2).ErrorCode, kerr.OutOfOrderSequenceNumber)
+	if next := send(1); next.ErrorCode != 0 || next.BaseOffset != 4 {
 		t.Errorf("the next: %d at %d", next.ErrorCode, next.BaseOffset)
 	}
 }

@@ -114,7 +114,11 @@ func (p *partition) noteProducers(batches []byte, now kafka.Timestamp) (before [
 		if b.ProducerID() != kafka.NoProducerID {
 			before = append(before, p.producers.Save(b.ProducerID()))
 		}
-		p.producers.Append(b, now)
+		commit := false
+		if b.Control() {
+			commit, _ = log.MarkerCommits(b)
+		}
+		p.producers.Append(b, commit, now)
 		batches = rest
 	}
 	return before

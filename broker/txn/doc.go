@@ -39,8 +39,8 @@
 //
 // A producer's batches on a partition have sequences without a gap; one of the last
 // five that comes again is not appended again. A marker of a later epoch begins them
-// at 0; one of the same epoch, as those of older clients are, does not, whether it
-// commits or aborts. Of a producer whose transaction has no data on the partition,
+// at 0; one of the same epoch, as those of older clients are, does not, but behind one
+// that aborts sequences may come again, as new batches. Of a producer whose transaction has no data on the partition,
 // nothing behind a batch that was refused is taken, so that of several batches in
 // flight the first to be appended is the first that was sent. What is not known (any
 // more) may begin anywhere, unless the client has TV2.

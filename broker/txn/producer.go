@@ -31,11 +31,23 @@ type window struct {
 	open bool
 }
 
-// produced describes one appended batch.
+// produced describes one appended batch. After an abort one stands for all that the
+// producer had appended: it has no sequences, and firstSeq, one above lastSeq, is
+// where it had got to.
 type produced struct {
 	firstSeq, lastSeq int32
-	base              kafka.Offset
+	base              kafka.Offset    // after an abort, of the last record
 	timestamp         kafka.Timestamp // log append time, or NoTimestamp
+}
+
+func (d produced) aborted() bool { return d.firstSeq == addSequence(d.lastSeq, 1) }
+
+// lastOffset is that of the last record.
+func (d produced) lastOffset() kafka.Offset {
+	if d.aborted() {
+		return d.base
+	}
+	return d.base + kafka.Offset((int64(d.lastSeq)-int64(d.firstSeq))&math.MaxInt32)
 }
 
 // Producers is the state of all idempotent producers of one partition. The zero
@@ -86,11 +98,12 @@ func (p *Producers) Check(b kafka.Batch) (*Duplicate, error) {
 			return &Duplicate{d.base, d.timestamp}, nil
 		}
 	}
-	next := int32(0) // after a marker that began the epoch
+	next, again := int32(0), false // after a marker that began the epoch
 	if n := len(w.batches); n > 0 {
 		next = addSequence(w.batches[n-1].lastSeq, 1)
+		again = w.batches[n-1].aborted() && uint32(next-first)&math.MaxInt32 < math.MaxInt32/2
 	}
-	if first != next {
+	if first != next && !again {
 		return nil, fmt.Errorf("%w: producer %d sent sequence %d, expected %d", ErrOutOfOrderSequence, b.ProducerID(), first, next)
 	}
 	return nil, nil
@@ -130,11 +143,13 @@ func addSequence(seq, n int32) int32 {
 	return int32((int64(seq) + int64(n)) & math.MaxInt32)
 }
 
-// Append records an appended batch, a client's or a marker. A marker of the
-// batches' own epoch, as those of TV1 are, keeps the sequences, whether it commits
-// or aborts; that of a later epoch begins them again (KIP-890). So it is in Kafka,
-// whose clients ask for a later epoch before they use a sequence again (KIP-360).
-func (p *Producers) Append(b kafka.Batch, now kafka.Timestamp) {
+// Append records an appended batch, a client's or a marker; commit is the marker's
+// type. A marker of a later epoch begins the sequences again (KIP-890). One of the
+// batches' own epoch, as those of TV1 are, keeps them; behind one that aborts a
+// sequence may come again: a client that does not know what became of a batch may
+// abort and send it anew, and taking that for a duplicate of the aborted one, as
+// Kafka does, would lose it.
+func (p *Producers) Append(b kafka.Batch, commit bool, now kafka.Timestamp) {
 	pid := b.ProducerID()
 	if pid == kafka.NoProducerID {
 		return
@@ -155,6 +170,10 @@ func (p *Producers) Append(b kafka.Batch, now kafka.Timestamp) {
 		w.epoch, w.batches = b.ProducerEpoch(), nil
 	}
 	if b.Control() {
+		if n := len(w.batches); n > 0 && w.open && !commit {
+			last := w.batches[n-1]
+			w.batches = []produced{{addSequence(last.lastSeq, 1), last.lastSeq, last.lastOffset(), kafka.NoTimestamp}}
+		}
 		w.open = false
 		return
 	}
@@ -223,8 +242,7 @@ func (p *Producers) Active(f func(pid kafka.ProducerID, epoch kafka.Epoch, last 
 	for pid, w := range p.byID {
 		last := kafka.Offset(-1)
 		if n := len(w.batches); n > 0 {
-			d := w.batches[n-1]
-			last = d.base + kafka.Offset((int64(d.lastSeq)-int64(d.firstSeq))&math.MaxInt32)
+			last = w.batches[n-1].lastOffset()
 		}
 		f(pid, w.epoch, last)
 	}

@@ -24,11 +24,11 @@ func batch(pid kafka.ProducerID, epoch kafka.Epoch, seq int32, n int, base kafka
 // TestSequenceWraps: 2^31-1 is followed by 0, within a batch and between two.
 func TestSequenceWraps(t *testing.T) {
 	var p Producers
-	p.Append(batch(1, 0, math.MaxInt32-4, 3, 0), 1)
+	p.Append(batch(1, 0, math.MaxInt32-4, 3, 0), false, 1)
 	if _, err := p.Check(batch(1, 0, math.MaxInt32-1, 3, 0)); err != nil {
 		t.Fatalf("a batch across the wrap: %v", err)
 	}
-	p.Append(batch(1, 0, math.MaxInt32-1, 3, 3), 1)
+	p.Append(batch(1, 0, math.MaxInt32-1, 3, 3), false, 1)
 	if _, err := p.Check(batch(1, 0, 0, 1, 0)); !errors.Is(err, ErrOutOfOrderSequence) {
 		t.Fatalf("sequence 0 was used by the batch across the wrap: %v", err)
 	}
@@ -42,7 +42,9 @@ func TestSequenceWraps(t *testing.T) {
 }
 
 // TestSequenceAfterMarker: a marker of the same epoch, as TV1 has it, leaves the
-// sequences as they are, one of a later epoch begins them again.
+// sequences as they are, but for a batch that was aborted and comes again, which is
+// not taken for a duplicate: that would lose it. One of a later epoch begins them
+// again.
 func TestSequenceAfterMarker(t *testing.T) {
 	marker := func(pid kafka.ProducerID, epoch kafka.Epoch, kind byte) kafka.Batch {
 		var w kafka.BatchBuilder
@@ -61,19 +63,41 @@ func TestSequenceAfterMarker(t *testing.T) {
 	const abort, commit = 0, 1
 	for _, kind := range []byte{commit, abort} {
 		pid := kafka.ProducerID(kind)
-		p.Append(batch(pid, 0, 0, 2, 0), 1)
-		p.Append(marker(pid, 0, kind), 4)
-		if dup, err := p.Check(batch(pid, 0, 0, 2, 0)); err != nil || dup == nil || dup.Base != 0 {
-			t.Errorf("after a marker %d a retry is a duplicate: %v, %v", kind, dup, err)
+		append := func(b kafka.Batch) {
+			b.SetAttributes(b.Attributes() | kafka.AttrTransactional)
+			p.Append(b, kind == commit, 4)
 		}
-		wantOrder("the next sequence", batch(pid, 0, 2, 1, 0), true)
-		wantOrder("a gap", batch(pid, 0, 3, 1, 0), false)
-		wantOrder("the first sequence again", batch(pid, 0, 0, 1, 0), false)
-		p.Append(marker(pid, 1, kind), 4)
+		append(batch(pid, 0, 0, 2, 0))
+		append(batch(pid, 0, 2, 3, 2))
+		append(marker(pid, 0, kind))
+		aborted := kind == abort
+		dup, err := p.Check(batch(pid, 0, 2, 3, 0))
+		if err != nil || aborted != (dup == nil) || dup != nil && dup.Base != 2 {
+			t.Errorf("after a marker %d the last batch again: %v, %v", kind, dup, err)
+		}
+		wantOrder("the next sequence", batch(pid, 0, 5, 1, 0), true)
+		wantOrder("a gap", batch(pid, 0, 6, 1, 0), false)
+		wantOrder("a part of the last batch again", batch(pid, 0, 2, 1, 0), aborted)
+		p.Active(func(of kafka.ProducerID, _ kafka.Epoch, last kafka.Offset) {
+			if of == pid && last != 4 {
+				t.Errorf("after a marker %d the last record has offset %d", kind, last)
+			}
+		})
+		if got := p.List()[0]; got.ProducerID != pid || got.LastSequence != 4 {
+			t.Errorf("after a marker %d: %+v", kind, got)
+		}
+		if aborted {
+			append(batch(pid, 0, 2, 3, 6))
+			if dup, err := p.Check(batch(pid, 0, 2, 3, 0)); err != nil || dup == nil || dup.Base != 6 {
+				t.Errorf("the batch that came again, once more: %v, %v", dup, err)
+			}
+			wantOrder("the first batch, behind the second", batch(pid, 0, 0, 2, 0), false)
+		}
+		append(marker(pid, 1, kind))
 		wantOrder("the first sequence of the marker's epoch", batch(pid, 1, 0, 2, 0), true)
 		wantOrder("another one", batch(pid, 1, 2, 1, 0), false)
 	}
-	p.Append(marker(7, 3, abort), 4)
+	p.Append(marker(7, 3, abort), false, 4)
 	wantOrder("the second sequence after a marker alone", batch(7, 3, 1, 1, 0), false)
 	wantOrder("any sequence of a producer that is not known", batch(8, 3, 1, 1, 0), true)
 	// Expiry counts markers, and a round trip keeps everything.
@@ -118,7 +142,7 @@ func TestAttempts(t *testing.T) {
 	saved := p.Save(1)
 	b := batch(1, 1, 9, 1, 0)
 	b.SetAttributes(kafka.AttrTransactional)
-	p.Append(b, 5)
+	p.Append(b, false, 5)
 	try("after one was appended", batch(1, 1, 10, 1, 0), true)
 	p.Restore(saved)
 	try("after it was taken back", batch(1, 1, 10, 1, 0), false)
@@ -280,7 +304,7 @@ func TestExpiryAndRoundTrip(t *testing.T) {
 func TestDuplicates(t *testing.T) {
 	var p Producers
 	for i := range int32(6) {
-		p.Append(batch(1, 0, 10*i, 10, kafka.Offset(100+10*i)), 1)
+		p.Append(batch(1, 0, 10*i, 10, kafka.Offset(100+10*i)), false, 1)
 	}
 	for i := int32(1); i < 6; i++ {
 		dup, err := p.Check(batch(1, 0, 10*i, 10, 0))
@@ -299,7 +323,7 @@ func TestDuplicates(t *testing.T) {
 // TestProducerEpochs: an old epoch is refused, a new one starts at sequence 0.
 func TestProducerEpochs(t *testing.T) {
 	var p Producers
-	p.Append(batch(1, 3, 0, 2, 0), 1)
+	p.Append(batch(1, 3, 0, 2, 0), false, 1)
 	if _, err := p.Check(batch(1, 2, 2, 1, 0)); !errors.Is(err, ErrInvalidProducerEpoch) {
 		t.Errorf("an old epoch: %v", err)
 	}
@@ -317,11 +341,11 @@ func TestProducersExpire(t *testing.T) {
 	var p Producers
 	open := batch(1, 0, 0, 1, 0)
 	open.SetAttributes(kafka.AttrTransactional)
-	p.Append(open, 10)
-	p.Append(batch(2, 0, 0, 1, 1), 10)
+	p.Append(open, false, 10)
+	p.Append(batch(2, 0, 0, 1, 1), false, 10)
 	saved := p.Save(2)
 	for i := range int32(7) {
-		p.Append(batch(2, 0, 1+i, 1, kafka.Offset(2+i)), 10)
+		p.Append(batch(2, 0, 1+i, 1, kafka.Offset(2+i)), false, 10)
 	}
 	p.Restore(saved)
 	if dup, err := p.Check(batch(2, 0, 0, 1, 0)); err != nil || dup == nil || dup.Base != 1 {

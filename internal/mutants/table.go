@@ -51,7 +51,8 @@ var table = []mutant{
 	// Transactions and producers.
 	{"only the last batch is a duplicate", "broker/txn/producer.go", "for _, d := range w.batches {\n		if d.firstSeq", "for _, d := range w.batches[max(0, len(w.batches)-1):] {\n		if d.firstSeq", inTxn},
 	{"sequences forgotten after a marker", "broker/txn/producer.go", "		w.open = false", "		w.open, w.batches = false, nil", inTxn},
-	{"any sequence after a marker of a later epoch", "broker/txn/producer.go", "if first != next {", "if len(w.batches) > 0 && first != next {", inTxn},
+	{"aborted batch that comes again is a duplicate", "broker/txn/producer.go", "w.open && !commit {", "w.open && false {", inTxn},
+	{"any sequence after a marker of a later epoch", "broker/txn/producer.go", "if first != next && !again {", "if len(w.batches) > 0 && first != next && !again {", inTxn},
 	{"a batch behind a refused one begins a transaction", "broker/txn/producer.go", "if first > a.lowest {", "if false {", inTxn},
 	{"producer with an open transaction expires", "broker/txn/producer.go", "w.last < before && !w.open", "w.last < before", inTxn},
 	{"old epoch accepted", "broker/txn/producer.go", "case epoch < w.epoch:", "case false:", inTxn},

