@@ -398,6 +398,39 @@ func TestDiskFullClients(t *testing.T) {
 		})
 }
 
+// TestDeletedTopicMakesRoom fills a disk with two topics, of which the one that is
+// not deleted has more in the log than the small reserve holds, in its first file
+// too: the other one's room comes back.
+func TestDeletedTopicMakesRoom(t *testing.T) {
+	const capacity = 1 << 20
+	disk := vfs.WithCapacity(vfs.NewMem(), capacity)
+	b := mustOpen(t, disk, Limits{WALFileBytes: 64 << 10, WALMaxBytes: 4 << 20, WALSpareBytes: 4 << 10, SegmentBytes: 64 << 10})
+	makeProbe(t, b)
+	small := kafka.TopicPartition{Topic: "full"}
+	for range 40 {
+		if r := commitWait(b, Commit{Appends: []Append{{small, batchOf(1, string(make([]byte, 512))), 1}}}); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	waitRefused(t, b)
+	if err := b.Apply(Metadata{DeleteTopics: []string{"probe"}}); err != nil {
+		t.Fatal(err)
+	}
+	// The room comes back in the background.
+	appended := 0
+	for try := 0; appended < capacity/2/600; try++ {
+		r := commitWait(b, Commit{Appends: []Append{{small, batchOf(1, string(make([]byte, 512))), 1}}})
+		if r.Err == nil {
+			appended++
+		} else if !errors.Is(r.Err, ErrDiskFull) || try == 1_000_000 {
+			t.Fatalf("%d records: %v", appended, r.Err)
+		}
+	}
+	if got := len(readValues(t, b, "full")); got != 40+appended {
+		t.Errorf("%d records of %d", got, 40+appended)
+	}
+}
+
 // TestRefusalsUnderClients refuses every few writes of the log as a full disk
 // does, under clients that produce, commit and abort transactions, with their
 // offsets, and retry: nothing is lost, doubled or torn, and nothing stays open.

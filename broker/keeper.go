@@ -21,8 +21,9 @@ type keeper struct {
 	jobs chan job
 	quit chan struct{}
 	done sync.WaitGroup
-	// reserve is for the checkpoint that makes room on a full disk.
-	reserve *vfs.Reserve
+	// reserve is for the checkpoint that makes room on a full disk, segmentsReserve
+	// for what is left of a log file when most of what the log held was deleted.
+	reserve, segmentsReserve *vfs.Reserve
 
 	// replaced are segments that a checkpoint may still name, by path without
 	// suffix. Only the goroutine touches it.
@@ -65,6 +66,7 @@ const walFilesMax = 16
 func (k *keeper) start(b *Broker) {
 	k.b = b
 	k.reserve = vfs.NewReserve(b.cfg.FS, b.cfg.FS.PathJoin(b.cfg.Dir, "reserve"), b.cfg.Limits.WALSpareBytes)
+	k.segmentsReserve = vfs.NewLargeReserve(b.cfg.FS, b.cfg.FS.PathJoin(b.cfg.Dir, "reserve.segments"), b.wal.FileBytes()+b.cfg.Limits.WALSpareBytes)
 	k.quit, k.jobs = make(chan struct{}), make(chan job)
 	k.mu.Lock()
 	k.wake = make(chan struct{}, 1)
@@ -157,27 +159,18 @@ func (k *keeper) work() error {
 	if err := k.removeFiles(); err != nil {
 		return err
 	}
-	if !k.b.wal.Full() {
-		if err := k.reserve.Hold(); err != nil {
-			return err
-		}
+	if err := k.hold(); err != nil {
+		return err
 	}
+	full := k.b.wal.Full()
 	for {
 		sealed, live := k.b.wal.Sealed()
 		limits := k.b.cfg.Limits
 		due := live > limits.WALMaxBytes/2 || k.b.store.Entries() > limits.WALMaxEntries || len(sealed) > walFilesMax
-		if len(sealed) == 0 || !due && !k.worthless(sealed[0]) {
+		if len(sealed) == 0 || !due && !k.worthless(sealed, live, full) {
 			return nil
 		}
-		err := k.retire(sealed[0])
-		if vfs.IsFull(err) {
-			if released, releaseErr := k.reserve.Release(); released {
-				err = k.retire(sealed[0])
-			} else if releaseErr != nil {
-				err = releaseErr
-			}
-		}
-		if err != nil {
+		if err := k.retireWithReserves(sealed[0]); err != nil {
 			return err
 		}
 		select {
@@ -188,10 +181,55 @@ func (k *keeper) work() error {
 	}
 }
 
-// worthless reports whether the oldest log file can retire nearly without writing,
-// because what it held was deleted: it only takes room.
-func (k *keeper) worthless(number uint64) bool {
-	return k.b.store.Unarchived(number, k.partitions()) <= k.b.cfg.Limits.WALSpareBytes/2
+// hold sees to it that there are reserves for a full disk: a small one always, one
+// for a log file when there is a file that may have to retire.
+func (k *keeper) hold() error {
+	if k.b.wal.Full() {
+		return nil
+	}
+	err := k.reserve.Hold()
+	if sealed, _ := k.b.wal.Sealed(); err == nil && len(sealed) > 0 {
+		err = k.segmentsReserve.Hold()
+	}
+	return err
+}
+
+// retireWithReserves is retire, which gets the reserves when the disk is full.
+func (k *keeper) retireWithReserves(number uint64) error {
+	err := k.retire(number)
+	if !vfs.IsFull(err) {
+		return err
+	}
+	k.b.wal.Lend(true)
+	defer k.b.wal.Lend(false)
+	if err := k.settle(); err != nil && !errors.Is(err, wal.ErrDiskFull) {
+		return err
+	}
+	for _, r := range []*vfs.Reserve{k.reserve, k.segmentsReserve} {
+		released, releaseErr := r.Release()
+		if releaseErr != nil {
+			return releaseErr
+		}
+		if released {
+			err = k.retire(number)
+		}
+		if !vfs.IsFull(err) {
+			break
+		}
+	}
+	return errors.Join(err, k.reserve.Hold(), k.segmentsReserve.Hold())
+}
+
+// worthless reports whether log files only take room, because what they held was
+// deleted: the oldest can retire nearly without writing, or, when the disk is full,
+// all that are sealed give back at least twice what has to be written.
+func (k *keeper) worthless(sealed []uint64, live int64, full bool) bool {
+	parts := k.partitions()
+	if k.b.store.Unarchived(sealed[0], parts) <= k.b.cfg.Limits.WALSpareBytes/2 {
+		return true
+	}
+	held := min(live, int64(len(sealed))*k.b.wal.FileBytes())
+	return full && k.b.store.Unarchived(sealed[len(sealed)-1], parts) <= held/2
 }
 
 // partitions returns those of all topics.
@@ -208,9 +246,7 @@ func (k *keeper) partitions() (parts []*log.Partition) {
 // needs it, and gives it back to the log.
 func (k *keeper) retire(number uint64) error {
 	// A sealed file may hold frames that are synced but not published yet.
-	published := make(chan error, 1)
-	k.b.wal.Barrier(func(_ uint64, err error) { published <- err })
-	if err := <-published; err != nil {
+	if err := k.settle(); err != nil {
 		return err
 	}
 	if err := k.b.store.Archive(number, k.partitions(), k.rollOf); err != nil {
@@ -220,6 +256,13 @@ func (k *keeper) retire(number uint64) error {
 		return err
 	}
 	return k.b.wal.Retire(number)
+}
+
+// settle waits until everything that is queued in the log is answered.
+func (k *keeper) settle() error {
+	answered := make(chan error, 1)
+	k.b.wal.Barrier(func(_ uint64, err error) { answered <- err })
+	return <-answered
 }
 
 // checkpoint writes a checkpoint without log files up to number, and removes

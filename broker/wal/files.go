@@ -85,6 +85,9 @@ func (l *Log) Sealed() (numbers []uint64, liveBytes int64) {
 	return numbers, l.liveBytes()
 }
 
+// FileBytes returns how long log files are about.
+func (l *Log) FileBytes() int64 { return l.opts.FileBytes }
+
 // RootWithout returns Root as it will be once the files up to number, which
 // must be sealed, are retired.
 func (l *Log) RootWithout(number uint64) Root {

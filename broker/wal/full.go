@@ -32,6 +32,7 @@ type fullness struct {
 	seen     int   // refusals when TellRoom was called last
 	told     bool  // the log says that the disk is full
 	behind   bool  // the work behind the log finds the disk full
+	lent     bool  // the room there is belongs to the work behind the log
 	busy     bool  // the committer is at work
 	spare    bool  // the spare file is there
 }
@@ -53,6 +54,7 @@ func (l *Log) refuse(cause error) error {
 	}
 	l.full.now, l.full.refusing = true, err
 	l.full.refusals++
+	l.opts.OnFull()
 	return err
 }
 
@@ -93,6 +95,16 @@ func (l *Log) SetBehindFull(full bool) {
 	l.full.behind = full
 	l.mu.Unlock()
 	l.room.Broadcast()
+}
+
+// Lend keeps the room that there is for the work behind the log, or ends that: on a
+// full disk what was kept for it would be taken by appends otherwise. Urgent frames
+// pass.
+func (l *Log) Lend(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.full.lent = on
+	l.full.now = l.full.now || on
 }
 
 // Full reports whether the last frame did not fit on the disk, or the work behind

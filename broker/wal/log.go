@@ -182,7 +182,7 @@ func (l *Log) Reserve(n int64) error {
 		return ErrClosed
 	}
 	if l.full.now {
-		if l.full.refusals != refusals {
+		if l.full.refusals != refusals || l.full.lent {
 			return fmt.Errorf("%w: free space, then try again", ErrDiskFull)
 		}
 		l.full.probing = true

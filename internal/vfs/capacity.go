@@ -38,6 +38,14 @@ func (d *Disk) Used() int64 {
 	return d.used
 }
 
+// GetDiskUsage implements FS.
+func (d *Disk) GetDiskUsage(string) (pebblevfs.DiskUsage, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	left := uint64(max(0, d.capacity-d.used))
+	return pebblevfs.DiskUsage{AvailBytes: left, TotalBytes: uint64(d.capacity), UsedBytes: uint64(d.used)}, nil
+}
+
 // grow takes room for a file to become size bytes long, as far as there is any,
 // and returns how long it may become.
 func (d *Disk) grow(name string, size int64) int64 {

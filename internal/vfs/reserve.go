@@ -3,7 +3,9 @@ package vfs
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
+	"syscall"
 )
 
 // Reserve is room on a disk, held by a file of zeros, for what must be written
@@ -12,6 +14,8 @@ type Reserve struct {
 	fs    FS
 	path  string
 	bytes int64
+	// occupy is Occupy or Claim.
+	occupy func(fs FS, path string, n int64) error
 
 	mu   sync.Mutex // guards held
 	held bool
@@ -19,7 +23,13 @@ type Reserve struct {
 
 // NewReserve returns a reserve that is not held yet.
 func NewReserve(fs FS, path string, bytes int64) *Reserve {
-	return &Reserve{fs: fs, path: path, bytes: bytes}
+	return &Reserve{fs: fs, path: path, bytes: bytes, occupy: Occupy}
+}
+
+// NewLargeReserve is NewReserve for one that takes no time to hold, where the file
+// system can do that, and leaves at least as much room to others.
+func NewLargeReserve(fs FS, path string, bytes int64) *Reserve {
+	return &Reserve{fs: fs, path: path, bytes: bytes, occupy: claim}
 }
 
 // Hold writes the file, unless it is there. A full disk is no error.
@@ -33,7 +43,7 @@ func (r *Reserve) Hold() error {
 		r.held = true
 		return nil
 	}
-	err := Occupy(r.fs, r.path, r.bytes)
+	err := r.occupy(r.fs, r.path, r.bytes)
 	if r.held = err == nil; err != nil && !IsFull(err) {
 		return fmt.Errorf("reserve room on the disk: %w", err)
 	}
@@ -59,6 +69,39 @@ func (r *Reserve) Release() (released bool, err error) {
 		return false, fmt.Errorf("release room on the disk: %w", err)
 	}
 	return true, nil
+}
+
+// claim is Occupy for a file that nobody writes: where the file system can, its
+// blocks are set aside without being written. What would take more than half of
+// what is left, or of nobody knows how much, is as good as a full disk.
+func claim(fs FS, path string, n int64) (err error) {
+	if _, usable, err := DiskSpace(fs, fs.PathDir(path)); err != nil || usable < 2*n {
+		return fmt.Errorf("%d bytes of %d left: %w", n, usable, syscall.ENOSPC)
+	}
+	f, err := fs.Create(path, Category)
+	if err != nil {
+		return err
+	}
+	err = errors.ErrUnsupported
+	if runtime.GOOS == "linux" { // elsewhere it does nothing
+		if err = f.Preallocate(0, n); err == nil {
+			_, err = f.WriteAt([]byte{0}, n-1) // its size
+		}
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = errors.Join(f.Close(), fs.Remove(path))
+		if err == nil {
+			err = Occupy(fs, path, n)
+		}
+		return err
+	}
+	if err == nil {
+		err = Sync(f)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, fs.Remove(path))
+	}
+	return SyncDir(fs, fs.PathDir(path))
 }
 
 // Occupy writes a durable file of n zeros, so that its blocks are its own. It
