@@ -127,26 +127,12 @@ func (b *Broker) finishRecovery(root wal.Root) (wal.Root, error) {
 	return next, b.wal.MakeSpare()
 }
 
-// initDir prepares a new data directory. Log files without a checkpoint are not
-// a new directory.
+// initDir prepares a new data directory. Log files or segments without a checkpoint
+// are not a new directory: a start that took it for one would remove them.
 func (b *Broker) initDir() (wal.Root, error) {
 	fs, dir := b.cfg.FS, b.cfg.Dir
-	names, err := fs.List(fs.PathJoin(dir, "wal"))
-	if err != nil {
+	if err := CheckNew(fs, dir); err != nil {
 		return wal.Root{}, err
-	}
-	if len(names) > 0 {
-		// The first checkpoint is durable before the first frame is written; a
-		// crash before that leaves at most one empty file.
-		for _, name := range names {
-			info, err := fs.Stat(fs.PathJoin(dir, "wal", name))
-			if err != nil {
-				return wal.Root{}, err
-			}
-			if info.Size() > 0 {
-				return wal.Root{}, fmt.Errorf("%w: there are log files but no checkpoint", wal.ErrCorrupt)
-			}
-		}
 	}
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
@@ -161,12 +147,42 @@ func (b *Broker) initDir() (wal.Root, error) {
 	return wal.Root{FirstFile: 1, FirstSequence: 1}, nil
 }
 
+// CheckNew returns an error that wraps ErrNoCheckpoint when a directory without a
+// checkpoint holds what a broker wrote.
+func CheckNew(fs vfs.FS, dir string) error {
+	// The first checkpoint is durable before the first frame is written; a crash
+	// before that leaves at most one empty file.
+	for _, part := range []struct{ name, holds string }{{"wal", "log files"}, {"topics", "segments"}} {
+		names, err := fs.List(fs.PathJoin(dir, part.name))
+		if vfs.IsNotExist(err) {
+			continue
+		} else if err != nil {
+			return fmt.Errorf("list %s: %w", part.name, err)
+		}
+		for _, name := range names {
+			info, err := fs.Stat(fs.PathJoin(dir, part.name, name))
+			if err != nil {
+				return fmt.Errorf("look into %s: %w", part.name, err)
+			}
+			if info.Size() > 0 || info.IsDir() {
+				return fmt.Errorf("%w: %s has %s (%s/) but no checkpoint, without which they cannot be read; restore it from a copy together with them", ErrNoCheckpoint, dir, part.holds, part.name)
+			}
+		}
+	}
+	return nil
+}
+
+// ErrNoCheckpoint is wrapped when the checkpoint of a data directory is missing; it
+// wraps wal.ErrCorrupt.
+var ErrNoCheckpoint = fmt.Errorf("%w: the checkpoint is missing", wal.ErrCorrupt)
+
 func (b *Broker) walOptions() wal.Options {
 	l := b.cfg.Limits
 	return wal.Options{
 		FS: b.cfg.FS, Dir: b.cfg.FS.PathJoin(b.cfg.Dir, "wal"), Logger: b.cfg.Logger,
 		FileBytes: l.WALFileBytes, MaxBytes: l.WALMaxBytes, QueueBytes: l.QueueMaxBytes,
 		FrameMaxBytes: l.FrameMaxBytes, Sealer: b.encryption.sealer, SpareBytes: l.WALSpareBytes, OnFull: b.keeper.poke,
+		Damage: isDamage,
 	}
 }
 

@@ -21,19 +21,25 @@ type Reencrypted struct {
 // Reencrypt writes everything that is not encrypted with the first key anew with
 // it, and tells emit of every partition in which there was some: the log is
 // archived, segments are replaced one by one, and Close begins a new log and
-// removes the files of the old one. It is meant for a directory that nobody else
-// uses: Close fails when something was appended meanwhile.
+// removes the files of the old one. newLog is false when the log is empty, as after
+// an earlier call, and stays. It is meant for a directory that nobody else uses:
+// Close fails when something was appended meanwhile.
 //
 // What an interrupted call has not done, another one does. The list of needed keys
 // stays: a start without the old one looks, and forgets it.
-func (b *Broker) Reencrypt(emit func(Reencrypted) error) error {
+func (b *Broker) Reencrypt(emit func(Reencrypted) error) (newLog bool, err error) {
 	if b.encryption.sealer == nil {
-		return fmt.Errorf("%w: no encryption key given", ErrInvalid)
+		return false, fmt.Errorf("%w: no encryption key given", ErrInvalid)
 	}
 	roll := func(p *log.Partition) log.Roll { return log.Roll{Bytes: b.cfg.Limits.SegmentBytes, Seal: true} }
-	err := b.keeper.do(func() error { return b.store.Archive(math.MaxUint64, b.keeper.partitions(), roll) })
+	if newLog, err = b.logHolds(); err != nil {
+		return false, err
+	}
+	if newLog {
+		err = b.keeper.do(func() error { return b.store.Archive(math.MaxUint64, b.keeper.partitions(), roll) })
+	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	var parts []*partition
 	b.topics.each(func(t *topic) { parts = append(parts, t.partitions()...) })
@@ -41,20 +47,45 @@ func (b *Broker) Reencrypt(emit func(Reencrypted) error) error {
 	for _, p := range parts {
 		done, err := r.partition(p)
 		if err != nil {
-			return fmt.Errorf("%s: %w", p.tp, err)
+			return false, fmt.Errorf("%s: %w", p.tp, err)
 		}
 		if done.Segments == 0 {
 			continue
 		}
 		if err := emit(done); err != nil {
-			return err
+			return false, err
 		}
 	}
-	if err := r.settle(); err != nil {
-		return err
+	if newLog || r.replaced > 0 {
+		if err := r.settle(); err != nil {
+			return false, err
+		}
 	}
-	b.freshLog.Store(true)
-	return nil
+	if newLog {
+		b.freshLog.Store(true)
+	}
+	return newLog, nil
+}
+
+// logHolds reports whether there is anything in the files of the log, those that
+// are kept to be written again included.
+func (b *Broker) logHolds() (bool, error) {
+	fs, dir := b.cfg.FS, b.cfg.FS.PathJoin(b.cfg.Dir, "wal")
+	names, err := fs.List(dir)
+	if err != nil {
+		return false, fmt.Errorf("list log files: %w", err)
+	}
+	for _, name := range names {
+		if _, ok := wal.FileNumber(name); !ok {
+			continue
+		}
+		if info, err := fs.Stat(fs.PathJoin(dir, name)); err != nil {
+			return false, fmt.Errorf("look at log file %s: %w", name, err)
+		} else if info.Size() > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // reencryption is one call of Reencrypt.

@@ -16,7 +16,7 @@ import (
 
 // reencryptAll encrypts a directory anew with the first key.
 func reencryptAll(b *Broker) (all []Reencrypted, err error) {
-	err = b.Reencrypt(func(r Reencrypted) error {
+	_, err = b.Reencrypt(func(r Reencrypted) error {
 		all = append(all, r)
 		return nil
 	})
@@ -100,6 +100,22 @@ func TestReencrypt(t *testing.T) {
 		if done, err := reencryptAll(mustOpen(t, fs, cleanerLimits())); err != nil || len(done) > 0 {
 			t.Errorf("%s: a second time: %+v, %v", name, done, err)
 		}
+		// Now there is nothing at all to do, and another key needs no new log.
+		for _, step := range []struct {
+			keys *seal.Keys
+			anew int
+		}{{two, 0}, {both, 0}, {parseKeys(keyOne, keyTwo), 2}, {parseKeys(keyOne), 0}} {
+			testKeys = step.keys
+			b, partitions := mustOpen(t, fs, cleanerLimits()), 0
+			newLog, err := b.Reencrypt(func(Reencrypted) error { partitions++; return nil })
+			if err != nil || newLog || partitions != step.anew {
+				t.Errorf("%s: with an empty log: %d partitions, new log %v, %v", name, partitions, newLog, err)
+			}
+			if got, err := readAll(b, tpA, 0); err != nil || !slices.Equal(got, append(want, "after")) {
+				t.Errorf("%s: with an empty log: %d records of %d, %v", name, len(got), len(want)+1, err)
+			}
+			mustClose(t, b)
+		}
 	}
 }
 
@@ -109,14 +125,14 @@ func TestReencryptRefuses(t *testing.T) {
 	fs := vfs.NewMem()
 	want := archived(t, fs)
 	b := mustOpen(t, fs, smallLimits())
-	if err := b.Reencrypt(nil); !errors.Is(err, ErrInvalid) {
+	if _, err := b.Reencrypt(nil); !errors.Is(err, ErrInvalid) {
 		t.Errorf("without a key: %v", err)
 	}
 	mustClose(t, b)
 	testKeys = parseKeys(keyOne)
 	b = mustOpen(t, fs, smallLimits())
-	if err := b.Reencrypt(func(Reencrypted) error { return nil }); err != nil {
-		t.Fatal(err)
+	if newLog, err := b.Reencrypt(func(Reencrypted) error { return nil }); err != nil || !newLog {
+		t.Fatal(newLog, err)
 	}
 	if r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, "meanwhile"), 1}}}); r.Err != nil {
 		t.Fatal(r.Err)

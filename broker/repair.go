@@ -85,6 +85,9 @@ func (b *Broker) setAside(p *partition, stem string) (aside []string, err error)
 	for _, name := range []string{damagedDir, hex.EncodeToString(p.Topic[:]), strconv.Itoa(int(p.Partition.Partition))} {
 		dirs = append(dirs, fs.PathJoin(dirs[len(dirs)-1], name))
 	}
+	if _, err := fs.Stat(stem + ".log"); vfs.IsNotExist(err) {
+		return nil, nil // there is nothing to keep: an index alone says nothing
+	}
 	dir := dirs[len(dirs)-1]
 	if err := fs.MkdirAll(dir, 0o755); err != nil {
 		return nil, err

@@ -133,6 +133,55 @@ func TestRepair(t *testing.T) {
 	}
 }
 
+// TestRepairMissing: of a segment whose file is missing nothing is set aside, and no
+// directory made for it.
+func TestRepairMissing(t *testing.T) {
+	fs := vfs.NewMem()
+	path, bad, left := wounded(t, fs)
+	bad[80] ^= 1
+	writeFile(t, fs, path, bad) // whole again, so that only the missing one is left
+	b := mustOpen(t, fs, smallLimits())
+	done, err := repairAll(b, true)
+	if err != nil || len(done) != 1 || !done[0].Repaired || len(done[0].Segments) != 1 || len(done[0].Aside) > 0 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if _, err := fs.Stat("data/damaged"); !vfs.IsNotExist(err) {
+		t.Errorf("a directory without files was made: %v", err)
+	}
+	if got, err := readLeft(b, tpA); err != nil || len(got) != len(left)+1 {
+		t.Errorf("%d records, want %d, %v", len(got), len(left)+1, err)
+	}
+	mustClose(t, b)
+}
+
+// TestNoCheckpoint: without the checkpoint a directory with segments is not a new
+// one, even if its log is gone, too: a start would remove the segments.
+func TestNoCheckpoint(t *testing.T) {
+	fs := vfs.NewMem()
+	archived(t, fs)
+	before := walk(t, fs, "data/topics", ".log")
+	if err := fs.Remove("data/checkpoint"); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(holds string) {
+		t.Helper()
+		_, err := openTest(t, fs, smallLimits())
+		if !errors.Is(err, ErrNoCheckpoint) || !errors.Is(err, wal.ErrCorrupt) || !strings.Contains(err.Error(), holds) {
+			t.Fatalf("%v, expected %q", err, holds)
+		}
+		if after := walk(t, fs, "data/topics", ".log"); len(before) == 0 || !slices.Equal(before, after) {
+			t.Fatalf("segments %v, before %v", after, before)
+		}
+	}
+	refused("log files (wal/)")
+	for _, path := range walk(t, fs, "data/wal", "") {
+		if err := fs.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused("segments (topics/)")
+}
+
 // TestRepairTwice: files of the same name are set aside side by side.
 func TestRepairTwice(t *testing.T) {
 	fs := vfs.NewMem()

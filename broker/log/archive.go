@@ -20,7 +20,7 @@ func (s *Store) Archive(number uint64, partitions []*Partition, roll func(*Parti
 			s.unsynced = append(s.unsynced, p.dir, s.topicDir(p.Topic))
 		}
 		if err != nil {
-			return fmt.Errorf("archive partition %x-%d: %w", p.Topic, p.Partition, err)
+			return fmt.Errorf("archive partition %s: %w", p.text(), err)
 		}
 	}
 	return nil

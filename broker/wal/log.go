@@ -47,6 +47,9 @@ type Options struct {
 	// OnFull is called whenever a file was sealed, and when an append waits: it
 	// should see to it that files retire, and may not block.
 	OnFull func()
+	// Damage reports whether an error is about stored bytes that cannot be right,
+	// besides ErrCorrupt; nil: none other is.
+	Damage func(error) bool
 }
 
 // Root is what the checkpoint says about the log.
@@ -277,7 +280,7 @@ func (l *Log) Fence(op string, cause error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {
-		l.err = fmt.Errorf("%w: %s: %w; what was not acknowledged may be lost, restart to recover", ErrFenced, op, cause)
+		l.err = fmt.Errorf("%w: %s: %w; %s", ErrFenced, op, cause, l.consequence(cause))
 		l.opts.Logger.Error("data directory fenced", "dir", l.opts.Dir, "err", l.err)
 	}
 	l.room.Broadcast()

@@ -73,6 +73,7 @@ func (l *Log) listFiles(root Root) (live []uint64, err error) {
 
 func (l *Log) recover(live []uint64, root Root, replay Replay) error {
 	var lastEpoch uint32
+	var cut []func() // what to tell of torn frames, when nothing shows that they were durable
 	for i, number := range live {
 		if number != root.FirstFile+uint64(i) {
 			return fmt.Errorf("%w: log file %d is missing", ErrCorrupt, root.FirstFile+uint64(i))
@@ -93,8 +94,10 @@ func (l *Log) recover(live []uint64, root Root, replay Replay) error {
 		}
 		lf.end = s.pos
 		if s.torn && !(root.Clean && s.expect >= root.Synced) {
-			l.opts.Logger.Warn("the last frame of the log is not whole and was cut off, as after a crash in the middle of its writing: what it held was not acknowledged, unless the disk is damaged",
-				"file", fileName(l.opts.FS, l.opts.Dir, number), "position", s.pos, "frame", s.expect)
+			cut = append(cut, func() {
+				l.opts.Logger.Warn("the last frame of the log is not whole and was cut off, as after a crash in the middle of its writing: what it held was not acknowledged, unless the disk is damaged",
+					"file", fileName(l.opts.FS, l.opts.Dir, number), "position", s.pos, "frame", s.expect)
+			})
 		}
 		l.sequence, lastEpoch = s.expect, s.epoch
 		if root.Clean && l.sequence == root.Synced {
@@ -109,7 +112,13 @@ func (l *Log) recover(live []uint64, root Root, replay Replay) error {
 	if l.sequence < root.Synced {
 		return fmt.Errorf("%w: the log ends before frame %d, but frames below %d were durable", ErrCorrupt, l.sequence, root.Synced)
 	}
-	return l.adopt(root)
+	if err := l.adopt(root); err != nil {
+		return err
+	}
+	for _, tell := range cut {
+		tell()
+	}
+	return nil
 }
 
 // adopt makes the recovered frames durable, since they may have survived in the

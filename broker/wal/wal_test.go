@@ -166,7 +166,12 @@ func TestCorruptionBelowDurablePoint(t *testing.T) {
 		bad := slices.Clone(whole)
 		bad[n] ^= 0x40
 		fs := fileSystem(t, 1, bad)
-		_, got, err := openTest(t, fs, testOptions(fs), firstRoot)
+		logged, opts := &bytes.Buffer{}, testOptions(fs)
+		opts.Logger = slog.New(slog.NewTextHandler(logged, nil))
+		_, got, err := openTest(t, fs, opts, firstRoot)
+		if strings.Contains(logged.String(), "was cut off") {
+			t.Fatalf("flip at %d: %s, and then %v", n, logged, err)
+		}
 		if n >= int(positions[2].Offset)+frameHeaderBytes+entryHeaderBytes+len(in[2]) {
 			if err != nil || len(got) != 6 { // padding
 				t.Fatalf("flip at %d: %v", n, err)
@@ -184,13 +189,21 @@ func TestCorruptionBelowDurablePoint(t *testing.T) {
 	bad := slices.Clone(whole)
 	bad[positions[5].Offset+frameHeaderBytes+9] ^= 1
 	root := firstRoot
-	if _, got, err := openTest(t, fileSystem(t, 1, bad), testOptions(fileSystem(t, 1, bad)), root); err != nil || len(got) != 5 {
-		t.Fatalf("unproved last frame: %d frames, %v", len(got), err)
-	}
-	root.Synced = 7
-	fs := fileSystem(t, 1, bad)
-	if _, _, err := openTest(t, fs, testOptions(fs), root); !errors.Is(err, ErrCorrupt) {
-		t.Fatalf("the checkpoint knows better: %v", err)
+	for synced, wantFrames := range map[uint64]int{0: 5, 7: 0} {
+		fs := fileSystem(t, 1, bad)
+		logged, opts := &bytes.Buffer{}, testOptions(fs)
+		opts.Logger = slog.New(slog.NewTextHandler(logged, nil))
+		root.Synced = synced
+		_, got, err := openTest(t, fs, opts, root)
+		if told := strings.Contains(logged.String(), "was cut off"); told != (synced == 0) {
+			t.Errorf("frames below %d were durable: %s, and then %v", synced, logged, err)
+		}
+		if synced == 0 && (err != nil || len(got) != wantFrames) {
+			t.Fatalf("unproved last frame: %d frames, %v", len(got), err)
+		}
+		if synced > 0 && !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("the checkpoint knows better: %v", err)
+		}
 	}
 }
 

@@ -133,9 +133,10 @@ func offsetText(o *int64) string {
 	return strconv.FormatInt(*o, 10)
 }
 
-func missingGroup(name string) error {
-	return fmt.Errorf("group %s does not exist: `millrace group list` shows those that do", name)
-}
+// errMissingGroup is wrapped by the error about a group that does not exist.
+var errMissingGroup = errors.New("does not exist: `millrace group list` shows those that do")
+
+func missingGroup(name string) error { return fmt.Errorf("group %s %w", name, errMissingGroup) }
 
 // topicPartition names a partition.
 type topicPartition struct {

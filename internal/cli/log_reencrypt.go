@@ -17,7 +17,7 @@ func newLogReencrypt(std Stdio) *cobra.Command {
 		Long: `Writes everything in a data directory whose server is stopped that is not
 encrypted with the first key anew: segments, one after the other, and the log. A
 plain directory becomes an encrypted one. It needs room for two segments, and can be
-interrupted and run again.
+interrupted and run again. When there is nothing of that kind, nothing is done.
 
 Then take the old keys out of the key file: the next start looks, and refuses with
 the key's id when something still needs one. millrace log dump with the new key
@@ -34,7 +34,7 @@ alone shows what that is.`,
 				return errors.Join(fmt.Errorf("no encryption key: give --encryption-key-file or set %s", encryptionKeyEnv), b.Close(c.Context()))
 			}
 			segments := 0
-			err = b.Reencrypt(func(r broker.Reencrypted) error {
+			newLog, err := b.Reencrypt(func(r broker.Reencrypted) error {
 				segments += r.Segments
 				_, err := fmt.Fprintf(std.Out, "%s: %s, %d bytes\n", r.TP, count(int64(r.Segments), "segment"), r.Bytes)
 				return err
@@ -45,7 +45,14 @@ alone shows what that is.`,
 			if err = errors.Join(err, b.Close(c.Context())); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(std.Out, "%s written anew, and a new log begun; topics need key %s only\n", count(int64(segments), "segment"), id)
+			said := fmt.Sprintf("%s written anew", count(int64(segments), "segment"))
+			switch {
+			case newLog:
+				said += ", and a new log begun"
+			case segments == 0:
+				said = "nothing was to do: no segment needs another key, and the log is empty"
+			}
+			_, err = fmt.Fprintf(std.Out, "%s; topics need key %s only\n", said, id)
 			return err
 		},
 	}

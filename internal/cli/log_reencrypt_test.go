@@ -17,10 +17,15 @@ func TestLogReencrypt(t *testing.T) {
 	if code, _, stderr := run(t, "", "log", "reencrypt", dir); code == 0 || !strings.Contains(stderr, "no encryption key") {
 		t.Errorf("without a key: exit code %d: %s", code, stderr)
 	}
-	for _, keys := range []string{keyFile(t, 'a'), keyFile(t, 'b', 'a')} {
-		code, out, stderr := run(t, "", "log", "reencrypt", dir, "--encryption-key-file", keys)
-		if code != 0 || !strings.Contains(out, "orders-0: ") || !strings.Contains(out, "a new log begun") {
-			t.Fatalf("exit code %d: %s%s", code, out, stderr)
+	for _, step := range []struct{ keys, says, not string }{
+		{keyFile(t, 'a'), "and a new log begun; topics need", "nothing was to do"},
+		{keyFile(t, 'a'), "nothing was to do: no segment needs another key, and the log is empty; topics need", "orders-0"},
+		{keyFile(t, 'b', 'a'), "written anew; topics need", "new log"},
+		{keyFile(t, 'b', 'a'), "nothing was to do", "anew"},
+	} {
+		code, out, stderr := run(t, "", "log", "reencrypt", dir, "--encryption-key-file", step.keys)
+		if code != 0 || !strings.Contains(out, step.says) || strings.Contains(out, step.not) {
+			t.Fatalf("exit code %d: %s%s, expected %q", code, out, stderr, step.says)
 		}
 	}
 	alone := keyFile(t, 'b')

@@ -59,6 +59,9 @@ func openStopped(dir, keyFile string) (*broker.Broker, error) {
 		return nil, err
 	}
 	if _, err := vfs.Default.Stat(filepath.Join(dir, "checkpoint")); err != nil {
+		if damage := broker.CheckNew(vfs.Default, dir); vfs.IsNotExist(err) && errors.Is(damage, broker.ErrNoCheckpoint) {
+			return nil, fmt.Errorf("%w; `millrace log dump %s` shows what is left", damage, dir)
+		}
 		return nil, fmt.Errorf("%s is no data directory: %w", dir, err)
 	}
 	b, err := broker.Open(broker.Config{Dir: dir, Keys: keys})

@@ -96,6 +96,20 @@ func TestLogRepair(t *testing.T) {
 	if names, err := os.ReadDir(empty); err != nil || len(names) > 0 {
 		t.Errorf("an empty directory was filled: %v, %v", names, err)
 	}
+	checkpoint := filepath.Join(dir, "checkpoint")
+	if err := os.Rename(checkpoint, checkpoint+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"repair", "reencrypt"} {
+		code, out, stderr := run(t, "", "log", command, dir)
+		if code != 1 || out != "" || strings.Contains(stderr, "is no data directory") || !strings.Contains(stderr, "the checkpoint is missing") ||
+			!strings.Contains(stderr, "restore it from a copy") || !strings.Contains(stderr, "`millrace log dump "+dir+"`") {
+			t.Errorf("log %s without a checkpoint: exit code %d: %s%s", command, code, out, stderr)
+		}
+	}
+	if err := os.Rename(checkpoint+".away", checkpoint); err != nil {
+		t.Fatal(err)
+	}
 	wal, err := filepath.Glob(filepath.Join(dir, "wal", "*.wal"))
 	if err != nil || len(wal) == 0 {
 		t.Fatal(err)

@@ -317,7 +317,14 @@ func growTopic(ctx context.Context, a *kadm.Client, topic string, partitions int
 	if err != nil {
 		return topicError("alter", topic, err, "")
 	}
-	if r := resp[topic]; r.Err != nil {
+	r := resp[topic]
+	if errors.Is(r.Err, kerr.InvalidPartitions) {
+		topics, err := a.ListTopics(ctx, topic)
+		if now := len(topics[topic].Partitions); err == nil && partitions <= now {
+			return refusal("alter topic "+topic, r.Err, fmt.Sprintf("it has %s, and the number can only grow: %d is not more", count(int64(now), "partition"), partitions))
+		}
+	}
+	if r.Err != nil {
 		return topicError("alter", topic, r.Err, r.ErrMessage)
 	}
 	return nil
