@@ -355,10 +355,10 @@ func (p *planner) alterSource(s *sql.AlterSource) Planned {
 	switch {
 	case old.Kind != kindOf(s.Kind):
 		fail(sql.CodeKind, s.Name.Span, "Incompatible data source type is %s, but statement was ALTER %s", old.Kind, upper(s.Kind.String()))
+	case old.ReadOnly: // first, as a source table has a query, too
+		fail(sql.CodeReadOnly, s.Name.Span, "Cannot alter %s '%s': ALTER operations are not supported on source %ss, which are read-only", s.Kind, old.Name, s.Kind)
 	case old.QueryID != "":
 		fail(sql.CodeUpgrade, s.Name.Span, "ALTER command is not supported for CREATE ... AS statements")
-	case old.ReadOnly:
-		fail(sql.CodeReadOnly, s.Name.Span, "Cannot alter %s '%s': ALTER operations are not supported on source %ss", s.Kind, old.Name, s.Kind)
 	}
 	src := *old
 	src.Schema.Value = append([]types.Column(nil), old.Schema.Value...)
