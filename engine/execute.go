@@ -39,7 +39,7 @@ func (s *Session) run(ctx context.Context, st statement) (Result, error) {
 		return nil, st.fail(sql.CodeUnsupported, stmt.Span, "SET '"+stmt.Name+"'='"+stmt.Value+"'; before the statements that it is for",
 			"ALTER SYSTEM is not supported: properties belong to a session, and a query keeps those that it was created with")
 	case *sql.RunScript:
-		return &Script{File: stmt.File}, nil
+		return &Script{File: stmt.File, st: st, span: stmt.Span}, nil
 	}
 	if id, ok := s.engine.endsPush(st.stmt); ok && s.engine.ClosePush(id) {
 		return &Done{Msg: "Query terminated.", Terminated: id}, nil

@@ -103,8 +103,17 @@ type (
 	Lines struct{ lines lineSource }
 
 	// Script is RUN SCRIPT: the session goes on with the file.
-	Script struct{ File string }
+	Script struct {
+		File string
+		st   statement
+		span sql.Span
+	}
 )
+
+// Fail returns an error about the statement that runs the script.
+func (s *Script) Fail(format string, args ...any) error {
+	return s.st.fail(sql.CodeScript, s.span, "", format, args...)
+}
 
 func (*Done) result()                {}
 func (*SourceList) result()          {}

@@ -181,6 +181,12 @@ func (s *Session) env(v view, text string) planner.Env {
 			t, ok := s.engine.cluster.Topic(name)
 			return t.Partitions, ok
 		},
+		Topics: func() (names []string) {
+			for _, t := range s.engine.cluster.Topics() {
+				names = append(names, t.Name)
+			}
+			return names
+		},
 	}
 }
 

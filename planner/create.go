@@ -2,7 +2,9 @@ package planner
 
 import (
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/millrace/millrace/planner/catalog"
 	"github.com/millrace/millrace/planner/plan"
@@ -287,6 +289,18 @@ func (w with) topic(s *sql.CreateSource) string {
 	return topic
 }
 
+// nearTopic begins a hint with the topic that a name may have been meant as.
+func (p *planner) nearTopic(name string) string {
+	if p.Topics == nil {
+		return ""
+	}
+	names := slices.DeleteFunc(p.Topics(), func(n string) bool { return strings.HasPrefix(n, InternalPrefix) })
+	if s := sql.Suggest(name, names); s != "" {
+		return "did you mean '" + s + "'? Or "
+	}
+	return ""
+}
+
 // sourceTopic checks the topic of a source and says what is to be created.
 func (p *planner) sourceTopic(src *catalog.Source, w with, s *sql.CreateSource) *TopicSpec {
 	partitions, exists := p.Topic(src.Topic)
@@ -303,7 +317,7 @@ func (p *planner) sourceTopic(src *catalog.Source, w with, s *sql.CreateSource) 
 		return nil
 	}
 	if want == 0 {
-		failHint(sql.CodeUnknownTopic, w.span("KAFKA_TOPIC"), "add PARTITIONS=1 to the WITH clause to create it",
+		failHint(sql.CodeUnknownTopic, w.span("KAFKA_TOPIC"), p.nearTopic(src.Topic)+"add PARTITIONS=1 to the WITH clause to create it",
 			"Topic '%s' does not exist. If you want to create a new topic for the %s please re-run the statement providing the required 'PARTITIONS' configuration in the WITH clause", src.Topic, s.Kind)
 	}
 	refuseInternal(src.Topic, w.span("KAFKA_TOPIC"))
@@ -355,10 +369,10 @@ func (p *planner) alterSource(s *sql.AlterSource) Planned {
 	switch {
 	case old.Kind != kindOf(s.Kind):
 		fail(sql.CodeKind, s.Name.Span, "Incompatible data source type is %s, but statement was ALTER %s", old.Kind, upper(s.Kind.String()))
+	case old.ReadOnly: // first, as a source table has a query, too
+		fail(sql.CodeReadOnly, s.Name.Span, "Cannot alter %s '%s': ALTER operations are not supported on source %ss, which are read-only", s.Kind, old.Name, s.Kind)
 	case old.QueryID != "":
 		fail(sql.CodeUpgrade, s.Name.Span, "ALTER command is not supported for CREATE ... AS statements")
-	case old.ReadOnly:
-		fail(sql.CodeReadOnly, s.Name.Span, "Cannot alter %s '%s': ALTER operations are not supported on source %ss", s.Kind, old.Name, s.Kind)
 	}
 	src := *old
 	src.Schema.Value = append([]types.Column(nil), old.Schema.Value...)

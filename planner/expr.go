@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -207,7 +209,9 @@ func (r *resolver) call(e *sql.Call) *plan.Expr {
 	if !ok {
 		var names []string
 		for _, f := range function.All() {
-			names = append(names, f.Name)
+			if fits(f, e) {
+				names = append(names, f.Name)
+			}
 		}
 		hint := sql.DidYouMean(upper(e.Name.Name), names)
 		if hint == "" {
@@ -245,6 +249,17 @@ func (r *resolver) call(e *sql.Call) *plan.Expr {
 		}
 	}
 	return &plan.Expr{Op: plan.OpCall, Type: resolved.Result, Name: resolved.Overload.ID, Args: args}
+}
+
+// fits reports whether a function may take as many arguments as a call has.
+func fits(f *function.Function, e *sql.Call) bool {
+	if e.Star {
+		return f.Class == function.Aggregate && slices.ContainsFunc(f.Overloads, func(o *function.Overload) bool { return len(o.Params) == 1 })
+	}
+	n := len(e.Args)
+	return n == 0 && f.Class == function.Aggregate || slices.ContainsFunc(f.Overloads, func(o *function.Overload) bool {
+		return len(o.Params) == n || o.Variadic >= 0 && n >= len(o.Params)-1
+	})
 }
 
 // checkPattern refuses a constant that is no pattern of its kind: every row would
@@ -365,16 +380,23 @@ func unitArgument(f *function.Function, i int, a sql.Expr) string {
 	switch a := a.(type) {
 	case *sql.IntervalUnit:
 		if _, ok := unitMs[strings.TrimSuffix(a.Name, "S")]; !ok {
-			failHint(sql.CodeUnsupported, a.Span, "use DAYS, HOURS, MINUTES, SECONDS or MILLISECONDS", "%s is not a unit of fixed length and is not supported", a.Name)
+			failHint(sql.CodeUnsupported, a.Span, unitHint, "%s is not a unit of fixed length and is not supported", a.Name)
 		}
 		return a.Name
 	case *sql.ColumnRef:
 		if _, ok := unitMs[a.Name.Name]; ok && a.Source.Name == "" && !a.Name.Quoted {
 			return a.Name.Name + "S"
 		}
+		failHint(sql.CodeArguments, a.Span, cmp.Or(sql.DidYouMean(a.Name.Name, unitNames), unitHint), "%s takes a unit of time, not %s", f.Name, sql.PrintExpr(a))
 	}
+	failHint(sql.CodeArguments, a.Pos(), unitHint, "%s takes a unit of time, not %s", f.Name, sql.PrintExpr(a))
 	return ""
 }
+
+// unitNames are the units of time that functions take, and unitHint names them.
+var unitNames = []string{"DAYS", "HOURS", "MINUTES", "SECONDS", "MILLISECONDS"}
+
+const unitHint = "use DAYS, HOURS, MINUTES, SECONDS or MILLISECONDS"
 
 // lambdaTyper returns the function by which overload resolution asks for the
 // type of a lambda's body.

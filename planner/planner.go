@@ -18,6 +18,8 @@ type Env struct {
 	Text string
 	// Topic returns the partition count of an existing topic.
 	Topic func(name string) (partitions int32, ok bool)
+	// Topics lists the names of the topics, for suggestions; nil for none.
+	Topics func() []string
 	// Properties are the session's properties, by full name.
 	Properties map[string]string
 	// NextID is the number that a new query's id ends in.

@@ -92,7 +92,7 @@ func (s *scope) find(ref *sql.ColumnRef) *plan.Expr {
 		failHint(sql.CodeUnknownSource, ref.Source.Span, sql.DidYouMean(ref.Source.Name, s.sources()),
 			"'%s' is not a valid stream/table name or alias", ref.Source.Name)
 	case len(found) == 0:
-		failHint(sql.CodeUnknownColumn, ref.Span, s.columnHint(ref), "column '%s' cannot be resolved", sql.PrintExpr(ref))
+		failHint(sql.CodeUnknownColumn, ref.Name.Span, s.columnHint(ref), "column '%s' cannot be resolved", sql.PrintExpr(ref))
 	case len(found) > 1:
 		var names []string
 		for _, b := range found {

@@ -15,11 +15,12 @@ import (
 type Source struct {
 	Name    string
 	Columns []string
+	Kind    string // STREAM or TABLE
 }
 
 // SourceOf returns what completion knows of a stream or table.
 func SourceOf(s *catalog.Source) Source {
-	out := Source{Name: s.Name}
+	out := Source{Name: s.Name, Kind: string(s.Kind)}
 	for i := range s.Schema.Len() {
 		out.Columns = append(out.Columns, s.Schema.Column(i).Name)
 	}
@@ -68,6 +69,9 @@ func suggestions(word string, list []candidate) []prompt.Suggest {
 // operand is due, streams and tables where a source is.
 func candidates(before, after string, sources []Source, namesOnly bool) []candidate {
 	toks := lastStatement(before)
+	if out, ok := placeCandidates(toks, sources); ok {
+		return out
+	}
 	in := clauseAt(toks)
 	scope := sourcesOf(append(slices.Clone(toks), firstStatement(after)...), sources)
 	var out []candidate

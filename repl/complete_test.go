@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-var known = []Source{{"ORDERS", []string{"ID", "ADDRESS", "TOTAL"}}, {"USERS", []string{"ID", "NAME"}}, {"odd one", []string{"x y"}}}
+var known = []Source{{"ORDERS", []string{"ID", "ADDRESS", "TOTAL"}, "STREAM"}, {"USERS", []string{"ID", "NAME"}, "TABLE"}, {"odd one", []string{"x y"}, "STREAM"}}
 
 // TestCompletion gives what is offered at the bar; "..." stands for more.
 func TestCompletion(t *testing.T) {
@@ -31,6 +31,18 @@ func TestCompletion(t *testing.T) {
 		{"SELECT * FROM nosuch WHERE addr|", "address"},
 		{"SELECT * FROM `odd one` WHERE |", "x y"},
 		{"DROP STREAM or|", "orders"},
+		{"DROP STREAM |", "orders,odd one"},
+		{"DROP STREAM us|", ""},
+		{"DROP TABLE IF EXISTS |", "users"},
+		{"ALTER TABLE |", "users"},
+		{"SELECT COUNT(*) FROM orders WINDOW |", "hopping,session,tumbling"},
+		{"SELECT COUNT(*) FROM orders WINDOW T|", "TUMBLING"},
+		{"CREATE STREAM x (a STR|", "STRING,STRUCT"},
+		{"CREATE STREAM x (a INT KEY, st d|", "date,decimal,double"},
+		{"CREATE STREAM x (|", ""},
+		{"INSERT INTO orders (|", "id,address,total"},
+		{"INSERT INTO orders (id, a|", "address"},
+		{"INSERT INTO orders (id, total) VALUES (|", ""},
 		{"DESCRIBE us|", "users"},
 		{"SEL|", "SELECT"},
 		{"|", ""},

@@ -118,6 +118,9 @@ func (o *Output) listing(l *listing) error {
 		}
 		return nil
 	case CSVFormat:
+		if l.note != "" && !l.plain && !o.Quiet {
+			fmt.Fprintln(o.Err, "CSV has only the list; table output has what else is known, too.")
+		}
 		w := csv.NewWriter(o.Out)
 		if err := w.Write(l.columns); err != nil {
 			return err

@@ -227,6 +227,17 @@ func TestWarningsOfAFailure(t *testing.T) {
 	}
 }
 
+// TestCSVTellsWhatItLeavesOut checks that a listing with more than its rows says so.
+func TestCSVTellsWhatItLeavesOut(t *testing.T) {
+	source := &catalog.Source{Name: "S", Kind: catalog.Stream, Topic: "s", Schema: types.Schema{Value: []types.Column{{Name: "A", Type: types.Integer}}}}
+	for extended, want := range map[bool]string{false: "", true: "CSV has only the list; table output has what else is known, too.\n"} {
+		out, messages := write(t, CSVFormat, 0, &engine.SourceDescriptions{One: true, Extended: extended, Sources: []engine.SourceDescription{{Source: source}}})
+		if out != "field,type,mark\nA,INTEGER,\n" || messages != want {
+			t.Errorf("extended %v: %q, told %q, expected %q", extended, out, messages, want)
+		}
+	}
+}
+
 func TestSchemaNote(t *testing.T) {
 	for _, c := range []struct {
 		schema engine.RegisteredSchema

@@ -41,6 +41,10 @@ type Remote struct {
 	http    *http.Client
 	clock   clock.Clock
 	session *engine.ClientSession
+	// Notices gets a line when the server does not answer and is asked again, nil
+	// for none.
+	Notices io.Writer
+	noticed bool
 }
 
 // NewRemote returns a backend over the server at an address: http://HOST:PORT, or
@@ -143,6 +147,7 @@ func (r *Remote) post(ctx context.Context, path, accept string, body any, fail f
 		switch {
 		case retry:
 			patience = ListenTimeout
+			r.notice()
 			err = fmt.Errorf("no server answers at %s: start one with `millrace server`, or leave --server out", r.url)
 		case err != nil:
 			return nil, fmt.Errorf("ask the server: %w", err)
@@ -167,6 +172,15 @@ func (r *Remote) post(ctx context.Context, path, accept string, body any, fail f
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// notice says once that nothing listens at the server's address, before the time
+// is over for which it is asked again.
+func (r *Remote) notice() {
+	if r.Notices != nil && !r.noticed {
+		fmt.Fprintf(r.Notices, "nothing listens at %s: trying again for %s\n", r.url, ListenTimeout)
+	}
+	r.noticed = true
 }
 
 // codeNotReady is the error_code of a server that is starting.

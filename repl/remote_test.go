@@ -1,6 +1,7 @@
 package repl
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -79,6 +80,40 @@ func TestRemoteErrors(t *testing.T) {
 			t.Errorf("%s: %q %v, expected %q and an error with %q", c.script, out, err, c.out, c.want)
 		}
 	}
+}
+
+// TestRemoteTellsThatNobodyListens checks that the wait is announced, once.
+func TestRemoteTellsThatNobodyListens(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	s.Close() // so that its port refuses connections
+	r, err := NewRemote(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	told := notice{f: cancel}
+	r.Notices = &told
+	for range 2 {
+		if err := r.Execute(ctx, "SHOW TOPICS;", nil); err == nil {
+			t.Error("somebody answers")
+		}
+		r.notice()
+	}
+	if want := "nothing listens at " + s.URL + ": trying again for 5s\n"; told.text != want {
+		t.Errorf("told %q, expected %q", told.text, want)
+	}
+}
+
+// notice collects what is told and calls back.
+type notice struct {
+	text string
+	f    func()
+}
+
+func (n *notice) Write(b []byte) (int, error) {
+	n.text += string(b)
+	n.f()
+	return len(b), nil
 }
 
 func TestRemoteAddress(t *testing.T) {

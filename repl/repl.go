@@ -224,14 +224,14 @@ func (r *repl) execute(ctx context.Context, script string) {
 }
 
 func (r *repl) run(ctx context.Context, script string, depth int) error {
-	if depth > maxScriptDepth {
-		return fmt.Errorf("RUN SCRIPT is nested more than %d deep", maxScriptDepth)
-	}
 	return r.Backend.Execute(ctx, script, func(result engine.Result) error {
 		if s, ok := result.(*engine.Script); ok {
+			if depth == maxScriptDepth {
+				return s.Fail("scripts run each other more than %d deep: does %s run itself?", maxScriptDepth, s.File)
+			}
 			text, err := r.ReadScript(s.File)
 			if err != nil {
-				return err
+				return s.Fail("%v", err)
 			}
 			return engine.InFile(r.run(ctx, text, depth+1), s.File)
 		}

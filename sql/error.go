@@ -40,6 +40,7 @@ const (
 	CodeLiteral         Code = "literal"          // number out of range, bad escape
 	CodeEvaluation      Code = "evaluation"       // an expression failed on constant input
 	CodeAssertion       Code = "assertion"        // ASSERT found that something does not hold
+	CodeScript          Code = "script"           // the file of RUN SCRIPT cannot be run
 	CodeInternal        Code = "internal"         // our bug
 )
 

@@ -138,18 +138,37 @@ func (p *parser) unexpected(expected ...string) {
 	}
 	p.wanted(expected...)
 	p.gaveUp = &Error{Code: CodeSyntax, Msg: msg, Span: t.Span}
-	if t.Kind == TokReserved && wantsName(expected, t.Word) {
+	if t.Kind == TokReserved && wantsName(expected, t.Word, p.standsAlone()) {
 		p.gaveUp.Hint = fmt.Sprintf("%s is a reserved word; write `%s` to use it as a name", t.Word, t.Word)
 	}
 	p.fail(p.gaveUp)
 }
 
 // wantsName reports whether a name would have fitted where a reserved word
-// stands.
-func wantsName(expected []string, word string) bool {
+// stands, alone or not.
+func wantsName(expected []string, word string, alone bool) bool {
+	clause := clauseWords[word] && !alone
 	return slices.ContainsFunc(expected, func(e string) bool {
-		return strings.Contains(e, "name") && e != "a type name" || e == "an expression" && !clauseWords[word]
+		return strings.Contains(e, "name") && e != "a type name" || e == "an expression" && !clause
 	})
+}
+
+// standsAlone reports whether the current token is an item of a list by itself: by in
+// SELECT a, by FROM x is hardly a clause.
+func (p *parser) standsAlone() bool {
+	if p.pos == 0 {
+		return false
+	}
+	switch p.toks[p.pos-1].Word {
+	case "SELECT", "DISTINCT", ",", "(":
+	default:
+		return false
+	}
+	switch p.ahead(1).Word {
+	case ",", ")", "FROM":
+		return true
+	}
+	return false
 }
 
 // clauseWords start or join clauses: where one of them stands, something was

@@ -63,7 +63,10 @@ func encodeSessions(dst []byte, list []session) []byte {
 
 // session folds row i into the sessions of its key: those within the gap become
 // one. A tombstone goes out for each of them, with its end as row time, then the
-// merged session, as Kafka Streams does.
+// merged session, as Kafka Streams does. A session that EMIT FINAL has given is
+// kept as long as its retention says, and nothing is added to it: its records would
+// count in two results, as they do in Kafka Streams. Its end is below that of any
+// session that begins later, so the two never have the same bounds.
 func (a *Aggregate) session(c *Context, key []byte, b *batch.Batch, i int32) error {
 	w, ts := a.window, b.Time[i]
 	last := a.store.Int64Note(noteStreamTime, noTime)
@@ -84,7 +87,7 @@ func (a *Aggregate) session(c *Context, key []byte, b *batch.Batch, i int32) err
 	merged := session{start: ts, end: ts}
 	var rest, old []session
 	for _, s := range list {
-		if s.end >= ts-w.SizeMs && s.start <= ts+w.SizeMs {
+		if !s.emitted && s.end >= ts-w.SizeMs && s.start <= ts+w.SizeMs {
 			merged.start, merged.end = min(merged.start, s.start), max(merged.end, s.end)
 			old = append(old, s)
 		} else {

@@ -197,10 +197,18 @@ func TestErrorsNameTheFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	self, none := filepath.Join(dir, "self.sql"), filepath.Join(dir, "none.sql")
+	if err := os.WriteFile(self, []byte("SHOW TYPES;\nRUN SCRIPT '"+self+"';"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
+		{[]string{"-f", self}, " --> " + self + ":2:1\n"},
+		{[]string{"-e", "RUN SCRIPT '" + self + "';"}, "does " + self + " run itself?"},
+		{[]string{"-f", none}, "cannot read the file " + none + ": no such file or directory"},
+		{[]string{"-e", "SHOW TYPES;\nRUN SCRIPT '" + none + "';"}, "cannot read the file " + none + ": no such file or directory\n --> 2:1\n"},
 		{[]string{"-f", inner}, " --> " + inner + ":2:15\n"},
 		{[]string{"-f", outer}, " --> " + inner + ":2:15\n"},
 		{[]string{"-e", "RUN SCRIPT '" + inner + "';"}, " --> " + inner + ":2:15\n"},

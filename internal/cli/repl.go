@@ -81,6 +81,7 @@ func runRemoteRepl(ctx context.Context, std Stdio, address string) error {
 	if err != nil {
 		return err
 	}
+	remote.Notices = std.Err
 	if err := remote.SetProperty("millrace.pull.wait", "inputs"); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -112,14 +113,14 @@ const maxScriptDepth = 16
 // executeScript runs one script and the scripts that it runs. The timeout is that
 // of each push query.
 func executeScript(ctx context.Context, b repl.Backend, out *repl.Output, script string, timeout time.Duration, depth int) error {
-	if depth > maxScriptDepth {
-		return fmt.Errorf("RUN SCRIPT is nested more than %d deep", maxScriptDepth)
-	}
 	err := b.Execute(ctx, script, func(r engine.Result) error {
 		if s, ok := r.(*engine.Script); ok {
+			if depth == maxScriptDepth {
+				return s.Fail("scripts run each other more than %d deep: does %s run itself?", maxScriptDepth, s.File)
+			}
 			text, err := readFile(s.File)
 			if err != nil {
-				return err
+				return s.Fail("%v", err)
 			}
 			return engine.InFile(executeScript(ctx, b, out, text, timeout, depth+1), s.File)
 		}
@@ -180,13 +181,25 @@ const maxFileBytes = 16 << 20
 func readFile(name string) (string, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return "", err
+		return "", unreadable(name, err)
 	}
 	if info.Size() > maxFileBytes {
 		return "", fmt.Errorf("%s is larger than %d bytes", name, maxFileBytes)
 	}
 	b, err := os.ReadFile(name)
-	return string(b), err
+	if err != nil {
+		return "", unreadable(name, err)
+	}
+	return string(b), nil
+}
+
+// unreadable says of a file that it cannot be read and why, without the name of the
+// system call.
+func unreadable(name string, err error) error {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		err = p.Err
+	}
+	return fmt.Errorf("cannot read the file %s: %w", name, err)
 }
 
 // openBackend opens the embedded engine, or the connection to a server.
@@ -196,6 +209,7 @@ func openBackend(std Stdio, o sqlOptions) (repl.Backend, func() error, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		remote.Notices = std.Err
 		return remote, func() error { return nil }, remote.SetProperty("millrace.pull.wait", "inputs")
 	}
 	schemas, err := readRegistryURL(o.registry)

@@ -179,7 +179,12 @@ func writePayloads(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
+	b.WriteString("\n" + jsonNumbers + "\n")
 }
+
+// jsonNumbers says what JSON's numbers become; a test holds it against the format.
+const jsonNumbers = "A JSON number out of the range of an INTEGER or BIGINT column wraps, as in KSQL, and nothing is logged: " +
+	"4294967297 reads as the INTEGER 1. Declare BIGINT or DECIMAL where numbers may be larger."
 
 // payload encodes a sample, "" where the format does not hold its type.
 func payload(name string, t types.Type, sample string) string {

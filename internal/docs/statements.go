@@ -43,11 +43,13 @@ var Statements = []Statement{
 			"  [[LEFT | RIGHT | FULL] JOIN source [alias] [WITHIN duration [GRACE PERIOD duration]] ON condition] ...\n" +
 			"  [WINDOW TUMBLING | HOPPING | SESSION (...)] [WHERE condition] [GROUP BY expression, ...]\n" +
 			"  [PARTITION BY expression, ...] [HAVING condition] [EMIT CHANGES | EMIT FINAL] [LIMIT n];",
-		Doc: "With EMIT a push query: changes until the client goes away or the LIMIT is reached. Without it a pull query: what a table, or a stream's topic, holds now.",
+		Doc: "With EMIT a push query: changes until the client goes away or the LIMIT is reached. Without it a pull query: what a table, or a stream's topic, holds now.\n\n" +
+			"EMIT FINAL gives the result of a window once, when stream time passes the window's end and grace. A session ends one gap behind its last record; once it was given it is final: " +
+			"a record that comes later begins a session of its own even where it lies within the gap of the one before, so that no record counts in two results. (Kafka Streams merges the two, and gives the earlier session's records a second time.)",
 		Example: "SELECT * FROM totals WHERE item = 'lamp';\nSELECT item, price * 2 AS twice FROM orders EMIT CHANGES LIMIT 1;\n" +
 			"SELECT o.id, i.name FROM orders o LEFT JOIN items i ON o.item = i.item EMIT CHANGES LIMIT 1;"},
-	{Name: "ALTER STREAM, ALTER TABLE", Node: "AlterSource", Syntax: "ALTER STREAM | TABLE name ADD [COLUMN] column type, ...;",
-		Doc: "Adds value columns to a declared source.", Example: "ALTER TABLE items ADD COLUMN colour STRING;"},
+	{Name: "ALTER STREAM, ALTER TABLE", Node: "AlterSource", Syntax: "ALTER STREAM | TABLE name ADD [COLUMN] column type [, ADD [COLUMN] column type] ...;",
+		Doc: "Adds value columns to a declared source, which a SOURCE stream or table is not.", Example: "ALTER TABLE items ADD COLUMN colour STRING, ADD weight DOUBLE;"},
 	{Name: "SHOW", Node: "Show", Syntax: "SHOW | LIST STREAMS | TABLES | [ALL] TOPICS | QUERIES | FUNCTIONS | PROPERTIES | TYPES | VARIABLES [EXTENDED];",
 		Doc:     "Lists objects.",
 		Example: "SHOW STREAMS;\nSHOW TABLES;\nSHOW TOPICS;\nSHOW QUERIES;\nSHOW FUNCTIONS;\nSHOW PROPERTIES;\nSHOW TYPES;\nSHOW VARIABLES;"},

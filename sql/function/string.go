@@ -45,7 +45,7 @@ func stringFunctions() []*Function {
 			over("value STRING, part STRING, position INTEGER!, occurrence INTEGER!", "INTEGER", instr).nullable()),
 		fn("LCASE", stringCategory, "In lower case.", over("value STRING", "STRING", text(func(a []types.Value) string { return lowerCase(a[0].Str()) }))),
 		fn("UCASE", stringCategory, "In upper case.", over("value STRING", "STRING", text(func(a []types.Value) string { return upperCase(a[0].Str()) }))),
-		fn("LEN", stringCategory, "Number of characters, or of bytes.",
+		fn("LEN", stringCategory, "Number of characters (Unicode code points, where KSQL counts UTF-16 units), or of bytes.",
 			over("value STRING", "INTEGER", integer(func(a []types.Value) int64 { return int64(utf8.RuneCountInString(a[0].Str())) })),
 			over("value BYTES", "INTEGER", integer(func(a []types.Value) int64 { return int64(len(a[0].Str())) }))),
 		fn("LPAD", stringCategory, "Padded on the left, or cut on the right, to a length.", padOverloads(true)...),
@@ -63,7 +63,7 @@ func stringFunctions() []*Function {
 			over("value BYTES, delimiter BYTES", "ARRAY<BYTES>", split(newBytes))),
 		fn("SPLIT_TO_MAP", stringCategory, "Entries of a text such as a=1;b=2 as a MAP; entries without the second delimiter are skipped.",
 			over("value STRING, entryDelimiter STRING, keyDelimiter STRING", "MAP<STRING, STRING>", splitToMap)),
-		fn("SUBSTRING", stringCategory, "From a position on, from 1 or negative from the end, of a length when given.",
+		fn("SUBSTRING", stringCategory, "From a position on, from 1 or negative from the end, of a length when given; both in characters (Unicode code points), or bytes.",
 			over("value STRING, pos INTEGER", "STRING", substring), over("value STRING, pos INTEGER, len INTEGER", "STRING", substring),
 			over("value BYTES, pos INTEGER", "BYTES", subbytes), over("value BYTES, pos INTEGER, len INTEGER", "BYTES", subbytes)),
 		fn("TRIM", stringCategory, "Without white space and control characters at both ends.", over("value STRING", "STRING", text(func(a []types.Value) string {
