@@ -36,6 +36,8 @@ type Want struct {
 	// Bytes is about how much; AtLeastOne: one batch, however large (KIP-74).
 	Bytes      int
 	AtLeastOne bool
+	// Partial: what is readable before something damaged is enough.
+	Partial bool
 	// Alloc returns memory for what is not in memory already, with any content;
 	// nil stands for memory that is the result's own.
 	Alloc func(n int) []byte
@@ -129,6 +131,9 @@ func (p *Partition) gather(entries []entry, from kafka.Offset, want Want) (Run, 
 			break
 		}
 		b, err := p.entryBytes(e, e.base, Want{Bytes: e.size, AtLeastOne: true, Alloc: want.Alloc})
+		if err != nil && want.Partial {
+			break
+		}
 		if err != nil {
 			return Run{}, err
 		}
@@ -214,11 +219,12 @@ type Runs struct {
 	Next kafka.Offset
 }
 
-// ReadMany is Read that goes on until want is met or upTo is reached.
+// ReadMany is Read that goes on until want is met, upTo is reached, or something
+// cannot be read: the next call, which begins there, says why.
 func (p *Partition) ReadMany(from, upTo kafka.Offset, want Want) (Runs, error) {
 	all := Runs{Next: from}
 	for all.Next < upTo && (all.Bytes < want.Bytes || all.Bytes == 0) {
-		run, err := p.ReadWant(all.Next, upTo, Want{want.Bytes - all.Bytes, want.AtLeastOne && all.Bytes == 0, want.Alloc})
+		run, err := p.ReadWant(all.Next, upTo, Want{want.Bytes - all.Bytes, want.AtLeastOne && all.Bytes == 0, true, want.Alloc})
 		if err != nil && all.Bytes == 0 {
 			return all, err
 		}

@@ -377,6 +377,37 @@ func TestRepairBelievesNoChainPastAnAnchor(t *testing.T) {
 	}
 }
 
+// TestReadsUpToDamage: what is readable before a damaged batch is read, and the read
+// that begins with it fails.
+func TestReadsUpToDamage(t *testing.T) {
+	o := large(t, func(int) string { return strings.Repeat("v", 400) })
+	path := o.fs.PathJoin(o.p.dir, o.p.segments[0].stem()) + segmentSuffix
+	bad, err := vfs.ReadFile(o.fs, path, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad[100*(len(bad)/500)+70] ^= 1
+	if err := vfs.WriteFileAtomic(o.fs, path, bad); err != nil {
+		t.Fatal(err)
+	}
+	p := o.reopened()
+	for _, from := range []kafka.Offset{0, 50, 99} {
+		runs, err := p.ReadMany(from, 500, Want{Bytes: 1 << 20, AtLeastOne: true})
+		if err != nil || runs.Next != 100 || len(slices.Concat(runs.Batches...)) != runs.Bytes {
+			t.Errorf("from %d: up to %d, %v", from, runs.Next, err)
+		}
+	}
+	if runs, err := p.ReadMany(100, 500, Want{Bytes: 1 << 20, AtLeastOne: true}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("the damaged batch: up to %d, %v", runs.Next, err)
+	}
+	if runs, err := p.ReadMany(101, 500, Want{Bytes: 1 << 20, AtLeastOne: true}); err == nil && runs.Next != 500 {
+		t.Errorf("behind it: up to %d", runs.Next)
+	}
+	if _, err := p.Read(0, 500, 1<<20); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a read of all: %v", err)
+	}
+}
+
 // TestRepairStale: a segment that changed meanwhile is left alone.
 func TestRepairStale(t *testing.T) {
 	o := large(t, func(int) string { return strings.Repeat("v", 400) })

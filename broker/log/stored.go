@@ -111,19 +111,15 @@ func (s *stored) batches(p place, from, upTo kafka.Offset, want Want) ([]byte, e
 	g := int(s.guard())
 	n, first := 0, true
 	for rest := buf; len(rest) >= g+kafka.BatchHeaderBytes; {
-		head, total, err := s.check(rest, p)
+		b, err := s.next(rest, p)
+		if err != nil && want.Partial && !first {
+			break
+		}
 		if err != nil {
 			return nil, err
 		}
-		if total > len(rest) {
+		if b == nil {
 			break // more than is wanted
-		}
-		b := head[:total-g]
-		if !b.CRCValid() {
-			return nil, fmt.Errorf("%w: batch at position %d, offset %d: checksum mismatch", ErrCorrupt, p.at, b.BaseOffset())
-		}
-		if b.Codec() == CodecSealed && !s.sealed {
-			return nil, fmt.Errorf("%w: batch at position %d is encrypted, the data directory is not", ErrCorrupt, p.at)
 		}
 		if b.BaseOffset() >= upTo {
 			if first && !s.guarded {
@@ -131,6 +127,7 @@ func (s *stored) batches(p place, from, upTo kafka.Offset, want Want) ([]byte, e
 			}
 			break
 		}
+		total := len(b) + g
 		p = place{p.at + int64(total), b.LastOffset() + 1}
 		if s.guarded {
 			copy(buf[n:], b) // over guards, b itself included
@@ -139,6 +136,26 @@ func (s *stored) batches(p place, from, upTo kafka.Offset, want Want) ([]byte, e
 		rest, first = rest[total:], false
 	}
 	return buf[:n:n], nil
+}
+
+// next returns the batch at a place, with which, or with its guard, rest begins: nil
+// when rest ends before it does.
+func (s *stored) next(rest []byte, p place) (kafka.Batch, error) {
+	head, total, err := s.check(rest, p)
+	if err != nil {
+		return nil, err
+	}
+	if total > len(rest) {
+		return nil, nil
+	}
+	b := head[:total-int(s.guard())]
+	if !b.CRCValid() {
+		return nil, fmt.Errorf("%w: batch at position %d, offset %d: checksum mismatch", ErrCorrupt, p.at, b.BaseOffset())
+	}
+	if b.Codec() == CodecSealed && !s.sealed {
+		return nil, fmt.Errorf("%w: batch at position %d is encrypted, the data directory is not", ErrCorrupt, p.at)
+	}
+	return b, nil
 }
 
 // headerSize returns the size of the batch whose header b starts with.
