@@ -51,6 +51,27 @@ func batchOf(ts kafka.Timestamp, values ...string) []byte {
 	return w.Bytes()
 }
 
+// crashesBeforeWrites returns mem with a hook that takes a crash clone before every
+// write; crashes returns those so far.
+func crashesBeforeWrites(mem *vfs.MemFS, seed uint64) (fs vfs.FS, crashes func() []*vfs.MemFS) {
+	var mu sync.Mutex // guards all
+	var all []*vfs.MemFS
+	fs = vfs.WithHook(mem, func(op vfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if vfs.IsWrite(op) {
+			n := len(all)
+			all = append(all, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50 * (n % 3), RNG: rand.New(rand.NewPCG(seed, uint64(n)))}))
+		}
+		return nil
+	})
+	return fs, func() []*vfs.MemFS {
+		mu.Lock()
+		defer mu.Unlock()
+		return all
+	}
+}
+
 // commitWait is Commit with its answer.
 func commitWait(b *Broker, c Commit) CommitResult {
 	results := make(chan CommitResult, 1)

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/millrace/millrace/internal/seal"
@@ -162,20 +160,11 @@ func TestCrashDuringReencrypt(t *testing.T) {
 	mem := vfs.NewCrashable()
 	want := archived(t, mem)
 	testKeys = parseKeys(keyTwo, keyOne)
-	var mu sync.Mutex
-	var crashes []*vfs.MemFS
-	fs := vfs.WithHook(mem, func(op vfs.Op) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if vfs.IsWrite(op) {
-			n := len(crashes)
-			crashes = append(crashes, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50 * (n % 3), RNG: rand.New(rand.NewPCG(9, uint64(n)))}))
-		}
-		return nil
-	})
+	fs, taken := crashesBeforeWrites(mem, 9)
 	if _, err := reencryptAll(mustOpen(t, fs, smallLimits())); err != nil {
 		t.Fatal(err)
 	}
+	crashes := taken()
 	step := 1
 	if testing.Short() {
 		step = 7

@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/millrace/millrace/broker/log"
@@ -248,22 +246,13 @@ func TestRepairNotTheLog(t *testing.T) {
 func TestCrashDuringRepair(t *testing.T) {
 	mem := vfs.NewCrashable()
 	_, bad, left := wounded(t, mem)
-	var mu sync.Mutex
-	var crashes []*vfs.MemFS
-	fs := vfs.WithHook(mem, func(op vfs.Op) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if vfs.IsWrite(op) {
-			n := len(crashes)
-			crashes = append(crashes, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50 * (n % 3), RNG: rand.New(rand.NewPCG(7, uint64(n)))}))
-		}
-		return nil
-	})
+	fs, taken := crashesBeforeWrites(mem, 7)
 	b := mustOpen(t, fs, smallLimits())
 	if _, err := repairAll(b, true); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, b)
+	crashes := taken()
 	repaired := 0
 	for i, crashed := range crashes {
 		if err := afterRepairCrash(t, crashed, bad, left, &repaired); err != nil {

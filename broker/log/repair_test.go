@@ -53,6 +53,24 @@ func (o *oracle) repair(p *Partition) ([]Damage, []string) {
 	return all, aside
 }
 
+// repaired gives the one damaged segment its new bytes, repairs it and returns what
+// a reader of committed records gets.
+func (o *oracle) repaired(path string, bad []byte) map[kafka.Offset]kafka.Record {
+	o.t.Helper()
+	if err := vfs.WriteFileAtomic(o.fs, path, bad); err != nil {
+		o.t.Fatal(err)
+	}
+	p := o.reopened()
+	if all, _ := o.repair(p); len(all) != 1 {
+		o.t.Fatal(all)
+	}
+	got, err := readCommitted(p, 0)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return got
+}
+
 // harm damages a file somehow.
 func harm(t *testing.T, rng *rand.Rand, fs vfs.FS, path string) {
 	t.Helper()
@@ -302,17 +320,7 @@ func TestRepairBelievesNoRecord(t *testing.T) {
 	}
 	at, forged := 100*(len(bad)/500), bytes.Index(bad, fake)
 	bad[at+10], bad[at+11] = byte((forged-at-12)>>8), byte(forged-at-12)
-	if err := vfs.WriteFileAtomic(o.fs, path, bad); err != nil {
-		t.Fatal(err)
-	}
-	p := o.reopened()
-	if all, _ := o.repair(p); len(all) != 1 {
-		t.Fatal(all)
-	}
-	got, err := readCommitted(p, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := o.repaired(path, bad)
 	for offset, r := range got {
 		if string(r.Value) == "forged" {
 			t.Fatalf("offset %d holds what was never written there", offset)
@@ -361,17 +369,7 @@ func TestRepairBelievesNoChainPastAnAnchor(t *testing.T) {
 	}
 	at := 100 * size
 	binary.BigEndian.PutUint32(b[at+8:], uint32(forged-at-12))
-	if err := vfs.WriteFileAtomic(o.fs, path, b); err != nil {
-		t.Fatal(err)
-	}
-	p := o.reopened()
-	if all, _ := o.repair(p); len(all) != 1 {
-		t.Fatal(all)
-	}
-	got, err := readCommitted(p, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := o.repaired(path, b)
 	if string(got[300].Value) != v || len(got) < 500-indexIntervalBytes/size-2 {
 		t.Fatalf("%d records are left, offset 300 has %.20q", len(got), got[300].Value)
 	}
