@@ -384,8 +384,7 @@ func TestDiskFullClients(t *testing.T) {
 				t.Error(err)
 			}
 			disk.SetCapacity(1 << 40)
-			// A write that began before there was room takes what came behind it along, and
-			// while the keeper makes room nobody else gets any.
+			// A write that began before there was room takes what came behind it along.
 			err := ErrDiskFull
 			for range 1_000_000 {
 				if !errors.Is(err, ErrDiskFull) {

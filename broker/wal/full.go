@@ -98,13 +98,14 @@ func (l *Log) SetBehindFull(full bool) {
 }
 
 // Lend keeps the room that there is for the work behind the log, or ends that: on a
-// full disk what was kept for it would be taken by appends otherwise. Urgent frames
-// pass.
+// full disk what was kept for it would be taken by appends otherwise. They wait until
+// then; urgent frames pass.
 func (l *Log) Lend(on bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.full.lent = on
 	l.full.now = l.full.now || on
+	l.mu.Unlock()
+	l.room.Broadcast()
 }
 
 // Full reports whether the last frame did not fit on the disk, or the work behind

@@ -169,7 +169,7 @@ func (l *Log) Reserve(n int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	refusals := l.full.refusals
-	for l.err == nil && !l.closing && (l.full.refusing != nil || !l.fits(n) || l.full.now && l.full.probing) {
+	for l.err == nil && !l.closing && (l.full.refusing != nil || !l.fits(n) || l.full.lent || l.full.now && l.full.probing) {
 		if l.full.refusing == nil && !l.fits(n) {
 			l.opts.OnFull()
 			if l.full.behind {
@@ -185,7 +185,7 @@ func (l *Log) Reserve(n int64) error {
 		return ErrClosed
 	}
 	if l.full.now {
-		if l.full.refusals != refusals || l.full.lent {
+		if l.full.refusals != refusals {
 			return fmt.Errorf("%w: free space, then try again", ErrDiskFull)
 		}
 		l.full.probing = true
