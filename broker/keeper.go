@@ -189,7 +189,7 @@ func (k *keeper) hold() error {
 	}
 	err := k.reserve.Hold()
 	if sealed, _ := k.b.wal.Sealed(); err == nil && len(sealed) > 0 {
-		err = k.segmentsReserve.Hold()
+		err = k.segmentsReserve.HoldIfAmple()
 	}
 	return err
 }
@@ -205,19 +205,20 @@ func (k *keeper) retireWithReserves(number uint64) error {
 	if err := k.settle(); err != nil && !errors.Is(err, wal.ErrDiskFull) {
 		return err
 	}
-	for _, r := range []*vfs.Reserve{k.reserve, k.segmentsReserve} {
+	for _, r := range []*vfs.Reserve{k.segmentsReserve, k.reserve} {
 		released, releaseErr := r.Release()
 		if releaseErr != nil {
 			return releaseErr
 		}
-		if released {
-			err = k.retire(number)
+		if !released {
+			continue
 		}
+		err = errors.Join(k.retire(number), r.Hold())
 		if !vfs.IsFull(err) {
-			break
+			return err
 		}
 	}
-	return errors.Join(err, k.reserve.Hold(), k.segmentsReserve.Hold())
+	return err
 }
 
 // worthless reports whether log files only take room, because what they held was

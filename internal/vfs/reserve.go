@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"syscall"
 )
 
 // Reserve is room on a disk, held by a file of zeros, for what must be written
@@ -27,7 +26,7 @@ func NewReserve(fs FS, path string, bytes int64) *Reserve {
 }
 
 // NewLargeReserve is NewReserve for one that takes no time to hold, where the file
-// system can do that, and leaves at least as much room to others.
+// system can do that.
 func NewLargeReserve(fs FS, path string, bytes int64) *Reserve {
 	return &Reserve{fs: fs, path: path, bytes: bytes, occupy: claim}
 }
@@ -48,6 +47,15 @@ func (r *Reserve) Hold() error {
 		return fmt.Errorf("reserve room on the disk: %w", err)
 	}
 	return nil
+}
+
+// HoldIfAmple is Hold, unless that takes more than half of the room that is left, or
+// nobody knows how much that is.
+func (r *Reserve) HoldIfAmple() error {
+	if _, usable, err := DiskSpace(r.fs, r.fs.PathDir(r.path)); err != nil || usable < 2*r.bytes {
+		return nil
+	}
+	return r.Hold()
 }
 
 // Held reports whether there is room in reserve.
@@ -72,12 +80,8 @@ func (r *Reserve) Release() (released bool, err error) {
 }
 
 // claim is Occupy for a file that nobody writes: where the file system can, its
-// blocks are set aside without being written. What would take more than half of
-// what is left, or of nobody knows how much, is as good as a full disk.
+// blocks are set aside without being written.
 func claim(fs FS, path string, n int64) (err error) {
-	if _, usable, err := DiskSpace(fs, fs.PathDir(path)); err != nil || usable < 2*n {
-		return fmt.Errorf("%d bytes of %d left: %w", n, usable, syscall.ENOSPC)
-	}
 	f, err := fs.Create(path, Category)
 	if err != nil {
 		return err
