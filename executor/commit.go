@@ -191,10 +191,7 @@ func (t *task) resolve() (verdict, error) {
 		}
 		return q
 	})
-	switch {
-	case !ok:
-		return idle, nil
-	case a.err != nil:
+	if !ok || a.err != nil {
 		return idle, a.err
 	}
 	t.txn = a.txn

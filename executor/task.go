@@ -158,10 +158,7 @@ func (t *task) openStep() (verdict, error) {
 		return runAgain, nil
 	}
 	a, ok := t.inquire(t.whereToStart)
-	switch {
-	case !ok:
-		return idle, nil
-	case a.err != nil:
+	if !ok || a.err != nil {
 		return idle, a.err
 	}
 	t.txn = a.txn

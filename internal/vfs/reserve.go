@@ -13,8 +13,8 @@ type Reserve struct {
 	fs    FS
 	path  string
 	bytes int64
-	// occupy is Occupy or Claim.
-	occupy func(fs FS, path string, n int64) error
+	// fill gives the file its size, with blocks of its own.
+	fill func(f File, n int64) error
 
 	mu   sync.Mutex // guards held
 	held bool
@@ -22,13 +22,13 @@ type Reserve struct {
 
 // NewReserve returns a reserve that is not held yet.
 func NewReserve(fs FS, path string, bytes int64) *Reserve {
-	return &Reserve{fs: fs, path: path, bytes: bytes, occupy: Occupy}
+	return &Reserve{fs: fs, path: path, bytes: bytes, fill: writeZeros}
 }
 
 // NewLargeReserve is NewReserve for one that takes no time to hold, where the file
 // system can do that.
 func NewLargeReserve(fs FS, path string, bytes int64) *Reserve {
-	return &Reserve{fs: fs, path: path, bytes: bytes, occupy: claim}
+	return &Reserve{fs: fs, path: path, bytes: bytes, fill: claim}
 }
 
 // Hold writes the file, unless it is there. A full disk is no error.
@@ -42,7 +42,7 @@ func (r *Reserve) Hold() error {
 		r.held = true
 		return nil
 	}
-	err := r.occupy(r.fs, r.path, r.bytes)
+	err := occupy(r.fs, r.path, r.bytes, r.fill)
 	if r.held = err == nil; err != nil && !IsFull(err) {
 		return fmt.Errorf("reserve room on the disk: %w", err)
 	}
@@ -79,27 +79,16 @@ func (r *Reserve) Release() (released bool, err error) {
 	return true, nil
 }
 
-// claim is Occupy for a file that nobody writes: where the file system can, its
-// blocks are set aside without being written.
-func claim(fs FS, path string, n int64) (err error) {
+// Occupy writes a durable file of n zeros, so that its blocks are its own. It
+// leaves nothing behind when it fails.
+func Occupy(fs FS, path string, n int64) error { return occupy(fs, path, n, writeZeros) }
+
+func occupy(fs FS, path string, n int64, fill func(f File, n int64) error) error {
 	f, err := fs.Create(path, Category)
 	if err != nil {
 		return err
 	}
-	err = errors.ErrUnsupported
-	if runtime.GOOS == "linux" { // elsewhere it does nothing
-		if err = f.Preallocate(0, n); err == nil {
-			_, err = f.WriteAt([]byte{0}, n-1) // its size
-		}
-	}
-	if errors.Is(err, errors.ErrUnsupported) {
-		err = errors.Join(f.Close(), fs.Remove(path))
-		if err == nil {
-			err = Occupy(fs, path, n)
-		}
-		return err
-	}
-	if err == nil {
+	if err = fill(f, n); err == nil {
 		err = Sync(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
@@ -108,18 +97,23 @@ func claim(fs FS, path string, n int64) (err error) {
 	return SyncDir(fs, fs.PathDir(path))
 }
 
-// Occupy writes a durable file of n zeros, so that its blocks are its own. It
-// leaves nothing behind when it fails.
-func Occupy(fs FS, path string, n int64) (err error) {
-	f, err := fs.Create(path, Category)
-	if err != nil {
-		return err
+func writeZeros(f File, n int64) error {
+	_, err := f.Write(make([]byte, n))
+	return err
+}
+
+// claim is writeZeros for a file that nobody writes afterwards: where the file
+// system can, its blocks are set aside without being written.
+func claim(f File, n int64) error {
+	if runtime.GOOS != "linux" { // Preallocate does nothing there
+		return writeZeros(f, n)
 	}
-	if _, err = f.Write(make([]byte, n)); err == nil {
-		err = Sync(f)
+	err := f.Preallocate(0, n)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return writeZeros(f, n)
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, fs.Remove(path))
+	if err == nil {
+		_, err = f.WriteAt([]byte{0}, n-1) // its size
 	}
-	return SyncDir(fs, fs.PathDir(path))
+	return err
 }
