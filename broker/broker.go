@@ -40,8 +40,11 @@ type Broker struct {
 	tokens        tokens
 	quotas        quotas
 	encryption    encryption
-	// freshLog: the checkpoint of a clean end begins a new log.
-	freshLog atomic.Bool
+	// freshLog: the checkpoint of a clean end begins a new log, with file freshFile.
+	freshLog  atomic.Bool
+	freshFile uint64
+	// mended says what the start did about a damaged checkpoint.
+	mended string
 
 	// mu orders everything that is appended: it guards the staged state, which
 	// is partition.next, partition.producers, txns and handles. It is held for

@@ -143,6 +143,7 @@ func (b *Broker) checkpoint(number uint64, clean bool) error {
 		if s.root, err = b.freshRoot(s.root, s.next); err != nil {
 			return err
 		}
+		b.freshFile = s.root.FirstFile
 	}
 	if err := wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, s.root, s.state, b.encryption.sealing()); err != nil {
 		if vfs.IsFull(err) {

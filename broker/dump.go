@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/millrace/millrace/broker/log"
 	"github.com/millrace/millrace/broker/wal"
@@ -90,10 +91,8 @@ func Dump(fs vfs.FS, path string, o DumpOptions, emit func(DumpItem) error) erro
 	if !info.IsDir() {
 		return d.file(path)
 	}
-	if _, err := fs.Stat(fs.PathJoin(path, "checkpoint")); err == nil {
-		if err := d.checkpoint(path); err != nil {
-			return err
-		}
+	if err := d.checkpoints(path); err != nil {
+		return err
 	}
 	if err := d.dir(path); err != nil || !d.whole {
 		return err
@@ -165,28 +164,48 @@ func (d *dumper) file(path string) error {
 	if _, _, ok := log.ParseSegmentName(name); ok {
 		return d.segment(path)
 	}
-	if name == "checkpoint" {
-		return d.checkpoint(d.fs.PathDir(path))
+	if strings.HasPrefix(name, wal.CheckpointName) {
+		cp, err := wal.LoadCheckpointFile(d.fs, path, d.sealer)
+		return d.checkpoint(path, cp, err)
 	}
 	return fmt.Errorf("%w: %s is no checkpoint, log file (.wal) or segment (.log)", ErrInvalid, path)
 }
 
+// checkpoints dumps the checkpoint of a data directory, as a start would read it, and
+// says how the other one of its two files is.
+func (d *dumper) checkpoints(dir string) error {
+	cp, err := wal.LoadCheckpoint(d.fs, dir, d.sealer)
+	if vfs.IsNotExist(err) {
+		return nil
+	}
+	if cerr := d.checkpoint(d.fs.PathJoin(dir, cp.Name()), cp, err); cerr != nil || err != nil {
+		return cerr
+	}
+	item := DumpItem{Kind: "checkpoint", File: d.fs.PathJoin(dir, cp.Other()), Text: "another save, or none: the next start makes it the same"}
+	switch {
+	case cp.Whole:
+		item.Text = "the same"
+	case cp.Damage != nil:
+		item = DumpItem{Kind: "damage", File: item.File, Damage: fmt.Sprintf("%v: the next start takes %s", cp.Damage, cp.Name())}
+	}
+	return d.emit(item)
+}
+
 // checkpoint dumps the root and remembers topic names and segment sizes.
-func (d *dumper) checkpoint(dir string) error {
-	path := d.fs.PathJoin(dir, "checkpoint")
-	root, state, keys, err := wal.LoadCheckpoint(d.fs, dir, d.sealer)
-	b := &Broker{cfg: Config{Dir: dir, FS: d.fs}.withDefaults()}
+func (d *dumper) checkpoint(path string, cp wal.Checkpoint, err error) error {
+	root := cp.Root
+	b := &Broker{cfg: Config{Dir: d.fs.PathDir(path), FS: d.fs}.withDefaults()}
 	if err == nil {
 		b.init()
 		var sequence uint64
-		if sequence, err = b.decodeState(state); err == nil {
+		if sequence, err = b.decodeState(cp.State); err == nil {
 			d.whole = true
 			d.first, d.next, d.durable = root.FirstFile, root.FirstSequence, root.Synced
 			text := fmt.Sprintf(
 				"cluster %s, epoch %d, first log file %d with frame %d, synced below frame %d, clean %v, state up to frame %d",
 				b.clusterID, root.Epoch, root.FirstFile, root.FirstSequence, root.Synced, root.Clean, sequence)
-			if len(keys) > 0 {
-				text += fmt.Sprintf(", encrypted, needs keys %v", keys)
+			if len(cp.Keys) > 0 {
+				text += fmt.Sprintf(", encrypted, needs keys %v", cp.Keys)
 			}
 			err = d.emit(DumpItem{Kind: "checkpoint", File: path, Text: text})
 			if err != nil {
@@ -196,7 +215,7 @@ func (d *dumper) checkpoint(dir string) error {
 		}
 	}
 	if errors.Is(err, ErrSealed) || errors.Is(err, ErrUnknownKey) {
-		return d.emit(DumpItem{Kind: "checkpoint", File: path, Text: fmt.Sprintf("encrypted, needs keys %v", keys), Locked: err.Error()})
+		return d.emit(DumpItem{Kind: "checkpoint", File: path, Text: fmt.Sprintf("encrypted, needs keys %v", cp.Keys), Locked: err.Error()})
 	}
 	return d.emit(DumpItem{Kind: "damage", File: path, Damage: err.Error()})
 }

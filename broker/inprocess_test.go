@@ -387,13 +387,15 @@ func TestDirectory(t *testing.T) {
 	}
 	newer := slices.Clone(good)
 	newer[11] = wal.FormatVersion + 1
-	if err := vfs.WriteFileAtomic(fs, "data/checkpoint", newer); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{wal.CheckpointName, wal.CheckpointCopyName} {
+		if err := vfs.WriteFileAtomic(fs, "data/"+name, newer); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := openTest(t, fs, Limits{}); !errors.Is(err, wal.ErrVersion) {
 		t.Fatalf("a newer format: %v", err)
 	}
-	if err := fs.Remove("data/checkpoint"); err != nil {
+	if err := errors.Join(fs.Remove("data/checkpoint"), fs.Remove("data/checkpoint.copy")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := openTest(t, fs, Limits{}); !errors.Is(err, wal.ErrCorrupt) {

@@ -23,8 +23,21 @@ type missing struct {
 // lost silently, and the other partitions are as good as before. A log or a
 // checkpoint that is damaged is another matter: it says what there is.
 func (b *Broker) checkFiles() error {
-	var all []missing
-	var err error
+	all, err := b.missingFiles()
+	for i, m := range all {
+		if i == missingLoggedMax {
+			b.cfg.Logger.Error("files of more partitions are missing: millrace log dump names them all", "partitions", len(all)-i)
+			break
+		}
+		b.cfg.Logger.Error("files of a partition are missing: what they held cannot be read (KAFKA_STORAGE_ERROR), its other offsets and all other "+
+			"partitions can, and appends go on; put the files back from a copy while the server is stopped, or see Damage in docs/data-directory.md",
+			"partition", m.tp, "files", m.text())
+	}
+	return err
+}
+
+// missingFiles returns the partitions of which files are not there.
+func (b *Broker) missingFiles() (all []missing, err error) {
 	b.topics.each(func(t *topic) {
 		for _, p := range t.partitions() {
 			lacks, perr := p.CheckFiles()
@@ -36,16 +49,7 @@ func (b *Broker) checkFiles() error {
 			}
 		}
 	})
-	for i, m := range all {
-		if i == missingLoggedMax {
-			b.cfg.Logger.Error("files of more partitions are missing: millrace log dump names them all", "partitions", len(all)-i)
-			break
-		}
-		b.cfg.Logger.Error("files of a partition are missing: what they held cannot be read (KAFKA_STORAGE_ERROR), its other offsets and all other "+
-			"partitions can, and appends go on; put the files back from a copy while the server is stopped, or see Damage in docs/data-directory.md",
-			"partition", m.tp, "files", m.text())
-	}
-	return err
+	return all, err
 }
 
 // text lists what is missing.

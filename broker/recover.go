@@ -17,6 +17,7 @@ import (
 //
 //	LOCK            held by the process that has the directory open
 //	checkpoint      the root: everything but records (package wal)
+//	checkpoint.copy the same again
 //	wal/            log files
 //	topics/         segments (package log)
 //	reserve         room for the checkpoint on a full disk (keeper.go)
@@ -46,7 +47,8 @@ func (b *Broker) lockDir() error {
 // once never comes again, and clients notice the restart.
 func (b *Broker) recover() (wal.Root, error) {
 	fs, dir := b.cfg.FS, b.cfg.Dir
-	root, state, listed, err := wal.LoadCheckpoint(fs, dir, b.encryption.sealer)
+	cp, err := wal.LoadCheckpoint(fs, dir, b.encryption.sealer)
+	root := cp.Root
 	fresh := vfs.IsNotExist(err)
 	if fresh {
 		root, err = b.initDir()
@@ -56,11 +58,11 @@ func (b *Broker) recover() (wal.Root, error) {
 	}
 	replayed := root.FirstSequence // nothing of the log is in an empty state
 	if !fresh {
-		if replayed, err = b.decodeState(state); err != nil {
-			return wal.Root{}, err
+		if replayed, err = b.decodeState(cp.State); err != nil {
+			return wal.Root{}, b.fromCopy(cp, err)
 		}
 	}
-	if err := b.resolveKeys(listed, fresh); err != nil {
+	if err := b.resolveKeys(cp.Keys, fresh); err != nil {
 		return wal.Root{}, err
 	}
 	b.wal, err = wal.Open(b.walOptions(), root, func(sequence uint64, entries []wal.Entry) error {
@@ -70,10 +72,10 @@ func (b *Broker) recover() (wal.Root, error) {
 		return nil
 	})
 	if err != nil {
-		return wal.Root{}, err
+		return wal.Root{}, b.fromCopy(cp, err)
 	}
 	b.store.SetLog(b.wal)
-	next, err := b.finishRecovery(root)
+	next, err := b.finishRecovery(cp, root.Epoch, fresh)
 	if err != nil {
 		return wal.Root{}, errors.Join(err, b.wal.Close())
 	}
@@ -81,8 +83,10 @@ func (b *Broker) recover() (wal.Root, error) {
 	return next, nil
 }
 
-// finishRecovery checks what was replayed and makes it the new checkpoint.
-func (b *Broker) finishRecovery(root wal.Root) (wal.Root, error) {
+// finishRecovery checks what was replayed, behind the checkpoint cp of incarnation
+// epoch, and makes it the new checkpoint. What no checkpoint names is removed when
+// both files of the old one are whole.
+func (b *Broker) finishRecovery(cp wal.Checkpoint, epoch uint32, fresh bool) (wal.Root, error) {
 	var err error
 	b.topics.each(func(t *topic) {
 		for _, p := range t.partitions() {
@@ -93,6 +97,48 @@ func (b *Broker) finishRecovery(root wal.Root) (wal.Root, error) {
 	if err != nil {
 		return wal.Root{}, err
 	}
+	if !fresh {
+		if err := b.mendCheckpoint(cp); err != nil {
+			return wal.Root{}, err
+		}
+	}
+	if err := b.removeStray(); err != nil {
+		return wal.Root{}, err
+	}
+	if err := b.checkFiles(); err != nil {
+		return wal.Root{}, err
+	}
+	b.keeper.dropRemoved()
+	next := b.wal.Root()
+	next.Epoch = epoch + 1
+	if cp.Root.FromCopy {
+		next.Epoch += copyEpochs
+	}
+	state := b.encodeStaged()(next.Synced)
+	err = b.whenFull(func() error {
+		return wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, state, b.encryption.sealing())
+	})
+	if err != nil {
+		return wal.Root{}, err
+	}
+	return next, b.wal.MakeSpare()
+}
+
+// whenFull writes something at a start. On a full disk the spare makes room, so that
+// the start succeeds.
+func (b *Broker) whenFull(write func() error) error {
+	err := write()
+	if vfs.IsFull(err) {
+		if err = b.wal.DropSpare(); err == nil {
+			err = write()
+		}
+	}
+	return err
+}
+
+// removeStray removes files of the log and of topics that the checkpoint does not
+// name.
+func (b *Broker) removeStray() error {
 	known := func(id TopicID) ([]*log.Partition, bool) {
 		t := b.topics.staged(id)
 		if t == nil {
@@ -104,27 +150,10 @@ func (b *Broker) finishRecovery(root wal.Root) (wal.Root, error) {
 		}
 		return parts, true
 	}
-	if err := b.store.RemoveOrphans(known); err != nil {
-		return wal.Root{}, err
+	if err := b.wal.RemoveRetired(); err != nil {
+		return err
 	}
-	if err := b.checkFiles(); err != nil {
-		return wal.Root{}, err
-	}
-	b.keeper.dropRemoved()
-	next := b.wal.Root()
-	next.Epoch = root.Epoch + 1
-	state := b.encodeStaged()(next.Synced)
-	err = wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, state, b.encryption.sealing())
-	if vfs.IsFull(err) {
-		// The spare makes room, so that a start on a full disk succeeds.
-		if err = b.wal.DropSpare(); err == nil {
-			err = wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, state, b.encryption.sealing())
-		}
-	}
-	if err != nil {
-		return wal.Root{}, err
-	}
-	return next, b.wal.MakeSpare()
+	return b.store.RemoveOrphans(known)
 }
 
 // initDir prepares a new data directory. Log files or segments without a checkpoint

@@ -137,16 +137,17 @@ func (b *Broker) freshRoot(root wal.Root, next uint64) (wal.Root, error) {
 	}
 	sealed, _ := b.wal.Sealed()
 	root.FirstFile, root.FirstSequence = root.FirstFile+uint64(len(sealed))+1, next
-	return root, nil
+	return root, wal.CreateFile(b.cfg.FS, b.cfg.FS.PathJoin(b.cfg.Dir, "wal"), root.FirstFile)
 }
 
-// removeLog removes the files of the log, which is closed, when a durable
-// checkpoint needs none of them.
+// removeLog removes the files of the log, which is closed, but for the new one, that
+// a durable checkpoint needs and nothing is in.
 func (b *Broker) removeLog() error {
+	first := b.freshFile
 	fs, dir := b.cfg.FS, b.cfg.FS.PathJoin(b.cfg.Dir, "wal")
 	names, err := fs.List(dir)
 	for _, name := range names {
-		if _, ok := wal.FileNumber(name); ok {
+		if number, ok := wal.FileNumber(name); ok && number < first {
 			err = errors.Join(err, fs.Remove(fs.PathJoin(dir, name)))
 		}
 	}

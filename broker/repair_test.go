@@ -158,7 +158,7 @@ func TestNoCheckpoint(t *testing.T) {
 	fs := vfs.NewMem()
 	archived(t, fs)
 	before := walk(t, fs, "data/topics", ".log")
-	if err := fs.Remove("data/checkpoint"); err != nil {
+	if err := errors.Join(fs.Remove("data/checkpoint"), fs.Remove("data/checkpoint.copy")); err != nil {
 		t.Fatal(err)
 	}
 	refused := func(holds string) {

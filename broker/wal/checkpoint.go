@@ -27,11 +27,10 @@ import (
 //	+-------+-----------+-------------------------+
 //
 // The ids are of the keys without which the directory cannot be read; the blob is
-// bound to them.
+// bound to them. A second file has the same bytes (copy.go).
 const (
 	checkpointMagic       = "MILLRACE"
 	checkpointHeaderBytes = 28
-	checkpointName        = "checkpoint"
 	// FormatVersion is the highest version of the data directory. It changes with
 	// any format in it that the version of the checkpoint's body does not tell.
 	// A directory has it from the first checkpoint on that needs it.
@@ -52,8 +51,22 @@ type Sealing struct {
 	Keys []seal.KeyID
 }
 
-// SaveCheckpoint replaces the checkpoint in dir atomically.
+// SaveCheckpoint replaces the checkpoint in dir, in both of its files, one after
+// the other. What it permits, such as the removal of log files that it does not
+// name, may be done when it has returned nil. With an error, each file holds this
+// checkpoint or what was there before.
 func SaveCheckpoint(fs vfs.FS, dir string, root Root, state []byte, how Sealing) error {
+	b := encodeCheckpoint(root, state, how)
+	for _, name := range []string{CheckpointName, CheckpointCopyName} {
+		if err := vfs.WriteFileAtomic(fs, fs.PathJoin(dir, name), b); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// encodeCheckpoint returns the content of a checkpoint's files.
+func encodeCheckpoint(root Root, state []byte, how Sealing) []byte {
 	e := Encoder{Buf: make([]byte, checkpointHeaderBytes, checkpointHeaderBytes+len(state)+64)}
 	e.Uint(root.FirstFile)
 	e.Uint(root.FirstSequence)
@@ -69,10 +82,7 @@ func SaveCheckpoint(fs vfs.FS, dir string, root Root, state []byte, how Sealing)
 	binary.BigEndian.PutUint32(b[8:], version)
 	binary.BigEndian.PutUint32(b[16:], crc32.Checksum(body, castagnoli))
 	binary.BigEndian.PutUint64(b[20:], uint64(len(body)))
-	if err := vfs.WriteFileAtomic(fs, fs.PathJoin(dir, checkpointName), b); err != nil {
-		return fmt.Errorf("write checkpoint: %w", err)
-	}
-	return nil
+	return b
 }
 
 // sealCheckpoint encrypts a checkpoint's body, behind room for the header.
@@ -88,17 +98,9 @@ func sealCheckpoint(body []byte, how Sealing) []byte {
 // checkpointContext is what a checkpoint is bound to: the list of its keys.
 func checkpointContext(keys []byte) []byte { return append([]byte{'c'}, keys...) }
 
-// LoadCheckpoint reads the checkpoint in dir. keys are those without which the
-// directory cannot be read, none when it is plain. The error wraps fs.ErrNotExist
-// when there is none, ErrVersion when a newer program wrote it, ErrCorrupt when it
-// is damaged, ErrSealed when it is encrypted and there is no sealer, and
-// seal.ErrUnknownKey when the sealer does not have its key; keys are returned with
-// the last two.
-func LoadCheckpoint(fs vfs.FS, dir string, sealer *seal.Sealer) (root Root, state []byte, keys []seal.KeyID, err error) {
-	b, err := vfs.ReadFile(fs, fs.PathJoin(dir, checkpointName), checkpointMaxBytes)
-	if err != nil {
-		return Root{}, nil, nil, fmt.Errorf("read checkpoint: %w", err)
-	}
+// decodeCheckpoint reads the content of a checkpoint's file. keys are those without
+// which the directory cannot be read, none when it is plain.
+func decodeCheckpoint(b []byte, sealer *seal.Sealer) (root Root, state []byte, keys []seal.KeyID, err error) {
 	version, body, err := checkpointBody(b)
 	if err != nil {
 		return Root{}, nil, nil, err
@@ -111,25 +113,25 @@ func LoadCheckpoint(fs vfs.FS, dir string, sealer *seal.Sealer) (root Root, stat
 	d := Decoder{Buf: body}
 	root = Root{FirstFile: d.Uint(), FirstSequence: d.Uint(), Synced: d.Uint(), Clean: d.Bool(), Epoch: uint32(d.Uint())}
 	if d.Err != nil {
-		return Root{}, nil, nil, fmt.Errorf("checkpoint: %w", d.Err)
+		return Root{}, nil, nil, d.Err
 	}
 	return root, d.Buf, keys, nil
 }
 
-// checkpointBody checks a checkpoint's header.
+// checkpointBody checks the header of a checkpoint's file.
 func checkpointBody(b []byte) (version uint32, body []byte, err error) {
 	if len(b) < checkpointHeaderBytes || string(b[:8]) != checkpointMagic {
-		return 0, nil, fmt.Errorf("%w: checkpoint: not a millrace data directory", ErrCorrupt)
+		return 0, nil, fmt.Errorf("%w: not a millrace data directory", ErrCorrupt)
 	}
 	if version = binary.BigEndian.Uint32(b[8:]); version > FormatVersion {
 		return 0, nil, fmt.Errorf("%w: data directory has format version %d, this program reads up to %d", ErrVersion, version, FormatVersion)
 	}
 	if version == 0 {
-		return 0, nil, fmt.Errorf("%w: checkpoint: version 0", ErrCorrupt)
+		return 0, nil, fmt.Errorf("%w: version 0", ErrCorrupt)
 	}
 	body = b[checkpointHeaderBytes:]
 	if binary.BigEndian.Uint64(b[20:]) != uint64(len(body)) || binary.BigEndian.Uint32(b[16:]) != crc32.Checksum(body, castagnoli) {
-		return 0, nil, fmt.Errorf("%w: checkpoint: checksum mismatch", ErrCorrupt)
+		return 0, nil, fmt.Errorf("%w: checksum mismatch", ErrCorrupt)
 	}
 	return version, body, nil
 }
@@ -137,7 +139,7 @@ func checkpointBody(b []byte) (version uint32, body []byte, err error) {
 // openCheckpoint decrypts a checkpoint's body.
 func openCheckpoint(body []byte, sealer *seal.Sealer) (plain []byte, keys []seal.KeyID, err error) {
 	if len(body) < 2 || len(body) < 2+8*int(binary.BigEndian.Uint16(body)) {
-		return nil, nil, fmt.Errorf("%w: checkpoint: list of keys", ErrCorrupt)
+		return nil, nil, fmt.Errorf("%w: list of keys", ErrCorrupt)
 	}
 	head := body[:2+8*int(binary.BigEndian.Uint16(body))]
 	for ids := head[2:]; len(ids) > 0; ids = ids[8:] {
@@ -146,14 +148,14 @@ func openCheckpoint(body []byte, sealer *seal.Sealer) (plain []byte, keys []seal
 	blob := body[len(head):]
 	id, err := seal.KeyOf(blob)
 	if err != nil {
-		return nil, keys, fmt.Errorf("%w: checkpoint: %w", ErrCorrupt, err)
+		return nil, keys, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if sealer == nil {
 		return nil, keys, fmt.Errorf("%w with key %s", ErrSealed, id)
 	}
 	plain, err = sealer.Open(nil, checkpointContext(head), blob)
 	if errors.Is(err, seal.ErrOpen) {
-		err = fmt.Errorf("%w: checkpoint: %w", ErrCorrupt, err)
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return plain, keys, err
 }

@@ -7,7 +7,7 @@
 // batches of one topic-partition or a metadata event. A Log appends frames and
 // calls back, in frame order, when they are durable. A Checkpoint is the root of
 // the data directory: it says which files are live and holds everything else
-// that must survive.
+// that must survive. It stands in two files (copy.go).
 //
 // # Frame
 //

@@ -40,6 +40,15 @@ func openForWrite(fs vfs.FS, dir string, number uint64, old string) (vfs.File, e
 	return f, nil
 }
 
+// CreateFile makes the empty, durable first file of a new log.
+func CreateFile(fs vfs.FS, dir string, number uint64) error {
+	f, err := openForWrite(fs, dir, number, "")
+	if err != nil {
+		return fmt.Errorf("create log file: %w", err)
+	}
+	return f.Close()
+}
+
 // ReadAt fills b from a live file. ErrRetired says that the bytes have moved to
 // a segment.
 func (l *Log) ReadAt(b []byte, at Position) error {

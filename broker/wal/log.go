@@ -62,6 +62,9 @@ type Root struct {
 	Clean bool
 	// Epoch is the incarnation that wrote the checkpoint.
 	Epoch uint32
+	// FromCopy: this may be of an older state than the log (copy.go). It is not
+	// stored.
+	FromCopy bool
 }
 
 const (
@@ -92,6 +95,7 @@ type Log struct {
 	reserved int64
 	files    []*file // live, oldest first; the last is active
 	free     []uint64
+	retired  []uint64 // found by Open, more than are kept; gone after RemoveRetired
 	full     fullness
 	groups   uint64 // taken and answered by the committer
 	done     chan struct{}

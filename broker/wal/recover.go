@@ -46,8 +46,21 @@ func Open(opts Options, root Root, replay Replay) (*Log, error) {
 	return l, nil
 }
 
-// listFiles returns the live files' numbers and puts the others into the free
-// list, or removes them.
+// RemoveRetired removes files that the checkpoint does not name, beyond those that
+// are kept to be written again. Open leaves them: a copy of the checkpoint may name
+// them as long as it is of an older save.
+func (l *Log) RemoveRetired() error {
+	for _, number := range l.retired {
+		if err := l.opts.FS.Remove(fileName(l.opts.FS, l.opts.Dir, number)); err != nil {
+			return fmt.Errorf("remove retired log file: %w", err)
+		}
+	}
+	l.retired = nil
+	return nil
+}
+
+// listFiles returns the live files' numbers and puts the others into the lists of
+// free and of retired ones.
 func (l *Log) listFiles(root Root) (live []uint64, err error) {
 	names, err := l.opts.FS.List(l.opts.Dir)
 	if err != nil {
@@ -63,10 +76,12 @@ func (l *Log) listFiles(root Root) (live []uint64, err error) {
 		case len(l.free) < freeFilesMax:
 			l.free = append(l.free, number)
 		default:
-			if err := l.opts.FS.Remove(l.opts.FS.PathJoin(l.opts.Dir, name)); err != nil {
-				return nil, fmt.Errorf("remove retired log file: %w", err)
-			}
+			l.retired = append(l.retired, number)
 		}
+	}
+	if root.FromCopy && len(live) == 0 {
+		// A log has a file before a checkpoint names it.
+		return nil, tooOld(fmt.Errorf("log file %d is missing", root.FirstFile))
 	}
 	return live, nil
 }
@@ -76,7 +91,11 @@ func (l *Log) recover(live []uint64, root Root, replay Replay) error {
 	var cut []func() // what to tell of torn frames, when nothing shows that they were durable
 	for i, number := range live {
 		if number != root.FirstFile+uint64(i) {
-			return fmt.Errorf("%w: log file %d is missing", ErrCorrupt, root.FirstFile+uint64(i))
+			err := fmt.Errorf("log file %d is missing", root.FirstFile+uint64(i))
+			if root.FromCopy {
+				return tooOld(err)
+			}
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 		f, err := l.opts.FS.OpenReadWrite(fileName(l.opts.FS, l.opts.Dir, number), vfs.Category)
 		if err != nil {
@@ -112,6 +131,9 @@ func (l *Log) recover(live []uint64, root Root, replay Replay) error {
 	if l.sequence < root.Synced {
 		return fmt.Errorf("%w: the log ends before frame %d, but frames below %d were durable", ErrCorrupt, l.sequence, root.Synced)
 	}
+	if root.FromCopy && lastEpoch > root.Epoch {
+		return tooOld(fmt.Errorf("frames of incarnation %d are in the log, of which it does not know", lastEpoch))
+	}
 	if err := l.adopt(root); err != nil {
 		return err
 	}
@@ -119,6 +141,11 @@ func (l *Log) recover(live []uint64, root Root, replay Replay) error {
 		tell()
 	}
 	return nil
+}
+
+// tooOld is the error of a copy of the checkpoint that is not of the log's state.
+func tooOld(why error) error {
+	return fmt.Errorf("%w: %s is of another state than the log: %w", ErrCorrupt, CheckpointCopyName, why)
 }
 
 // adopt makes the recovered frames durable, since they may have survived in the

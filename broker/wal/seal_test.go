@@ -136,27 +136,27 @@ func TestSealedCheckpoint(t *testing.T) {
 	if err := SaveCheckpoint(fs, "", root, []byte("readable state"), Sealing{s, keys}); err != nil {
 		t.Fatal(err)
 	}
-	got, state, listed, err := LoadCheckpoint(fs, "", testSealer(t, "2", "1"))
+	got, state, listed, err := loaded(fs, testSealer(t, "2", "1"))
 	if err != nil || got != root || string(state) != "readable state" || !slices.Equal(listed, keys) {
 		t.Fatal(got, state, listed, err)
 	}
-	if _, _, listed, err := LoadCheckpoint(fs, "", nil); !errors.Is(err, ErrSealed) || !slices.Equal(listed, keys) || !strings.Contains(err.Error(), keys[0].String()) {
+	if _, _, listed, err := loaded(fs, nil); !errors.Is(err, ErrSealed) || !slices.Equal(listed, keys) || !strings.Contains(err.Error(), keys[0].String()) {
 		t.Fatal(listed, err)
 	}
-	if _, _, listed, err := LoadCheckpoint(fs, "", testSealer(t, "2")); !errors.Is(err, seal.ErrUnknownKey) || !slices.Equal(listed, keys) {
+	if _, _, listed, err := loaded(fs, testSealer(t, "2")); !errors.Is(err, seal.ErrUnknownKey) || !slices.Equal(listed, keys) {
 		t.Fatal(listed, err)
 	}
-	good, err := vfs.ReadFile(fs, checkpointName, 1<<20)
+	good, err := vfs.ReadFile(fs, CheckpointName, 1<<20)
 	if err != nil || bytes.Contains(good, []byte("readable")) {
 		t.Fatal(err)
 	}
 	for i := checkpointHeaderBytes; i < len(good); i++ {
 		bad := slices.Clone(good)
 		bad[i] ^= 1
-		if err := vfs.WriteFileAtomic(fs, checkpointName, bad); err != nil {
+		if err := vfs.WriteFileAtomic(fs, CheckpointName, bad); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, _, err := LoadCheckpoint(fs, "", s); !errors.Is(err, ErrCorrupt) {
+		if _, _, _, err := loaded(fs, s); !errors.Is(err, ErrCorrupt) {
 			t.Fatalf("flip at %d: %v", i, err)
 		}
 		// The same with the checksum made right: the tag notices, key list included.

@@ -404,21 +404,21 @@ func TestCheckpoint(t *testing.T) {
 	if err := SaveCheckpoint(fs, "", root, []byte("state"), Sealing{}); err != nil {
 		t.Fatal(err)
 	}
-	got, state, _, err := LoadCheckpoint(fs, "", nil)
+	got, state, _, err := loaded(fs, nil)
 	if err != nil || got != root || string(state) != "state" {
 		t.Fatalf("%+v %q %v", got, state, err)
 	}
-	good, err := vfs.ReadFile(fs, checkpointName, 1<<20)
+	good, err := vfs.ReadFile(fs, CheckpointName, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range good {
 		bad := slices.Clone(good)
 		bad[i] ^= 0x01
-		if err := vfs.WriteFileAtomic(fs, checkpointName, bad); err != nil {
+		if err := vfs.WriteFileAtomic(fs, CheckpointName, bad); err != nil {
 			t.Fatal(err)
 		}
-		_, _, _, err := LoadCheckpoint(fs, "", nil)
+		_, _, _, err := loaded(fs, nil)
 		reserved := i >= 12 && i < 16
 		if (err == nil) != reserved {
 			t.Fatalf("flip at %d: %v", i, err)
@@ -426,10 +426,10 @@ func TestCheckpoint(t *testing.T) {
 	}
 	bad := slices.Clone(good)
 	bad[11] = FormatVersion + 1
-	if err := vfs.WriteFileAtomic(fs, checkpointName, bad); err != nil {
+	if err := vfs.WriteFileAtomic(fs, CheckpointName, bad); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, _, err := LoadCheckpoint(fs, "", nil); !errors.Is(err, ErrVersion) {
+	if _, _, _, err := loaded(fs, nil); !errors.Is(err, ErrVersion) {
 		t.Fatalf("newer version: %v", err)
 	}
 }

@@ -392,14 +392,16 @@ func TestNewerDataDirectory(t *testing.T) {
 	if code := stop(); code != 0 {
 		t.Fatal(code)
 	}
-	file := filepath.Join(data, "checkpoint")
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b[11] = 99 // the version, big-endian at 8
-	if err := os.WriteFile(file, b, 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"checkpoint", "checkpoint.copy"} {
+		file := filepath.Join(data, name)
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[11] = 99 // the version, big-endian at 8
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	code, out, stderr := run(t, "", "server", "--data", data, "--http", "127.0.0.1:0", "--kafka", "127.0.0.1:0")
 	if code == 0 || out != "" || !strings.Contains(stderr, "written by a newer version") {

@@ -33,6 +33,9 @@ alone shows what that is.`,
 			if !ok {
 				return errors.Join(fmt.Errorf("no encryption key: give --encryption-key-file or set %s", encryptionKeyEnv), b.Close(c.Context()))
 			}
+			if err := tellMended(std.Out, b); err != nil {
+				return errors.Join(err, b.Close(c.Context()))
+			}
 			segments := 0
 			newLog, err := b.Reencrypt(func(r broker.Reencrypted) error {
 				segments += r.Segments

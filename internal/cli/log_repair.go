@@ -29,8 +29,9 @@ in a compacted topic. Damaged segments are set aside in DIR/damaged, never delet
 --dry-run says what would be done.
 
 To restore the files from a copy loses less. Topics of the SQL engine are not
-repaired, and a damaged log (wal/) or checkpoint is not: what a part of it held,
-records of which topics, offsets, statements, is not known without it.`,
+repaired, and a damaged log (wal/) is not: what a part of it held, records of which
+topics, offsets, statements, is not known without it. One damaged file of the
+checkpoint's two is written anew from the other by every start, this one too.`,
 		Args:    exactArgs("DIR"),
 		Example: "  millrace log repair ./millrace-data\n  millrace log repair ./millrace-data --accept-loss",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -39,7 +40,9 @@ records of which topics, offsets, statements, is not known without it.`,
 				return err
 			}
 			r := &repairReport{out: std.Out, accept: accept, dry: dry}
-			err = b.Repair(accept && !dry, r.add)
+			if err = tellMended(std.Out, b); err == nil {
+				err = b.Repair(accept && !dry, r.add)
+			}
 			if errors.Is(err, log.ErrStale) {
 				err = fmt.Errorf("%w: run the command again", err)
 			}
@@ -58,7 +61,11 @@ func openStopped(dir, keyFile string) (*broker.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := vfs.Default.Stat(filepath.Join(dir, "checkpoint")); err != nil {
+	_, err = vfs.Default.Stat(filepath.Join(dir, wal.CheckpointName))
+	if vfs.IsNotExist(err) {
+		_, err = vfs.Default.Stat(filepath.Join(dir, wal.CheckpointCopyName))
+	}
+	if err != nil {
 		if damage := broker.CheckNew(vfs.Default, dir); vfs.IsNotExist(err) && errors.Is(damage, broker.ErrNoCheckpoint) {
 			return nil, fmt.Errorf("%w; `millrace log dump %s` shows what is left", damage, dir)
 		}
@@ -69,6 +76,15 @@ func openStopped(dir, keyFile string) (*broker.Broker, error) {
 		return nil, fmt.Errorf("%w; log repair mends segments only", err)
 	}
 	return b, keyHint(err)
+}
+
+// tellMended says what the start did about a damaged checkpoint.
+func tellMended(w io.Writer, b *broker.Broker) error {
+	if b.Mended() == "" {
+		return nil
+	}
+	_, err := fmt.Fprintln(w, b.Mended())
+	return err
 }
 
 // repairReport prints what was found and done, and counts it.

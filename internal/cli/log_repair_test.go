@@ -97,8 +97,18 @@ func TestLogRepair(t *testing.T) {
 		t.Errorf("an empty directory was filled: %v, %v", names, err)
 	}
 	checkpoint := filepath.Join(dir, "checkpoint")
-	if err := os.Rename(checkpoint, checkpoint+".away"); err != nil {
+	if err := os.WriteFile(checkpoint, []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	repair(0, "checkpoint could not be read", "", dir)
+	repair(0, "nothing is damaged", "", dir)
+	if kept, err := os.ReadFile(filepath.Join(dir, "damaged", "checkpoint")); err != nil || string(kept) != "damaged" {
+		t.Errorf("the damaged checkpoint: %q, %v", kept, err)
+	}
+	for _, path := range []string{checkpoint, checkpoint + ".copy"} {
+		if err := os.Rename(path, path+".away"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, command := range []string{"repair", "reencrypt"} {
 		code, out, stderr := run(t, "", "log", command, dir)
@@ -107,9 +117,10 @@ func TestLogRepair(t *testing.T) {
 			t.Errorf("log %s without a checkpoint: exit code %d: %s%s", command, code, out, stderr)
 		}
 	}
-	if err := os.Rename(checkpoint+".away", checkpoint); err != nil {
+	if err := os.Rename(checkpoint+".copy.away", checkpoint+".copy"); err != nil {
 		t.Fatal(err)
 	}
+	repair(0, "checkpoint was missing", "", dir)
 	wal, err := filepath.Glob(filepath.Join(dir, "wal", "*.wal"))
 	if err != nil || len(wal) == 0 {
 		t.Fatal(err)

@@ -36,10 +36,16 @@ var table = []mutant{
 	{"durable end not checked", "broker/wal/recover.go", "if l.sequence < root.Synced {", "if false {", inWAL},
 	{"frames of a recycled file", "broker/wal/recover.go", "if !ok || h.file != s.number || h.sequence != s.expect", "if !ok || h.sequence != s.expect", inWAL},
 	{"frames of an earlier incarnation", "broker/wal/recover.go", "|| h.sequence != s.expect || h.epoch < s.epoch {", "|| h.sequence != s.expect {", inWAL},
-	{"epoch not bumped", "broker/recover.go", "next.Epoch = root.Epoch + 1", "next.Epoch = root.Epoch", inBroker},
+	{"epoch not bumped", "broker/recover.go", "next.Epoch = epoch + 1", "next.Epoch = epoch", inBroker},
 	{"archived records replayed again", "broker/log/partition.go", "	if e.Next <= p.archived {\n		return nil\n	}\n", "", inBroker},
 	{"lost records not noticed", "broker/log/partition.go", "if end != p.next {", "if false {", inLog},
 	{"orphans of a compaction not removed", "broker/log/store.go", "err = s.removeStrayFiles(id, parts)", "err = s.removeStrayFiles(id, parts[:0])", inLog},
+	{"copy of the checkpoint not written", "broker/wal/checkpoint.go", "[]string{CheckpointName, CheckpointCopyName}", "[]string{CheckpointName}", []string{"wal", ""}},
+	{"copy of an earlier incarnation taken", "broker/wal/recover.go", "if root.FromCopy && lastEpoch > root.Epoch {", "if false {", inWAL},
+	{"copy taken without its log", "broker/wal/recover.go", "if root.FromCopy && len(live) == 0 {", "if false {", inWAL},
+	{"copy taken without its segments", "broker/mend.go", "if err == nil && len(all) > 0 {", "if false {", inBroker},
+	{"retired files removed before the copy stands", "broker/wal/recover.go", "l.retired = append(l.retired, number)", "l.retired = append(l.retired, number)\n			if err := l.RemoveRetired(); err != nil {\n				return nil, err\n			}", inWAL},
+	{"damaged checkpoint thrown away", "broker/mend.go", "aside, err = b.setCheckpointAside(cp.Other())", "aside, err = cp.Other(), error(nil)", inBroker},
 
 	// Reads.
 	{"index off by one", "broker/log/cache.go", "return place{h.index[i-1].position, h.index[i-1].base}", "return place{h.index[min(i, len(h.index)-1)].position, h.index[min(i, len(h.index)-1)].base}", inBroker},
