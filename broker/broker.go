@@ -119,7 +119,7 @@ func (b *Broker) init() {
 	b.store = log.NewStore(log.Options{
 		FS: b.cfg.FS, Dir: b.cfg.Dir, TailMaxBytes: b.cfg.Limits.TailMaxBytes,
 		OpenFiles: b.cfg.Limits.OpenFiles, DecompressedMaxBytes: b.cfg.Limits.DecompressedMaxBytes,
-		Sealer: b.encryption.sealer,
+		Sealer: b.encryption.sealer, OnLack: b.noteLack,
 	})
 }
 

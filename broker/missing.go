@@ -29,11 +29,24 @@ func (b *Broker) checkFiles() error {
 			b.cfg.Logger.Error("files of more partitions are missing: millrace log dump names them all", "partitions", len(all)-i)
 			break
 		}
-		b.cfg.Logger.Error("files of a partition are missing: what they held cannot be read (KAFKA_STORAGE_ERROR), its other offsets and all other "+
-			"partitions can, and appends go on; put the files back from a copy while the server is stopped, or see Damage in docs/data-directory.md",
-			"partition", m.tp, "files", m.text())
+		b.tellMissing(m)
 	}
 	return err
+}
+
+// tellMissing says that files of a partition are missing.
+func (b *Broker) tellMissing(m missing) {
+	b.cfg.Logger.Error("files of a partition are missing: what they held cannot be read (KAFKA_STORAGE_ERROR), its other offsets and all other "+
+		"partitions can, and appends go on; put the files back from a copy while the server is stopped, or see Damage in docs/data-directory.md",
+		"partition", m.tp, "files", m.text())
+}
+
+// noteLack is told by archiving that the newest segment of a partition, which it was
+// to go on with, is not what it left.
+func (b *Broker) noteLack(p *log.Partition, l log.Lack) {
+	if t := b.topics.staged(p.Topic); t != nil {
+		b.tellMissing(missing{kafka.TopicPartition{Topic: t.name, Partition: p.Partition}, []log.Lack{l}})
+	}
 }
 
 // missingFiles returns the partitions of which files are not there.

@@ -178,3 +178,87 @@ func TestMissingCompacted(t *testing.T) {
 		}
 	}
 }
+
+// TestNewestSegmentLost takes away, or cuts short, the newest segment under a running
+// broker: archiving goes on in a new one and leaves what is left as it is, says so
+// once, and other partitions are not disturbed. What is gone is what a start finds,
+// and put back it is readable.
+func TestNewestSegmentLost(t *testing.T) {
+	for _, left := range []int{-1, 0, 300} {
+		name := fmt.Sprintf("%d bytes left", left)
+		fs := vfs.NewMem()
+		limits := smallLimits()
+		limits.SegmentBytes, limits.OpenFiles = 64<<10, 1
+		b, logged := openLogged(t, fs, limits)
+		if err := load(b, newModel(), 100); err != nil { // a-0 and b-1
+			t.Fatal(err)
+		}
+		if err := b.keeper.do(b.keeper.work); err != nil {
+			t.Fatal(err)
+		}
+		segments := b.topics.partition(tpA).Info().Segments
+		lost := segments[len(segments)-1]
+		if lost.Sealed || lost.Size < 1000 {
+			t.Fatalf("%s: %+v", name, lost)
+		}
+		id := b.topics.get("a").id
+		path := fmt.Sprintf("data/topics/%x/0/%s.log", id[:], lost.Stem)
+		good, err := vfs.ReadFile(fs, path, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left < 0 {
+			err = fs.Remove(path)
+		} else {
+			err = vfs.WriteFileAtomic(fs, path, good[:left])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 200 {
+			v := fmt.Sprintf("more %0100d", i)
+			r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, v), 1}, {tpB, batchOf(1, v), 1}}})
+			if r.Err != nil {
+				t.Fatalf("%s: %v", name, r.Err)
+			}
+		}
+		if err := b.keeper.do(b.keeper.work); err != nil {
+			t.Fatal(err)
+		}
+		behind := b.topics.partition(tpA).Info().Segments[len(segments):]
+		if len(behind) == 0 || behind[0].Base != lost.Next {
+			t.Fatalf("%s: went on with %+v behind %+v", name, behind, lost)
+		}
+		if now, err := vfs.ReadFile(fs, path, 1<<20); left < 0 && !vfs.IsNotExist(err) || left >= 0 && (err != nil || len(now) != left) {
+			t.Errorf("%s: now %d bytes, %v", name, len(now), err)
+		}
+		check := func(b *Broker, whole bool) {
+			t.Helper()
+			if got, err := readAll(b, tpB, 0); err != nil || len(got) != 300 {
+				t.Errorf("%s: the other partition: %d records, %v", name, len(got), err)
+			}
+			if got, err := readAll(b, tpA, lost.Next); err != nil || len(got) != 300-int(lost.Next) {
+				t.Errorf("%s: behind: %d records, %v", name, len(got), err)
+			}
+			if got, err := readAll(b, tpA, lost.Next-1); whole && (err != nil || len(got) != 301-int(lost.Next)) || !whole && !errors.Is(err, log.ErrCorrupt) {
+				t.Errorf("%s: what is gone: %d records, %v", name, len(got), err)
+			}
+		}
+		check(b, false)
+		mustClose(t, b)
+		said := logged.String()
+		if strings.Count(said, "files of a partition are missing") != 1 || !strings.Contains(said, path) || !strings.Contains(said, "partition=a-0") {
+			t.Errorf("%s: %s", name, said)
+		}
+		b, logged = openLogged(t, fs, limits)
+		if !strings.Contains(logged.String(), path) {
+			t.Errorf("%s: not found by the next start: %s", name, logged)
+		}
+		check(b, false)
+		mustClose(t, b)
+		writeFile(t, fs, path, good)
+		b = mustOpen(t, fs, limits)
+		check(b, true)
+		mustClose(t, b)
+	}
+}

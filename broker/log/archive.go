@@ -107,6 +107,15 @@ func (p *Partition) archive(number uint64, roll Roll) (created bool, err error) 
 	if n == 0 && !(roll.Seal && known > 0) {
 		return false, nil
 	}
+	if known > 0 {
+		sealed, err := p.checkNewest(a.segments[0])
+		if err != nil {
+			return false, err
+		}
+		if sealed { // what is gone on with is a new one
+			a.segments, known = nil, 0
+		}
+	}
 	for _, e := range entries {
 		if e.next <= logStart {
 			continue

@@ -20,7 +20,8 @@
 // batches as they were stored, nothing else; encrypted ones stay encrypted
 // (seal.go). How many of its bytes count is
 // written in the checkpoint; what stands behind them is an archive pass that a
-// crash cut short, and is overwritten. <base offset>.index is derived and may be
+// crash cut short, and is overwritten. A file that is shorter, or missing, is not
+// gone on with (missing.go). <base offset>.index is derived and may be
 // deleted:
 //
 //	+--------------+--------------+-----------------+--------+

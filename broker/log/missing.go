@@ -36,20 +36,15 @@ func (l Lack) String() string {
 func (p *Partition) CheckFiles() (lacks []Lack, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fs := p.store.opts.FS
 	for i, s := range p.segments {
-		if s.next <= p.logStart || s.size == 0 {
+		if s.next <= p.logStart {
 			continue
 		}
-		l := Lack{fs.PathJoin(p.dir, s.name()), s.base, s.next, s.size, -1}
-		info, err := fs.Stat(l.Path)
-		if err != nil && !vfs.IsNotExist(err) {
-			return nil, fmt.Errorf("look for a segment: %w", err)
+		l, short, err := p.lackOf(s)
+		if err != nil {
+			return nil, err
 		}
-		if err == nil {
-			l.Found = info.Size()
-		}
-		if l.Found >= l.Bytes {
+		if !short {
 			continue
 		}
 		lacks = append(lacks, l)
@@ -58,6 +53,44 @@ func (p *Partition) CheckFiles() (lacks []Lack, err error) {
 		p.segments[i] = &sealed
 	}
 	return lacks, nil
+}
+
+// lackOf looks whether a segment's file lacks something.
+func (p *Partition) lackOf(s *segment) (l Lack, lacks bool, err error) {
+	if s.size == 0 {
+		return l, false, nil
+	}
+	fs := p.store.opts.FS
+	l = Lack{fs.PathJoin(p.dir, s.name()), s.base, s.next, s.size, -1}
+	info, err := fs.Stat(l.Path)
+	if err != nil && !vfs.IsNotExist(err) {
+		return l, false, fmt.Errorf("look for a segment: %w", err)
+	}
+	if err == nil {
+		l.Found = info.Size()
+	}
+	return l, l.Found < l.Bytes, nil
+}
+
+// checkNewest is CheckFiles of the segment that archiving would go on with, before it
+// does: somebody may have removed its file, or cut it short, under a running server.
+// It reports whether the segment was sealed for that.
+func (p *Partition) checkNewest(s *segment) (sealed bool, err error) {
+	l, lacks, err := p.lackOf(s)
+	if err != nil || !lacks {
+		return false, err
+	}
+	p.mu.Lock()
+	// Retention and compaction change the segments in this goroutine too.
+	last := *s
+	last.sealed = true
+	p.segments[len(p.segments)-1] = &last
+	expired := s.next <= p.logStart || p.deleted
+	p.mu.Unlock()
+	if !expired && p.store.opts.OnLack != nil {
+		p.store.opts.OnLack(p, l)
+	}
+	return true, nil
 }
 
 // gone tells a segment that retention or compaction has removed meanwhile, for

@@ -26,6 +26,9 @@ type Options struct {
 	DecompressedMaxBytes int
 	// Sealer encrypts and decrypts batches, nil for neither.
 	Sealer *seal.Sealer
+	// OnLack, unless nil, is told of a file that was found to lack something when it
+	// was to be gone on with: once of each. It is called without locks, by Archive.
+	OnLack func(*Partition, Lack)
 }
 
 // Store is what the partitions of one data directory share.

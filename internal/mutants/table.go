@@ -46,6 +46,7 @@ var table = []mutant{
 	{"copy taken without its segments", "broker/mend.go", "if err == nil && len(all) > 0 {", "if false {", inBroker},
 	{"retired files removed before the copy stands", "broker/wal/recover.go", "l.retired = append(l.retired, number)", "l.retired = append(l.retired, number)\n			if err := l.RemoveRetired(); err != nil {\n				return nil, err\n			}", inWAL},
 	{"damaged checkpoint thrown away", "broker/mend.go", "aside, err = b.setCheckpointAside(cp.Other())", "aside, err = cp.Other(), error(nil)", inBroker},
+	{"segment that is gone gone on with", "broker/log/archive.go", "	if known > 0 {\n		sealed", "	if false {\n		sealed", inBroker},
 
 	// Reads.
 	{"index off by one", "broker/log/cache.go", "return place{h.index[i-1].position, h.index[i-1].base}", "return place{h.index[min(i, len(h.index)-1)].position, h.index[min(i, len(h.index)-1)].base}", inBroker},
