@@ -121,11 +121,15 @@ func (b *Broker) describeBrokerConfigs(names []string, req *kmsg.DescribeConfigs
 	add("group.initial.rebalance.delay.ms", strconv.FormatInt(l.GroupInitialRebalanceDelay.Milliseconds(), 10), configInt)
 	add("group.max.size", strconv.Itoa(l.GroupMaxSize), configInt)
 	add("log.retention.ms", "-1", configLong)
+	add("log.tail.max.bytes", strconv.FormatInt(l.TailMaxBytes, 10), configLong)
 	add("min.insync.replicas", "1", configInt)
 	add("num.partitions", strconv.Itoa(int(b.cfg.DefaultPartitions)), configInt)
 	add("offsets.topic.replication.factor", "1", configInt)
 	add("socket.request.max.bytes", strconv.Itoa(l.RequestMaxBytes), configInt)
 	add("super.users", strings.Join(b.cfg.Security.SuperUsers, ";"), configList)
 	add("transaction.max.timeout.ms", strconv.FormatInt(l.TransactionMaxTimeout.Milliseconds(), 10), configInt)
+	add("wal.file.bytes", strconv.FormatInt(l.WALFileBytes, 10), configLong)
+	add("wal.max.bytes", strconv.FormatInt(l.WALMaxBytes, 10), configLong)
+	add("wal.spare.bytes", strconv.FormatInt(l.WALSpareBytes, 10), configLong)
 	return configs
 }

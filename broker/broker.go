@@ -73,6 +73,9 @@ const stateVersion = 3
 func Open(cfg Config) (_ *Broker, err error) {
 	cfg = cfg.withDefaults()
 	b := &Broker{cfg: cfg}
+	if err := cfg.Limits.check(); err != nil {
+		return nil, err
+	}
 	if err := b.encryption.start(cfg.Keys); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -59,8 +60,8 @@ type Limits struct {
 	// WALMaxBytes (wal.max.bytes) bounds the write-ahead log; appends wait while
 	// it is reached. Default 512 MiB.
 	WALMaxBytes int64
-	// WALFileBytes (wal.file.bytes) is the size at which a log file is sealed.
-	// Default 64 MiB.
+	// WALFileBytes (wal.file.bytes) is the size at which a log file is sealed, at
+	// most a quarter of WALMaxBytes. Default an eighth of it, 64 MiB.
 	WALFileBytes int64
 	// WALMaxEntries (wal.max.entries) bounds the positions of log entries kept
 	// in memory; log files retire earlier when it is passed. Default 1,000,000.
@@ -68,8 +69,8 @@ type Limits struct {
 	// WALSpareBytes (wal.spare.bytes) are kept on the disk, so that topics and
 	// records can be deleted when it is full; at most wal.file.bytes. Default 1 MiB.
 	WALSpareBytes int64
-	// QueueMaxBytes (wal.queue.max.bytes) bounds what waits for the committer.
-	// Default 64 MiB.
+	// QueueMaxBytes (wal.queue.max.bytes) bounds what waits for the committer; a
+	// quarter of WALMaxBytes does, too. Default 64 MiB.
 	QueueMaxBytes int64
 	// TailMaxBytes (log.tail.max.bytes) is how much recent data stays in memory
 	// for readers. Default 64 MiB.
@@ -185,10 +186,18 @@ func orDefault[T int | int32 | int64 | time.Duration](p *T, v T) {
 	}
 }
 
-// withDefaults returns the limits with every zero field replaced.
-func (l Limits) withDefaults() Limits {
+// check refuses limits that cannot be held together.
+func (l Limits) check() error {
+	if l.WALFileBytes > l.WALMaxBytes/4 {
+		return fmt.Errorf("%w: wal.file.bytes = %d is more than a quarter of wal.max.bytes = %d", ErrInvalid, l.WALFileBytes, l.WALMaxBytes)
+	}
+	return nil
+}
+
+// WithDefaults returns the limits with every zero field replaced.
+func (l Limits) WithDefaults() Limits {
 	orDefault(&l.WALMaxBytes, 512*mib)
-	orDefault(&l.WALFileBytes, 64*mib)
+	orDefault(&l.WALFileBytes, l.WALMaxBytes/8)
 	orDefault(&l.WALMaxEntries, 1_000_000)
 	orDefault(&l.WALSpareBytes, 1*mib)
 	orDefault(&l.QueueMaxBytes, 64*mib)
@@ -243,6 +252,6 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	orDefault(&c.DefaultPartitions, 1)
-	c.Limits = c.Limits.withDefaults()
+	c.Limits = c.Limits.WithDefaults()
 	return c
 }

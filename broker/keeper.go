@@ -59,9 +59,9 @@ func (k *keeper) do(f func() error) error {
 	}
 }
 
-// walFilesMax is how many sealed log files are kept before the oldest retires,
+// WALFilesMax is how many sealed log files are kept before the oldest retires,
 // whatever their size.
-const walFilesMax = 16
+const WALFilesMax = 16
 
 func (k *keeper) start(b *Broker) {
 	k.b = b
@@ -166,7 +166,7 @@ func (k *keeper) work() error {
 	for {
 		sealed, live := k.b.wal.Sealed()
 		limits := k.b.cfg.Limits
-		due := live > limits.WALMaxBytes/2 || k.b.store.Entries() > limits.WALMaxEntries || len(sealed) > walFilesMax
+		due := live > limits.WALMaxBytes/2 || k.b.store.Entries() > limits.WALMaxEntries || len(sealed) > WALFilesMax
 		if len(sealed) == 0 || !due && !k.worthless(sealed, live, full) {
 			return nil
 		}

@@ -209,7 +209,7 @@ func (b *Broker) walOptions() wal.Options {
 	l := b.cfg.Limits
 	return wal.Options{
 		FS: b.cfg.FS, Dir: b.cfg.FS.PathJoin(b.cfg.Dir, "wal"), Logger: b.cfg.Logger,
-		FileBytes: l.WALFileBytes, MaxBytes: l.WALMaxBytes, QueueBytes: l.QueueMaxBytes,
+		FileBytes: l.WALFileBytes, MaxBytes: l.WALMaxBytes, QueueBytes: min(l.QueueMaxBytes, l.WALMaxBytes/4),
 		FrameMaxBytes: l.FrameMaxBytes, Sealer: b.encryption.sealer, SpareBytes: l.WALSpareBytes, OnFull: b.keeper.poke,
 		Damage: isDamage,
 	}

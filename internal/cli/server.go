@@ -29,6 +29,7 @@ type serverOptions struct {
 	keyFile                                                 string
 	stateMemory                                             int64
 	security                                                securityOptions
+	storage                                                 storageOptions
 	logLevel                                                string
 	offsetsRetention                                        time.Duration
 }
@@ -65,6 +66,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	addRegistryFlag(c, &o.registry)
 	addEncryptionFlag(c, &o.keyFile)
 	addSecurityFlags(c.Flags(), &o.security)
+	addStorageFlags(c.Flags(), &o.storage)
 	c.Flags().Int64Var(&o.stateMemory, "state-memory-bytes", executor.DefaultStateMemory, "state that queries keep in memory; more is read from disk")
 	c.Flags().DurationVar(&o.offsetsRetention, "offsets-retention", 0, "forget committed offsets of groups that have had no members for so long, 0 for never")
 	c.Flags().StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error; debug shows TLS handshakes, logins and what is allowed")
@@ -80,6 +82,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 func ownBrokerFlag(c *cobra.Command) string {
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	addSecurityFlags(own, new(securityOptions))
+	addStorageFlags(own, new(storageOptions))
 	given := ""
 	c.Flags().Visit(func(f *pflag.Flag) {
 		switch f.Name {
@@ -140,6 +143,9 @@ func startNode(o serverOptions, logger *slog.Logger, anyPort bool) (_ *node, err
 		return nil, err
 	}
 	if err := o.security.configure(&cfg.Broker, listeners); err != nil {
+		return nil, err
+	}
+	if err := o.storage.configure(&cfg.Broker.Limits); err != nil {
 		return nil, err
 	}
 	cfg.Broker.Limits.OffsetsRetention = o.offsetsRetention
