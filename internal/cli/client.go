@@ -96,5 +96,5 @@ func withClient(ctx context.Context, to cluster, f func(context.Context, *kgo.Cl
 		return err
 	}
 	defer cl.Close()
-	return unreachable(to, f(ctx, cl))
+	return tellStorage(ctx, cl, unreachable(to, f(ctx, cl)), false)
 }

@@ -199,7 +199,7 @@ func (rd *reading) take(ctx context.Context, fetches kgo.Fetches) (done bool, er
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), clientTimeout)
 		defer cancel()
 		if err := rd.client.CommitRecords(ctx, taken...); err != nil {
-			return false, refusal("commit offsets of group "+rd.options.group, err, "")
+			return false, tellStorage(ctx, rd.client, refusal("commit offsets of group "+rd.options.group, err, ""), false)
 		}
 	}
 	return done, nil

@@ -81,7 +81,7 @@ func (rd *reading) describe(partition int32, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s: the broker at %s does not answer", what, rd.options.to.addr)
 	}
-	return refusal(what, unreachable(rd.options.to, err), "")
+	return tellStorage(context.Background(), rd.client, refusal(what, unreachable(rd.options.to, err), ""), true)
 }
 
 // worst returns the oldest error that has not passed.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/internal/clock"
@@ -118,12 +119,12 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 	defer cancel(nil)
 	watched := make(chan struct{})
 	defer close(watched)
-	go p.watchProgress(watched, cancel) // ends with produce
+	go p.watchProgress(ctx, watched, cancel) // ends with produce
 	if err := p.run(ctx, in); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		err = refusal("write to "+topic, unreachable(o.to, err), "")
+		err = tellStorage(ctx, cl, refusal("write to "+topic, unreachable(o.to, err), ""), false)
 		if n := p.acked.Load(); n > 0 {
 			return fmt.Errorf("%w; %s written before", err, wereWritten(n))
 		}
@@ -179,24 +180,42 @@ type producer struct {
 	failed error
 }
 
+// stallInterval is how long nothing is acknowledged before the command asks why.
+const stallInterval = 3 * time.Second
+
 // watchProgress gives up when records wait and none is acknowledged for
-// clientTimeout. It ends with done.
-func (p *producer) watchProgress(done <-chan struct{}, cancel context.CancelCauseFunc) {
-	seen := int64(0)
+// clientTimeout, or earlier when the broker says that its disk is full or that it
+// writes nothing any more: on such a broker a producer does not even get its number,
+// which clients try again and again. It ends with done.
+func (p *producer) watchProgress(ctx context.Context, done <-chan struct{}, cancel context.CancelCauseFunc) {
+	seen, still := int64(0), time.Duration(0)
 	for {
-		timer := clock.System.NewTimer(clientTimeout)
+		timer := clock.System.NewTimer(stallInterval)
 		select {
 		case <-timer.C:
 		case <-done:
 			timer.Stop()
 			return
 		}
-		acked := p.acked.Load()
-		if waiting := p.waiting.Load(); waiting > 0 && acked == seen {
+		acked, waiting := p.acked.Load(), p.waiting.Load()
+		if waiting == 0 || acked != seen {
+			seen, still = acked, 0
+			continue
+		}
+		still += stallInterval
+		over := still >= clientTimeout
+		room := int64(noRoomBytes)
+		if over {
+			room = fullDiskBytes
+		}
+		if d := worstDir(logDirs(ctx, p.client)); d != nil && (d.failed || d.usable >= 0 && d.usable < room) {
+			cancel(kerr.KafkaStorageError)
+			return
+		}
+		if over {
 			cancel(fmt.Errorf("the broker has acknowledged nothing for %s: %s written, %d wait", clientTimeout, count(acked, "record"), waiting))
 			return
 		}
-		seen = acked
 	}
 }
 

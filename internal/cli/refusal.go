@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,6 +16,7 @@ import (
 type refused struct {
 	what, reason string
 	code         *kerr.Error
+	hint         string // instead of what the code's is
 }
 
 func (r *refused) Error() string {
@@ -22,7 +24,7 @@ func (r *refused) Error() string {
 	if r.what != "" {
 		text = r.what + ": " + text
 	}
-	if hint := refusalHints[r.code.Message]; hint != "" {
+	if hint := cmp.Or(r.hint, refusalHints[r.code.Message]); hint != "" {
 		text += ": " + hint
 	}
 	return text
@@ -70,7 +72,7 @@ func refusal(what string, err error, detail string) error {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	reason := refusalReason(what, code, detail)
-	return &refused{what, reason, code}
+	return &refused{what: what, reason: reason, code: code}
 }
 
 // refusalReason takes what stands elsewhere out of the broker's text: the code,
