@@ -144,7 +144,7 @@ func (b *Broker) publish(c *change, at wal.Position, err error) error {
 		a := &c.appends[i]
 		err := a.p.Publish(log.Published{
 			Base: a.base, Next: a.base + kafka.Offset(a.info.Offsets), At: c.frame.At(at, a.entry),
-			Info: a.info, Data: c.frame.Batches(a.entry), InMemory: true,
+			Info: a.info, Data: c.frame.Batches(a.entry), InMemory: true, Frame: c.frame,
 		})
 		if err != nil {
 			return b.wal.Fence("publish "+a.p.tp.String(), err)
@@ -155,7 +155,7 @@ func (b *Broker) publish(c *change, at wal.Position, err error) error {
 		e.publish(b)
 	}
 	if len(parts) > 0 {
-		b.store.Kept(c.frame.Len(), parts, bases)
+		b.store.Kept(c.frame, parts, bases)
 	}
 	return nil
 }

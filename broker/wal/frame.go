@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync/atomic"
 
+	"github.com/millrace/millrace/internal/lend"
 	"github.com/millrace/millrace/internal/seal"
 )
 
@@ -40,7 +42,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Frame is a set of entries to be made durable at once. Build it with
 // AddBatches and AddEvent, then hand it to Log.Append, which owns it from then
-// on: views into it stay readable, nobody may write.
+// on: views into it stay readable while it is pinned, nobody may write.
 type Frame struct {
 	// Urgent: the frame frees space, and may take what is kept for such on a
 	// full disk.
@@ -49,6 +51,10 @@ type Frame struct {
 	buf     []byte
 	payload int // bytes without padding, once sealed
 	batches []span
+	// See memory.go.
+	lent bool
+	pins atomic.Int32
+	kept atomic.Bool
 }
 
 // span is where the record batches of an entry stand in the frame.
@@ -56,7 +62,13 @@ type span struct{ from, to int }
 
 // NewFrame returns an empty frame with room for payloadBytes of bodies.
 func NewFrame(payloadBytes int) *Frame {
-	return &Frame{buf: make([]byte, frameHeaderBytes, frameHeaderBytes+payloadBytes+frameAlign)}
+	n := frameHeaderBytes + payloadBytes + frameAlign
+	if n < lentFrameBytes {
+		return &Frame{buf: make([]byte, frameHeaderBytes, n)}
+	}
+	f := &Frame{buf: lend.Bytes(n)[:frameHeaderBytes], lent: true}
+	f.pins.Store(1)
+	return f
 }
 
 // BatchesEntryBytes is the most that an entry of one batch adds to the batch's own
