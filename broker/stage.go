@@ -44,6 +44,12 @@ func (c *change) append(p *partition, batches []byte, info log.Info) *staged {
 	return &c.appends[len(c.appends)-1]
 }
 
+// summed says that the i-th append is one batch whose CRC is right.
+func (c *change) summed(i int) {
+	entry := c.appends[i].entry
+	c.frame.Summed(entry, kafka.CRCFrom, kafka.Batch(c.frame.Batches(entry)).CRC())
+}
+
 // drop takes the i-th append out again.
 func (c *change) drop(i int) {
 	c.frame.Drop(c.appends[i].entry)
