@@ -70,6 +70,7 @@ func (b *Broker) produce(rq *request, req *kmsg.ProduceRequest) error {
 	// Copied before Broker.mu is taken; what is then refused is taken out again.
 	for i, pd := range parts {
 		c.append(pd.p, pd.checked.batch, pd.checked.info)
+		c.summed(i)
 		pd.staged = i
 	}
 	b.submit(c, func() error {

@@ -9,7 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/broker/log"
+	"github.com/millrace/millrace/broker/wal"
 	"github.com/millrace/millrace/internal/kafka"
+	"github.com/millrace/millrace/internal/lend"
 )
 
 // Fetch (1). Versions 4-18.
@@ -44,7 +46,7 @@ type fetch struct {
 	// session is nil when the client has none; parts is what to read.
 	session *fetchSession
 	parts   []*sessionPartition
-	lent    [][]byte // memory of what was read, until the response is sent
+	memory  fetchMemory // of what was read, until the response is sent
 }
 
 // fetched is what was read of one partition.
@@ -59,10 +61,13 @@ func (f *fetch) response() *fetchResponse {
 
 // alloc lends memory for records.
 func (f *fetch) alloc(n int) []byte {
-	b := newBody(n, true)
-	f.lent = append(f.lent, b)
+	b := lend.Bytes(n)
+	f.memory.lent = append(f.memory.lent, b)
 	return b
 }
+
+// pinned notes a frame that records are a view of.
+func (f *fetch) pinned(frame *wal.Frame) { f.memory.pinned = append(f.memory.pinned, frame) }
 
 func (f *fetch) start() error {
 	if f.req.ReplicaID >= 0 || f.req.ReplicaState.ID >= 0 {
@@ -145,10 +150,7 @@ func (f *fetch) topic(key sessionKey) *topic {
 // try reads what there is now, for each of parts; done says that it may be sent
 // before max_wait.
 func (f *fetch) try() (read []fetched, done bool) {
-	for _, b := range f.lent { // of a try that found too little
-		returnBody(b)
-	}
-	f.lent = f.lent[:0]
+	f.memory.release() // of a try that found too little
 	left := f.b.cfg.Limits.FetchMaxBytes
 	if f.req.MaxBytes >= 0 {
 		left = min(left, int(f.req.MaxBytes))
@@ -174,7 +176,7 @@ func (f *fetch) try() (read []fetched, done bool) {
 // answer sends what was read; in a session that goes on, only what is new.
 func (f *fetch) answer(read []fetched) {
 	resp := f.response()
-	resp.lent, f.lent = f.lent, nil
+	resp.memory, f.memory = f.memory, fetchMemory{}
 	resp.Topics = []kmsg.FetchResponseTopic{}
 	incremental := f.req.SessionEpoch > sessionEpochInitial
 	at := map[sessionKey]int{}
@@ -252,7 +254,7 @@ func (f *fetch) partition(t *topic, rp kmsg.FetchRequestTopicPartition, left int
 	if limit <= 0 && !first {
 		return sp
 	}
-	runs, err := p.ReadMany(from, upTo, log.Want{Bytes: max(limit, 1), AtLeastOne: first, Alloc: f.alloc})
+	runs, err := p.ReadMany(from, upTo, log.Want{Bytes: max(limit, 1), AtLeastOne: first, Alloc: f.alloc, Pinned: f.pinned})
 	if err != nil {
 		sp.ErrorCode = errorCode(err)
 		f.b.noteUnreadable(p, from, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/broker/auth"
+	"github.com/millrace/millrace/internal/lend"
 )
 
 // A request frame:
@@ -248,7 +249,7 @@ func (c *conn) one() error {
 	c.enqueue(rq) // the writer gives the budget back
 	err = c.handle(a, rq, body)
 	if produce { // its records are in a frame of the log, the rest is copied
-		returnBody(body)
+		lend.Return(body)
 	}
 	return err
 }
@@ -414,7 +415,7 @@ func (c *conn) writeOne(rq *request) {
 		c.close()
 	}
 	if f, ok := resp.(*fetchResponse); ok {
-		f.release()
+		f.memory.release()
 		c.b.server.unsent.release(c, rq.held)
 	}
 	if cap(buf) <= keptBufferBytes {

@@ -5,6 +5,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/broker/wal"
+	"github.com/millrace/millrace/internal/lend"
 )
 
 // fetchResponse is a Fetch response whose records stay where they are until they
@@ -13,8 +16,26 @@ type fetchResponse struct {
 	kmsg.FetchResponse
 	// records are those of each topic's partitions.
 	records [][]records
-	// lent is memory that returns when the response is sent.
-	lent [][]byte
+	// memory returns when the response is sent.
+	memory fetchMemory
+}
+
+// fetchMemory is memory that records stand in: some of it lent for them, some in
+// pinned frames of the log.
+type fetchMemory struct {
+	lent   [][]byte
+	pinned []*wal.Frame
+}
+
+// release gives all of it back. The records may not be read any more.
+func (m *fetchMemory) release() {
+	for _, b := range m.lent {
+		lend.Return(b)
+	}
+	for _, f := range m.pinned {
+		f.Unpin()
+	}
+	m.lent, m.pinned = m.lent[:0], m.pinned[:0]
 }
 
 // records are the batches of one partition.
@@ -41,14 +62,6 @@ func (f *fetchResponse) drop() {
 			f.Topics[i].Partitions[j].AbortedTransactions = nil
 		}
 	}
-}
-
-// release gives the lent memory back.
-func (f *fetchResponse) release() {
-	for _, b := range f.lent {
-		returnBody(b)
-	}
-	f.lent = nil
 }
 
 // AppendTo is the whole response in one buffer.

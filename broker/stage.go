@@ -44,6 +44,12 @@ func (c *change) append(p *partition, batches []byte, info log.Info) *staged {
 	return &c.appends[len(c.appends)-1]
 }
 
+// summed says that the i-th append is one batch whose CRC is right.
+func (c *change) summed(i int) {
+	entry := c.appends[i].entry
+	c.frame.Summed(entry, kafka.CRCFrom, kafka.Batch(c.frame.Batches(entry)).CRC())
+}
+
 // drop takes the i-th append out again.
 func (c *change) drop(i int) {
 	c.frame.Drop(c.appends[i].entry)
@@ -144,7 +150,7 @@ func (b *Broker) publish(c *change, at wal.Position, err error) error {
 		a := &c.appends[i]
 		err := a.p.Publish(log.Published{
 			Base: a.base, Next: a.base + kafka.Offset(a.info.Offsets), At: c.frame.At(at, a.entry),
-			Info: a.info, Data: c.frame.Batches(a.entry), InMemory: true,
+			Info: a.info, Data: c.frame.Batches(a.entry), InMemory: true, Frame: c.frame,
 		})
 		if err != nil {
 			return b.wal.Fence("publish "+a.p.tp.String(), err)
@@ -155,7 +161,7 @@ func (b *Broker) publish(c *change, at wal.Position, err error) error {
 		e.publish(b)
 	}
 	if len(parts) > 0 {
-		b.store.Kept(c.frame.Len(), parts, bases)
+		b.store.Kept(c.frame, parts, bases)
 	}
 	return nil
 }

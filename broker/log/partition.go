@@ -42,8 +42,23 @@ type entry struct {
 	maxTimestamp kafka.Timestamp
 	// plain: no batch is compressed, transactional or a marker.
 	plain bool
-	// data is nil when the bytes are on disk only.
-	data []byte
+	// data is nil when the bytes are on disk only. frame is whose they are when its
+	// memory is lent: it is pinned while data is here.
+	data  []byte
+	frame *wal.Frame
+}
+
+// pin keeps the data as it is until unpin. The caller holds Partition.mu.
+func (e *entry) pin() {
+	if e.frame != nil {
+		e.frame.Pin()
+	}
+}
+
+func (e *entry) unpin() {
+	if e.frame != nil {
+		e.frame.Unpin()
+	}
 }
 
 // Partition is one topic-partition. Its methods are safe for concurrent use;
@@ -105,9 +120,11 @@ type Published struct {
 	Base, Next kafka.Offset
 	At         wal.Position
 	Info       Info
-	// Data is the batches; InMemory says that they may be kept.
+	// Data is the batches; InMemory says that they may be kept, and Frame, when it
+	// is not nil, in which frame they stand.
 	Data     []byte
 	InMemory bool
+	Frame    *wal.Frame
 }
 
 // Publish makes batches readable. They must go on where the partition ends.
@@ -166,6 +183,9 @@ func (p *Partition) addEntry(e Published) {
 	n := entry{base: e.Base, next: e.Next, at: e.At, size: len(e.Data), maxTimestamp: e.Info.MaxTimestamp, plain: e.Info.Plain}
 	if e.InMemory {
 		n.data = e.Data
+		if e.Frame != nil && e.Frame.Lent() {
+			n.frame = e.Frame
+		}
 	}
 	p.entries = append(p.entries, n)
 	p.store.entries.Add(1)
@@ -306,7 +326,7 @@ func (p *Partition) evict(base kafka.Offset) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if i, ok := slices.BinarySearchFunc(p.entries, base, func(e entry, o kafka.Offset) int { return int(e.base - o) }); ok {
-		p.entries[i].data = nil
+		p.entries[i].data, p.entries[i].frame = nil, nil
 	}
 }
 

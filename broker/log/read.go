@@ -41,6 +41,9 @@ type Want struct {
 	// Alloc returns memory for what is not in memory already, with any content;
 	// nil stands for memory that is the result's own.
 	Alloc func(n int) []byte
+	// Pinned is given the frames that the result is a view of, to be unpinned when
+	// it is of no use any more; nil: the result is used for good.
+	Pinned func(*wal.Frame)
 }
 
 func (w *Want) alloc(n int) []byte {
@@ -48,6 +51,18 @@ func (w *Want) alloc(n int) []byte {
 		return make([]byte, n)
 	}
 	return w.Alloc(n)
+}
+
+// view hands the pin of an entry that the result is a view of to the reader.
+func (w *Want) view(e *entry) {
+	switch {
+	case e.frame == nil:
+	case w.Pinned != nil:
+		w.Pinned(e.frame)
+	default:
+		e.frame.Keep()
+		e.frame.Unpin()
+	}
 }
 
 // errNoRoom: the first batch is larger than what is wanted.
@@ -111,8 +126,19 @@ func (p *Partition) read(from, upTo kafka.Offset, want Want) (Run, error) {
 	}
 	var few [8]entry
 	entries := append(few[:0], p.entries[i:last]...)
+	for i := range entries {
+		entries[i].pin()
+	}
 	p.mu.RUnlock()
-	return p.gather(entries, from, want)
+	run, err := p.gather(entries, from, want)
+	if err == nil && !run.owned {
+		want.view(&entries[0])
+		entries = entries[1:]
+	}
+	for i := range entries {
+		entries[i].unpin()
+	}
+	return run, err
 }
 
 // gather reads entries: one as a view when it is in memory, several as a copy.
@@ -224,7 +250,7 @@ type Runs struct {
 func (p *Partition) ReadMany(from, upTo kafka.Offset, want Want) (Runs, error) {
 	all := Runs{Next: from}
 	for all.Next < upTo && (all.Bytes < want.Bytes || all.Bytes == 0) {
-		run, err := p.ReadWant(all.Next, upTo, Want{want.Bytes - all.Bytes, want.AtLeastOne && all.Bytes == 0, true, want.Alloc})
+		run, err := p.ReadWant(all.Next, upTo, Want{want.Bytes - all.Bytes, want.AtLeastOne && all.Bytes == 0, true, want.Alloc, want.Pinned})
 		if err != nil && all.Bytes == 0 {
 			return all, err
 		}

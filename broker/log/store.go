@@ -157,6 +157,7 @@ type tail struct {
 }
 
 type tailFrame struct {
+	frame *wal.Frame
 	bytes int64
 	parts []tailPart
 }
@@ -167,9 +168,10 @@ type tailPart struct {
 }
 
 // Kept says that a frame's batches stay in memory, in the given partitions at
-// the given base offsets, and drops the oldest frames above the budget.
-func (s *Store) Kept(bytes int, parts []*Partition, bases []kafka.Offset) {
-	f := tailFrame{bytes: int64(bytes), parts: make([]tailPart, len(parts))}
+// the given base offsets, and drops the oldest frames above the budget. It takes
+// the frame's first pin over.
+func (s *Store) Kept(frame *wal.Frame, parts []*Partition, bases []kafka.Offset) {
+	f := tailFrame{frame: frame, bytes: int64(frame.Len()), parts: make([]tailPart, len(parts))}
 	for i, p := range parts {
 		f.parts[i] = tailPart{p, bases[i]}
 	}
@@ -185,5 +187,6 @@ func (s *Store) Kept(bytes int, parts []*Partition, bases []kafka.Offset) {
 		for _, part := range oldest.parts {
 			part.p.evict(part.base)
 		}
+		oldest.frame.Unpin()
 	}
 }

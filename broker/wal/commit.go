@@ -140,10 +140,13 @@ func (l *Log) put(f *Frame, h header) error {
 			return err
 		}
 	}
-	if long {
+	if long && f.unsummed() >= l.longest/2 {
 		return l.writeLong(f, h)
 	}
 	f.seal(h)
+	if long {
+		return l.writeAt(f.buf)
+	}
 	l.buf = append(l.buf, f.buf...)
 	return nil
 }

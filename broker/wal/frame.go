@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync/atomic"
 
+	"github.com/millrace/millrace/internal/lend"
 	"github.com/millrace/millrace/internal/seal"
 )
 
@@ -40,7 +42,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Frame is a set of entries to be made durable at once. Build it with
 // AddBatches and AddEvent, then hand it to Log.Append, which owns it from then
-// on: views into it stay readable, nobody may write.
+// on: views into it stay readable while it is pinned, nobody may write.
 type Frame struct {
 	// Urgent: the frame frees space, and may take what is kept for such on a
 	// full disk.
@@ -49,14 +51,29 @@ type Frame struct {
 	buf     []byte
 	payload int // bytes without padding, once sealed
 	batches []span
+	// See memory.go.
+	lent bool
+	pins atomic.Int32
+	kept atomic.Bool
 }
 
-// span is where the record batches of an entry stand in the frame.
-type span struct{ from, to int }
+// span is where the record batches of an entry stand in the frame. From summed to
+// its end they have the CRC-32C sum, unless summed is 0: nothing is known then.
+type span struct {
+	from, to int
+	summed   int
+	sum      uint32
+}
 
 // NewFrame returns an empty frame with room for payloadBytes of bodies.
 func NewFrame(payloadBytes int) *Frame {
-	return &Frame{buf: make([]byte, frameHeaderBytes, frameHeaderBytes+payloadBytes+frameAlign)}
+	n := frameHeaderBytes + payloadBytes + frameAlign
+	if n < lentFrameBytes {
+		return &Frame{buf: make([]byte, frameHeaderBytes, n)}
+	}
+	f := &Frame{buf: lend.Bytes(n)[:frameHeaderBytes], lent: true}
+	f.pins.Store(1)
+	return f
 }
 
 // BatchesEntryBytes is the most that an entry of one batch adds to the batch's own
@@ -89,8 +106,21 @@ func (f *Frame) beginBatches(id TopicID, partition int32) (from int) {
 func (f *Frame) endBatches(from int) int {
 	body := from - batchesPrefixBytes
 	binary.BigEndian.PutUint32(f.buf[body-4:], uint32(len(f.buf)-body))
-	f.batches = append(f.batches, span{from, len(f.buf)})
+	f.batches = append(f.batches, span{from: from, to: len(f.buf)})
 	return len(f.batches) - 1
+}
+
+// summedBytesMin is from where on a sum that is known is used: joining it costs as
+// much as reading so many bytes.
+const summedBytesMin = 4 << 10
+
+// Summed says that the batches of an entry have the CRC-32C sum from their byte at
+// offset from on, and that from there on nobody will change them: the checksum of
+// the frame is made without reading them. When it is wrong, so is the frame's.
+func (f *Frame) Summed(i, from int, sum uint32) {
+	if s := &f.batches[i]; s.to-s.from-from >= summedBytesMin {
+		s.summed, s.sum = s.from+from, sum
+	}
 }
 
 // Drop takes the batches of an entry out again. The indexes of others stay.
@@ -103,6 +133,9 @@ func (f *Frame) Drop(i int) {
 		if f.batches[j].from > s.from {
 			f.batches[j].from -= n
 			f.batches[j].to -= n
+			if f.batches[j].summed > 0 {
+				f.batches[j].summed -= n
+			}
 		}
 	}
 }
@@ -159,7 +192,25 @@ type header struct {
 // after all is sealed again.
 func (f *Frame) seal(h header) {
 	f.fill(h)
-	f.setCRC(frameCRC(f.buf[:frameHeaderBytes+f.payload]))
+	crc, at := headerCRC(f.buf), frameHeaderBytes
+	for i := range f.batches {
+		if s := &f.batches[i]; s.summed > 0 {
+			crc = crc32.Update(crc, castagnoli, f.buf[at:s.summed])
+			crc, at = joinCRC(crc, s.sum, s.to-s.summed), s.to
+		}
+	}
+	f.setCRC(crc32.Update(crc, castagnoli, f.buf[at:frameHeaderBytes+f.payload]))
+}
+
+// unsummed returns how many bytes seal reads.
+func (f *Frame) unsummed() int {
+	n := len(f.buf)
+	for i := range f.batches {
+		if s := &f.batches[i]; s.summed > 0 {
+			n -= s.to - s.summed
+		}
+	}
+	return n
 }
 
 // fill is seal without the checksum.

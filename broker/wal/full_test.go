@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -13,9 +14,10 @@ import (
 )
 
 // queued is a frame of one event for a group, or a barrier when body is empty.
+// summed: it is batches with a known checksum instead.
 type queued struct {
-	body   string
-	urgent bool
+	body           string
+	urgent, summed bool
 }
 
 // group appends all of a group before the first is answered, and returns the
@@ -30,7 +32,13 @@ func (l *Log) group(t *testing.T, group ...queued) []error {
 		if q.body != "" {
 			r.frame = NewFrame(len(q.body))
 			r.frame.Urgent = q.urgent
-			r.frame.AddEvent(1, []byte(q.body), nil)
+			if q.summed {
+				from := min(21, len(q.body))
+				i := r.frame.AddBatches(TopicID{1}, 0, []byte(q.body))
+				r.frame.Summed(i, from, crc32.Checksum([]byte(q.body[from:]), castagnoli))
+			} else {
+				r.frame.AddEvent(1, []byte(q.body), nil)
+			}
 		}
 		l.queue = append(l.queue, r)
 	}
@@ -74,7 +82,7 @@ func TestFullDiskFrames(t *testing.T) {
 			for i := range group {
 				if rng.IntN(5) > 0 {
 					number++
-					group[i] = queued{fmt.Sprintf("%d-%s", number, bytes.Repeat([]byte{'x'}, rng.IntN(150))), rng.IntN(6) < urgent}
+					group[i] = queued{body: fmt.Sprintf("%d-%s", number, bytes.Repeat([]byte{'x'}, rng.IntN(150))), urgent: rng.IntN(6) < urgent}
 				}
 			}
 			refused, undone := false, false // anything; a frame, whose caller says Resume
@@ -94,7 +102,7 @@ func TestFullDiskFrames(t *testing.T) {
 				t.Fatalf("seed %d: only barriers were refused: nobody would say Resume", seed)
 			}
 			if refused {
-				if errs := l.group(t, queued{"while refusing", true}); !errors.Is(errs[0], ErrDiskFull) {
+				if errs := l.group(t, queued{body: "while refusing", urgent: true}); !errors.Is(errs[0], ErrDiskFull) {
 					t.Fatalf("seed %d: a frame before Resume: %v", seed, errs[0])
 				}
 				l.Drain()
@@ -132,7 +140,7 @@ func TestUrgentFrames(t *testing.T) {
 	disk.SetCapacity(disk.Used())
 	try := func(body string, urgent bool, want error) {
 		t.Helper()
-		if err := l.group(t, queued{body, urgent})[0]; !errors.Is(err, want) {
+		if err := l.group(t, queued{body: body, urgent: urgent})[0]; !errors.Is(err, want) {
 			t.Fatalf("%s: %v, want %v", body, err, want)
 		} else if err != nil {
 			l.Drain()
@@ -169,7 +177,7 @@ func TestProbe(t *testing.T) {
 			}
 			l.Start(1)
 			write := func(reserved int64) (err error) {
-				if err = l.group(t, queued{"frame", false})[0]; err != nil {
+				if err = l.group(t, queued{body: "frame"})[0]; err != nil {
 					l.Drain()
 					l.Resume()
 				}

@@ -230,7 +230,7 @@ func TestLongFrames(t *testing.T) {
 	for rest := in; len(rest) > 0; {
 		group := make([]queued, min(len(rest), 1+len(rest)%7))
 		for i := range group {
-			group[i].body = rest[i]
+			group[i].body, group[i].summed = rest[i], len(rest[i])%2 == 0
 		}
 		if err := errors.Join(l.group(t, group...)...); err != nil {
 			t.Fatal(err)

@@ -157,6 +157,9 @@ func (b Batch) Count() int32 { return int32(binary.BigEndian.Uint32(b[posRecordC
 // CRC returns the stored CRC-32C.
 func (b Batch) CRC() uint32 { return binary.BigEndian.Uint32(b[posCRC:]) }
 
+// CRCFrom is where the bytes begin that a batch's CRC covers, up to its end.
+const CRCFrom = posAttributes
+
 // CRCValid reports whether the stored CRC matches the bytes.
 func (b Batch) CRCValid() bool { return b.CRC() == crc32.Checksum(b[posAttributes:], castagnoli) }
 

@@ -49,6 +49,8 @@ var table = []mutant{
 	{"segment that is gone gone on with", "broker/log/archive.go", "	if known > 0 {\n		sealed", "	if false {\n		sealed", inBroker},
 
 	// Reads.
+	{"frame's memory lent again while its records wait to be sent", "broker/log/read.go", "		w.Pinned(e.frame)\n", "		e.frame.Unpin()\n", inBroker},
+	{"frame's memory lent again though records are kept", "broker/log/read.go", "		e.frame.Keep()\n", "", inBroker},
 	{"index off by one", "broker/log/cache.go", "return place{h.index[i-1].position, h.index[i-1].base}", "return place{h.index[min(i, len(h.index)-1)].position, h.index[min(i, len(h.index)-1)].base}", inBroker},
 	{"time index off by one", "broker/log/cache.go", "h.index[i].maxBefore >= ts", "h.index[i].maxBefore > ts+500", inBroker},
 	{"checksum not checked", "broker/log/stored.go", "if !b.CRCValid() {", "if false {", []string{"log", ""}},

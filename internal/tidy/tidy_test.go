@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"planner/catalog": {"planner/plan", "sql/types"},
 	"planner/plan":    {"sql/types"},
 	"executor":        {"planner/plan", "sql/function", "sql/types", "internal/clock", "internal/vfs", "internal/kafka"},
-	"broker":          {"internal/clock", "internal/vfs", "internal/kafka", "internal/seal"},
+	"broker":          {"internal/clock", "internal/vfs", "internal/kafka", "internal/seal", "internal/lend"},
 	"sql":             {"sql/types"},
 	"sql/types":       {},
 	"sql/function":    {"sql/types"},
