@@ -77,6 +77,9 @@ func TestMend(t *testing.T) {
 			if told == quiet || (b.Mended() == "") != quiet {
 				t.Errorf("%s, %s: %q, logged %s", path, name, b.Mended(), logged)
 			}
+			if skipped := b.epoch > copyEpochs; skipped != (i == 0) {
+				t.Errorf("%s, %s: the incarnation is %d", path, name, b.epoch)
+			}
 			bothAre(t, fs)
 			kept, err := vfs.ReadFile(fs, "data/damaged/"+fs.PathBase(path), 64<<20)
 			if change != nil && (err != nil || !bytes.Equal(kept, bad)) || change == nil && !vfs.IsNotExist(err) {
