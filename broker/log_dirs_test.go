@@ -44,6 +44,9 @@ func TestLogDirsTellTheCause(t *testing.T) {
 			t.Errorf("%s: %+v", what, d)
 		}
 	}
+	if err := b.keeper.do(b.keeper.work); err != nil { // it has its reserve now
+		t.Fatal(err)
+	}
 	check("healthy", nil, 1<<30, 1<<30-disk.Used())
 	used := disk.Used()
 	disk.SetCapacity(used)
