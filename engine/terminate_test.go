@@ -23,16 +23,10 @@ func TestTerminateAllSaysWhatGoesOn(t *testing.T) {
 	if got := terminate(); got != "No queries to act on." {
 		t.Error(got)
 	}
-	stop := errors.New("stop")
-	err := w.session.Execute(t.Context(), `
+	duringPush(t, w, `
 		CREATE STREAM n (a INT) WITH (kafka_topic='n', value_format='JSON', partitions=1);
 		CREATE STREAM c AS SELECT * FROM n;
-		SELECT a FROM n EMIT CHANGES;`, func(r Result) error {
-		rows, ok := r.(*Rows)
-		if !ok {
-			return nil
-		}
-		defer rows.Close()
+		SELECT a FROM n EMIT CHANGES;`, func(rows *Rows) {
 		for _, first := range []string{"Query terminated. ALL are the persistent queries", "No queries to act on. ALL are the persistent queries"} {
 			if got := terminate(); !strings.HasPrefix(got, first) || !strings.Contains(got, "TERMINATE "+rows.QueryID+" ends it") {
 				t.Errorf("%q, expected %q and the id %s", got, first, rows.QueryID)
@@ -41,6 +35,21 @@ func TestTerminateAllSaysWhatGoesOn(t *testing.T) {
 		if len(w.engine.pushes.snapshot()) != 1 {
 			t.Error("the push query ended")
 		}
+	})
+}
+
+// duringPush executes statements, the last of which is a push query, and calls f
+// while it runs.
+func duringPush(t *testing.T, w *world, statements string, f func(*Rows)) {
+	t.Helper()
+	stop := errors.New("stop")
+	err := w.session.Execute(t.Context(), statements, func(r Result) error {
+		rows, ok := r.(*Rows)
+		if !ok {
+			return nil
+		}
+		defer rows.Close()
+		f(rows)
 		return stop
 	})
 	if !errors.Is(err, stop) {
@@ -52,18 +61,12 @@ func TestTerminateAllSaysWhatGoesOn(t *testing.T) {
 // statements do to them.
 func TestTakesIsWhatIsAccepted(t *testing.T) {
 	w := startEmbedded(t)
-	stop := errors.New("stop")
-	err := w.session.Execute(t.Context(), `
+	duringPush(t, w, `
 		CREATE STREAM n (a INT) WITH (kafka_topic='n', value_format='JSON', partitions=1);
 		CREATE SOURCE TABLE k (id INT PRIMARY KEY, a INT) WITH (kafka_topic='n', value_format='JSON');
 		CREATE STREAM c AS SELECT * FROM n;
 		CREATE STREAM d AS SELECT * FROM n;
-		SELECT a FROM n EMIT CHANGES;`, func(r Result) error {
-		rows, ok := r.(*Rows)
-		if !ok {
-			return nil
-		}
-		defer rows.Close()
+		SELECT a FROM n EMIT CHANGES;`, func(*Rows) {
 		// takes is which statements the queries take: T, P and R, by what their ids
 		// begin with.
 		for i, step := range []struct{ statement, takes string }{
@@ -84,11 +87,7 @@ func TestTakesIsWhatIsAccepted(t *testing.T) {
 				t.Errorf("after %q: %s, expected %s", step.statement, text, step.takes)
 			}
 		}
-		return stop
 	})
-	if !errors.Is(err, stop) {
-		t.Error(err)
-	}
 }
 
 // takenBy renders which statements a query takes and, where refuse is set, checks
