@@ -46,13 +46,12 @@ var clients = []*client{
 		kafkaRefuses: because("librdkafka before 2.6.1 sends its own nonce twice, which Kafka 4 refuses (RFC 5802)", "sasl-scram-256", "sasl-scram-512", "sasl-tls"),
 	},
 	{
-		name: "kafka-cli", doc: "Apache Kafka's command-line tools 4.3.0, the newest in Maven Central", needs: []string{"java", "mvn", "bash"},
+		name: "kafka-cli", doc: "Apache Kafka's command-line tools 4.3.0, the newest in Maven Central", codecs: allCodecs, needs: []string{"java", "mvn", "bash"},
 		install: installOnce("cli", "pom.xml", maven),
 		command: func(s *suite) []string {
 			return []string{"bash", s.file("cli", "interop.sh"), filepath.Join(s.cache, "cli", "lib")}
 		},
-		cannot:   because("has no transactions but the benchmark's", "txn", "txn-offsets", "txn-fence"),
-		undriven: all(because("its producer cannot name a partition or a time", "codecs", "seek-time"), because("starts a process for every topic", "many")),
+		cannot: because("has no transactions but the benchmark's, which end in a commit", "txn", "txn-offsets", "txn-fence"),
 	},
 	{
 		name: "sarama", doc: "IBM/sarama 1.61.1 at its newest Config.Version", codecs: allCodecs, needs: []string{"go"},
