@@ -235,16 +235,22 @@ func TestConnectionFloodMeasured(t *testing.T) {
 	}
 }
 
-// drip writes a byte a second to peers that still listen, until stop.
-func drip(peers []net.Conn, stop <-chan struct{}) {
-	tick := time.NewTicker(time.Second)
+// every calls f in an interval until stop, or until f wants no more.
+func every(interval time.Duration, stop <-chan struct{}, f func() (more bool)) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	for {
+	for more := true; more; more = f() {
 		select {
 		case <-stop:
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// drip writes a byte a second to peers that still listen, until stop.
+func drip(peers []net.Conn, stop <-chan struct{}) {
+	every(time.Second, stop, func() bool {
 		var open []net.Conn
 		for _, nc := range peers {
 			if _, err := nc.Write([]byte{0}); err == nil {
@@ -252,25 +258,19 @@ func drip(peers []net.Conn, stop <-chan struct{}) {
 			}
 		}
 		peers = open
-	}
+		return true
+	})
 }
 
 // comeAndGo opens and closes connections, measuredPerSec a second, until stop.
 func comeAndGo(t *testing.T, addr string, came *atomic.Int64, stop <-chan struct{}) {
 	const perTick = measuredPerSec / 100
-	tick := time.NewTicker(time.Second / 100)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-		}
+	every(time.Second/100, stop, func() bool {
 		for range perTick {
 			nc, err := net.Dial("tcp", addr)
 			if err != nil {
 				t.Errorf("a connection is not taken: %v", err)
-				return
+				return false
 			}
 			if err := nc.(*net.TCPConn).SetLinger(0); err != nil { // no port waits for late segments
 				t.Error(err)
@@ -278,5 +278,6 @@ func comeAndGo(t *testing.T, addr string, came *atomic.Int64, stop <-chan struct
 			nc.Close()
 			came.Add(1)
 		}
-	}
+		return true
+	})
 }

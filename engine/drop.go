@@ -138,12 +138,16 @@ func (s *Session) dropType(v view, st statement, stmt *sql.DropType) (plannedCha
 	}, nil
 }
 
+// keepsSource reports whether a query, by its id, keeps a source table, with which
+// it goes.
+func keepsSource(id string) bool { return strings.HasPrefix(id, "CST_") }
+
 // queryControl plans TERMINATE, PAUSE and RESUME.
 func (s *Session) queryControl(v view, st statement, stmt *sql.QueryControl) (plannedChange, error) {
 	var queries []*catalog.Query
 	if stmt.All { // persistent queries only, as in ksqlDB
 		for _, q := range v.catalog.Queries() {
-			if !strings.HasPrefix(q.ID, "CST_") {
+			if !keepsSource(q.ID) {
 				queries = append(queries, q)
 			}
 		}
@@ -155,7 +159,7 @@ func (s *Session) queryControl(v view, st statement, stmt *sql.QueryControl) (pl
 		if err != nil {
 			return plannedChange{}, err
 		}
-		if strings.HasPrefix(q.ID, "CST_") {
+		if keepsSource(q.ID) {
 			return plannedChange{}, st.fail(sql.CodeUnsupported, stmt.QueryID.Span, "DROP the source table to end it", "Cannot terminate, pause or resume %s: it keeps a source table", q.ID)
 		}
 		queries = []*catalog.Query{q}

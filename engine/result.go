@@ -173,6 +173,19 @@ type QueryInfo struct {
 	Group string
 }
 
+// Takes reports whether TERMINATE, PAUSE or RESUME of the query's id is accepted and
+// changes something: a query that keeps a source table takes none of them, a push
+// query can only be ended.
+func (q QueryInfo) Takes(action sql.ControlAction) bool {
+	switch {
+	case keepsSource(q.ID):
+		return false
+	case action == sql.Terminate:
+		return true
+	}
+	return !q.Push && (q.Status.State == executor.Paused) == (action == sql.Resume)
+}
+
 // FunctionInfo describes a function.
 type FunctionInfo struct {
 	Name, Class, Category, Description string

@@ -219,7 +219,7 @@ func (p *planner) windowOf(w with, hasKey bool) *plan.WindowInfo {
 		}
 		return &plan.WindowInfo{Kind: kind}
 	}
-	fail(sql.CodeWindow, w.valueSpan("WINDOW_TYPE"), "Invalid value %s for configuration WINDOW_TYPE: String must be one of: SESSION, HOPPING, TUMBLING", kind)
+	fail(sql.CodeWindow, w.valueSpan("WINDOW_TYPE"), "Invalid value %s for configuration WINDOW_TYPE: String must be one of: %s", kind, strings.Join(windowWords, ", "))
 	return nil
 }
 

@@ -72,7 +72,7 @@ func formatName(name string, span sql.Span) *FormatInfo {
 // "" where not given.
 func (w with) formatNames() (key, value string) {
 	if w.has("FORMAT") {
-		for _, other := range []string{"KEY_FORMAT", "VALUE_FORMAT"} {
+		for _, other := range findProperty("FORMAT").excludes {
 			if w.has(other) {
 				fail(sql.CodeInvalidProperty, w.span(other), "Cannot supply both '%s' and 'FORMAT' properties, as 'FORMAT' sets both key and value formats", other)
 			}
@@ -83,6 +83,9 @@ func (w with) formatNames() (key, value string) {
 	return w.str("KEY_FORMAT", ""), w.str("VALUE_FORMAT", "")
 }
 
+// delimiterOf are what delimiterWords stand for.
+var delimiterOf = []string{" ", "\t"}
+
 // delimiter reads a delimiter property.
 func (w with) delimiter(name string, info *FormatInfo) string {
 	if !w.has(name) {
@@ -92,14 +95,11 @@ func (w with) delimiter(name string, info *FormatInfo) string {
 		fail(sql.CodeInvalidProperty, w.span(name), "%s does not support the following configs: [delimiter]", info.Name)
 	}
 	d := w.str(name, "")
-	switch d {
-	case "SPACE":
-		return " "
-	case "TAB":
-		return "\t"
+	if i := slices.Index(delimiterWords, d); i >= 0 {
+		return delimiterOf[i]
 	}
 	if len([]rune(d)) != 1 {
-		fail(sql.CodeInvalidProperty, w.valueSpan(name), "Invalid delimiter value: '%s'. It must be a single character or one of SPACE,TAB", d)
+		fail(sql.CodeInvalidProperty, w.valueSpan(name), "Invalid delimiter value: '%s'. It must be a single character or one of %s", d, strings.Join(delimiterWords, ","))
 	}
 	return d
 }

@@ -2,9 +2,11 @@ package planner
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/millrace/millrace/planner/plan"
 	"github.com/millrace/millrace/sql"
 	"github.com/millrace/millrace/sql/types"
 )
@@ -24,33 +26,72 @@ type PropertyDoc struct {
 	Type  string // as the user writes it
 	Doc   string
 	where place
+	// words are those that a string may be, nil for any string.
+	words []string
+	// excludes are the properties that may not stand beside this one.
+	excludes []string
 }
 
 // Properties is the table of all WITH properties, sorted by name.
 var Properties = []PropertyDoc{
-	{"CLEANUP_POLICY", "string", "always inferred from the statement; setting it is refused", 0},
-	{"FORMAT", "format", "format of key and value; excludes KEY_FORMAT and VALUE_FORMAT", onCreate | onCreateAs},
-	{"KAFKA_TOPIC", "string", "topic that holds the data", onCreate | onCreateAs},
-	{"KEY_DELIMITER", "string", "DELIMITED keys: one character, or SPACE or TAB", onCreate | onCreateAs},
-	{"KEY_FORMAT", "format", "format of the key", onCreate | onCreateAs},
-	{"KEY_PROTOBUF_NULLABLE_REPRESENTATION", "string", "PROTOBUF keys: OPTIONAL or WRAPPER", onCreate | onCreateAs},
-	{"KEY_SCHEMA_FULL_NAME", "string", "name of the key's record in its registered schema", onCreate | onCreateAs},
-	{"KEY_SCHEMA_ID", "integer", "id of the key's registered schema", onCreate | onCreateAs},
-	{"PARTITIONS", "integer", "partitions of a topic that is to be created", onCreate | onCreateAs},
-	{"QUERY_ID", "string", "id of the query", onInsert},
-	{"REPLICAS", "integer", "replicas of a topic that is to be created", onCreate | onCreateAs},
-	{"RETENTION_MS", "integer", "retention of a topic that is to be created, in ms", onCreate | onCreateAs},
-	{"TIMESTAMP", "string", "column that holds event time", onCreate | onCreateAs},
-	{"TIMESTAMP_FORMAT", "string", "java.time pattern of a STRING timestamp column", onCreate | onCreateAs},
-	{"VALUE_AVRO_SCHEMA_FULL_NAME", "string", "older name of VALUE_SCHEMA_FULL_NAME", onCreate | onCreateAs},
-	{"VALUE_DELIMITER", "string", "DELIMITED values: one character, or SPACE or TAB", onCreate | onCreateAs},
-	{"VALUE_FORMAT", "format", "format of the value", onCreate | onCreateAs},
-	{"VALUE_PROTOBUF_NULLABLE_REPRESENTATION", "string", "PROTOBUF values: OPTIONAL or WRAPPER", onCreate | onCreateAs},
-	{"VALUE_SCHEMA_FULL_NAME", "string", "name of the value's record in its registered schema", onCreate | onCreateAs},
-	{"VALUE_SCHEMA_ID", "integer", "id of the value's registered schema", onCreate | onCreateAs},
-	{"WINDOW_SIZE", "duration", "size of the window of a windowed key: '20 SECONDS'", onCreate},
-	{"WINDOW_TYPE", "string", "declares a windowed key: TUMBLING, HOPPING or SESSION", onCreate},
-	{"WRAP_SINGLE_VALUE", "boolean", "whether a single value column stands in a record", onCreate | onCreateAs},
+	{"CLEANUP_POLICY", "string", "always inferred from the statement; setting it is refused", 0, nil, nil},
+	{"FORMAT", "format", "format of key and value; excludes KEY_FORMAT and VALUE_FORMAT", onCreate | onCreateAs, nil, []string{"KEY_FORMAT", "VALUE_FORMAT"}},
+	{"KAFKA_TOPIC", "string", "topic that holds the data", onCreate | onCreateAs, nil, nil},
+	{"KEY_DELIMITER", "string", "DELIMITED keys: one character, or SPACE or TAB", onCreate | onCreateAs, delimiterWords, nil},
+	{"KEY_FORMAT", "format", "format of the key", onCreate | onCreateAs, nil, nil},
+	{"KEY_PROTOBUF_NULLABLE_REPRESENTATION", "string", "PROTOBUF keys: OPTIONAL or WRAPPER", onCreate | onCreateAs, nullableWords, nil},
+	{"KEY_SCHEMA_FULL_NAME", "string", "name of the key's record in its registered schema", onCreate | onCreateAs, nil, nil},
+	{"KEY_SCHEMA_ID", "integer", "id of the key's registered schema", onCreate | onCreateAs, nil, nil},
+	{"PARTITIONS", "integer", "partitions of a topic that is to be created", onCreate | onCreateAs, nil, nil},
+	{"QUERY_ID", "string", "id of the query", onInsert, nil, nil},
+	{"REPLICAS", "integer", "replicas of a topic that is to be created", onCreate | onCreateAs, nil, nil},
+	{"RETENTION_MS", "integer", "retention of a topic that is to be created, in ms", onCreate | onCreateAs, nil, nil},
+	{"TIMESTAMP", "string", "column that holds event time", onCreate | onCreateAs, nil, nil},
+	{"TIMESTAMP_FORMAT", "string", "java.time pattern of a STRING timestamp column", onCreate | onCreateAs, nil, nil},
+	{"VALUE_AVRO_SCHEMA_FULL_NAME", "string", "older name of VALUE_SCHEMA_FULL_NAME", onCreate | onCreateAs, nil, nil},
+	{"VALUE_DELIMITER", "string", "DELIMITED values: one character, or SPACE or TAB", onCreate | onCreateAs, delimiterWords, nil},
+	{"VALUE_FORMAT", "format", "format of the value", onCreate | onCreateAs, nil, nil},
+	{"VALUE_PROTOBUF_NULLABLE_REPRESENTATION", "string", "PROTOBUF values: OPTIONAL or WRAPPER", onCreate | onCreateAs, nullableWords, nil},
+	{"VALUE_SCHEMA_FULL_NAME", "string", "name of the value's record in its registered schema", onCreate | onCreateAs, nil, nil},
+	{"VALUE_SCHEMA_ID", "integer", "id of the value's registered schema", onCreate | onCreateAs, nil, nil},
+	{"WINDOW_SIZE", "duration", "size of the window of a windowed key: '20 SECONDS'", onCreate, nil, nil},
+	{"WINDOW_TYPE", "string", "declares a windowed key: TUMBLING, HOPPING or SESSION", onCreate, windowWords, nil},
+	{"WRAP_SINGLE_VALUE", "boolean", "whether a single value column stands in a record", onCreate | onCreateAs, nil, nil},
+}
+
+// The words of properties that have a fixed set, or of which some stand for others.
+var (
+	windowWords    = []string{string(plan.Session), string(plan.Hopping), string(plan.Tumbling)}
+	nullableWords  = []string{"OPTIONAL", "WRAPPER"}
+	delimiterWords = []string{"SPACE", "TAB"}
+)
+
+// Choices returns what the property's value may be, as it is written: the names of
+// formats and other words as strings, the values of a boolean; nil for a property
+// whose value is free. A delimiter may be any other character too.
+func (d PropertyDoc) Choices() []string {
+	words := d.words
+	switch d.Type {
+	case "boolean":
+		return []string{"false", "true"}
+	case "format":
+		for _, f := range Formats {
+			if (f.Key || d.Name == "VALUE_FORMAT") && (f.Value || d.Name == "KEY_FORMAT") {
+				words = append(words, f.Name)
+			}
+		}
+	}
+	var literals []string
+	for _, w := range words {
+		literals = append(literals, "'"+w+"'")
+	}
+	return literals
+}
+
+// Excludes reports whether the property may not stand beside another one.
+func (d PropertyDoc) Excludes(other string) bool {
+	o := findProperty(other)
+	return slices.Contains(d.excludes, other) || o != nil && slices.Contains(o.excludes, d.Name)
 }
 
 // Places says in which statements the property is legal.

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/planner/catalog"
@@ -73,8 +74,8 @@ func (w with) schemaProperties(s recordSide, f *plan.Format) {
 			fail(sql.CodeInvalidProperty, w.span(name), "%s does not support the following configs: [nullableRepresentation]", info.Name)
 		}
 		f.NullableRepresentation = upper(w.str(name, ""))
-		if f.NullableRepresentation != "OPTIONAL" && f.NullableRepresentation != "WRAPPER" {
-			fail(sql.CodeInvalidProperty, w.valueSpan(name), "Invalid value %s for configuration %s: expected OPTIONAL or WRAPPER", w.str(name, ""), name)
+		if !slices.Contains(nullableWords, f.NullableRepresentation) {
+			fail(sql.CodeInvalidProperty, w.valueSpan(name), "Invalid value %s for configuration %s: expected %s", w.str(name, ""), name, strings.Join(nullableWords, " or "))
 		}
 	}
 	if name := s.prefix + "_SCHEMA_ID"; w.has(name) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/c-bata/go-prompt"
 
+	"github.com/millrace/millrace/engine"
 	"github.com/millrace/millrace/planner/catalog"
 	"github.com/millrace/millrace/sql"
 	"github.com/millrace/millrace/sql/function"
@@ -16,6 +17,13 @@ type Source struct {
 	Name    string
 	Columns []string
 	Kind    string // STREAM or TABLE
+}
+
+// Names are what the statements before have made, which completion offers.
+type Names struct {
+	Sources []Source
+	Queries []engine.QueryInfo
+	Types   []string
 }
 
 // SourceOf returns what completion knows of a stream or table.
@@ -33,16 +41,26 @@ const wordSeparators = " \t\n,()[]=<>+-*/%'\";.|"
 // complete offers what may stand at the cursor and begins with the word there.
 func (r *repl) complete(d prompt.Document) []prompt.Suggest {
 	r.history.typed(d.Text)
-	before := r.statement + d.TextBeforeCursor()
-	if insideString(before) {
-		return nil
-	}
-	word := d.GetWordBeforeCursorUntilSeparator(wordSeparators)
-	return suggestions(word, candidates(strings.TrimSuffix(before, word), d.TextAfterCursor(), r.sources, word == ""))
+	return offers(r.statement+d.TextBeforeCursor(), d.TextAfterCursor(), r.names)
 }
 
-// candidate is a word that completion may offer, and what it is.
-type candidate struct{ text, kind string }
+// offers lists what may stand between two texts and begins with the word that the
+// first one ends in.
+func offers(before, after string, names Names) []prompt.Suggest {
+	word := before[strings.LastIndexAny(before, wordSeparators)+1:]
+	before = strings.TrimSuffix(before, word)
+	if insideString(before) {
+		return suggestions(word, stringCandidates(before, after))
+	}
+	return suggestions(word, candidates(before, after, names, word == ""))
+}
+
+// candidate is a word that completion may offer, and what it is. One that is exact
+// is written as it is whatever the case of its beginning.
+type candidate struct {
+	text, kind string
+	exact      bool
+}
 
 // suggestions lists the candidates that begin with word, in the word's own case.
 func suggestions(word string, list []candidate) []prompt.Suggest {
@@ -56,7 +74,7 @@ func suggestions(word string, list []candidate) []prompt.Suggest {
 			continue
 		}
 		seen[text] = true
-		if lower && text == strings.ToUpper(text) {
+		if lower && !c.exact && text == strings.ToUpper(text) {
 			text = strings.ToLower(text)
 		}
 		out = append(out, prompt.Suggest{Text: text, Description: c.kind})
@@ -67,9 +85,19 @@ func suggestions(word string, list []candidate) []prompt.Suggest {
 // candidates lists what may stand between two texts, the likeliest first. Without a
 // word to begin with there is too much to offer but for names: columns where an
 // operand is due, streams and tables where a source is.
-func candidates(before, after string, sources []Source, namesOnly bool) []candidate {
-	toks := lastStatement(before)
-	if out, ok := placeCandidates(toks, sources); ok {
+func candidates(before, after string, names Names, namesOnly bool) []candidate {
+	toks, sources := lastStatement(before), names.Sources
+	if out, ok := placeCandidates(toks, names); ok {
+		return out
+	}
+	if at, ok := propertyAt(toks); ok {
+		return propertyCandidates(toks, firstStatement(after), at)
+	}
+	if len(toks) == 1 && toks[0].Word == "EXPLAIN" {
+		out := queriesThat(names.Queries, func(engine.QueryInfo) bool { return true })
+		if !namesOnly {
+			out = append(out, keywords()...)
+		}
 		return out
 	}
 	in := clauseAt(toks)
@@ -89,7 +117,7 @@ func candidates(before, after string, sources []Source, namesOnly bool) []candid
 			return out
 		}
 		for _, s := range scope {
-			out = append(out, candidate{s.alias, "source"})
+			out = append(out, candidate{text: s.alias, kind: "source"})
 		}
 		return append(append(out, functions()...), keywords()...)
 	case in == expressionClause:
@@ -110,7 +138,7 @@ func columnsOf(scope []scoped, alias string) []candidate {
 			continue
 		}
 		for _, c := range s.source.Columns {
-			out = append(out, candidate{c, "column of " + s.source.Name})
+			out = append(out, candidate{text: c, kind: "column of " + s.source.Name})
 		}
 	}
 	return out
@@ -120,7 +148,7 @@ func allColumns(sources []Source) []candidate {
 	var out []candidate
 	for _, s := range sources {
 		for _, c := range s.Columns {
-			out = append(out, candidate{c, "column of " + s.Name})
+			out = append(out, candidate{text: c, kind: "column of " + s.Name})
 		}
 	}
 	sortCandidates(out)
@@ -130,7 +158,7 @@ func allColumns(sources []Source) []candidate {
 func sourceNames(sources []Source) []candidate {
 	var out []candidate
 	for _, s := range sources {
-		out = append(out, candidate{s.Name, "source"})
+		out = append(out, candidate{text: s.Name, kind: "source"})
 	}
 	sortCandidates(out)
 	return out
@@ -144,7 +172,7 @@ func keywords() []candidate {
 	var out []candidate
 	reserved, nonReserved := sql.Keywords()
 	for _, w := range append(slices.Clone(reserved), nonReserved...) {
-		out = append(out, candidate{w, "keyword"})
+		out = append(out, candidate{text: w, kind: "keyword"})
 	}
 	sortCandidates(out)
 	return out
@@ -153,7 +181,7 @@ func keywords() []candidate {
 func functions() []candidate {
 	var out []candidate
 	for _, f := range function.All() {
-		out = append(out, candidate{f.Name, "function"})
+		out = append(out, candidate{text: f.Name, kind: "function"})
 	}
 	return out
 }

@@ -229,19 +229,27 @@ func (r *Remote) print(ctx context.Context, text string, fail func([]byte) error
 	return engine.NewLines(s.next, s.close), nil
 }
 
-// Sources are what completion offers: streams, tables and their columns. A server
-// that does not answer gives none.
-func (r *Remote) Sources(ctx context.Context) []Source {
-	var sources []Source
-	for _, statement := range []string{"DESCRIBE STREAMS;", "DESCRIBE TABLES;"} {
+// Names are what completion offers. A server that does not answer gives none, or
+// some of them.
+func (r *Remote) Names(ctx context.Context) Names {
+	var names Names
+	for _, statement := range []string{"DESCRIBE STREAMS;", "DESCRIBE TABLES;", "SHOW QUERIES;", "SHOW TYPES;"} {
 		result, err := r.send(ctx, statement, sql.Span{End: len(statement)})
-		list, ok := result.(*engine.SourceDescriptions)
-		if err != nil || !ok {
-			return sources
+		if err != nil {
+			return names
 		}
-		for _, d := range list.Sources {
-			sources = append(sources, SourceOf(d.Source))
+		switch list := result.(type) {
+		case *engine.SourceDescriptions:
+			for _, d := range list.Sources {
+				names.Sources = append(names.Sources, SourceOf(d.Source))
+			}
+		case *engine.QueryList:
+			names.Queries = list.Queries
+		case *engine.TypeList:
+			for _, t := range list.Types {
+				names.Types = append(names.Types, t.Name)
+			}
 		}
 	}
-	return sources
+	return names
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/engine"
+	"github.com/millrace/millrace/sql"
 )
 
 // answers serves one answer after another, the last one again and again.
@@ -121,5 +122,20 @@ func TestRemoteAddress(t *testing.T) {
 		if _, err := NewRemote(bad); err == nil {
 			t.Errorf("%q is an address", bad)
 		}
+	}
+}
+
+// Names that the server gives before it fails are kept.
+func TestRemoteNames(t *testing.T) {
+	none := body(200, `[{"@type":"source_descriptions","sourceDescriptions":[]}]`)
+	queries := body(200, `[{"@type":"queries","queries":[{"id":"CSAS_C_1","queryType":"PERSISTENT","state":"PAUSED"},{"id":"transient_N_2","queryType":"PUSH","state":"RUNNING"}]}]`)
+	types := body(200, `[{"@type":"type_list","types":{"POINT":{"type":"INTEGER"}}}]`)
+	got := answers(t, none, none, queries, types).Names(t.Context())
+	if len(got.Queries) != 2 || !got.Queries[0].Takes(sql.Resume) || got.Queries[1].Takes(sql.Pause) || len(got.Types) != 1 || got.Types[0] != "POINT" {
+		t.Errorf("got %+v", got)
+	}
+	got = answers(t, none, none, queries, body(404, "Not Found")).Names(t.Context())
+	if len(got.Queries) != 2 || len(got.Types) != 0 {
+		t.Errorf("got %+v", got)
 	}
 }

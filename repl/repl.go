@@ -23,9 +23,9 @@ type Config struct {
 	In      *os.File
 	Out     *Output
 	Backend Backend
-	// Sources returns the streams and tables that completion offers; it is asked
-	// after every statement.
-	Sources func() []Source
+	// Names returns what completion offers of what was made; it is asked after
+	// every statement.
+	Names func() Names
 	// ReadScript reads the file of RUN SCRIPT.
 	ReadScript func(name string) (string, error)
 	// HistoryFile keeps the statements between runs, "" for none.
@@ -50,8 +50,8 @@ type repl struct {
 	prompt  *prompt.Prompt
 	// statement is what was entered so far of a statement of several lines.
 	statement string
-	// sources are what Sources gave after the last statement.
-	sources []Source
+	// names are what Names gave after the last statement.
+	names Names
 	// width asks the terminal, whose size may change.
 	width func() int
 }
@@ -68,8 +68,8 @@ func terminalWidth(f *os.File) int {
 
 // refresh asks for what statements may have changed.
 func (r *repl) refresh() {
-	if r.Config.Sources != nil {
-		r.sources = r.Config.Sources()
+	if r.Names != nil {
+		r.names = r.Names()
 	}
 }
 

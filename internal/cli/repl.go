@@ -69,7 +69,7 @@ func startRepl(ctx context.Context, std Stdio, n *node, session *engine.Session)
 		return err
 	}
 	fmt.Fprintf(std.Out, "millrace %s  http=%s kafka=%s  help: `help`, end: `\\q`\n", engine.Version, n.httpAddr, n.kafkaAddr)
-	return readStatements(ctx, std, session, func() []repl.Source { return knownSources(n.engine) })
+	return readStatements(ctx, std, session, func() repl.Names { return knownNames(n.engine) })
 }
 
 // namesTimeout bounds how long completion waits for a server's names.
@@ -86,16 +86,16 @@ func runRemoteRepl(ctx context.Context, std Stdio, address string) error {
 		return err
 	}
 	fmt.Fprintf(std.Out, "millrace %s  server=%s  help: `help`, end: `\\q`\n", engine.Version, address)
-	return readStatements(ctx, std, remote, func() []repl.Source {
+	return readStatements(ctx, std, remote, func() repl.Names {
 		ctx, cancel := context.WithTimeout(ctx, namesTimeout)
 		defer cancel()
-		return remote.Sources(ctx)
+		return remote.Names(ctx)
 	})
 }
 
-func readStatements(ctx context.Context, std Stdio, backend repl.Backend, sources func() []repl.Source) error {
+func readStatements(ctx context.Context, std Stdio, backend repl.Backend, names func() repl.Names) error {
 	out := &repl.Output{Out: std.Out, Err: std.Err, Format: repl.TableFormat, Width: terminalWidth(std.Out)}
-	return repl.Run(ctx, repl.Config{In: std.In, Out: out, Backend: backend, Sources: sources, ReadScript: readFile, HistoryFile: historyFile()})
+	return repl.Run(ctx, repl.Config{In: std.In, Out: out, Backend: backend, Names: names, ReadScript: readFile, HistoryFile: historyFile()})
 }
 
 // historyFile is where statements are kept between runs, "" without a home.
@@ -107,11 +107,12 @@ func historyFile() string {
 	return filepath.Join(home, ".millrace_history")
 }
 
-// knownSources are the streams and tables that completion offers.
-func knownSources(e *engine.Engine) []repl.Source {
-	var sources []repl.Source
-	for _, s := range e.Catalog().Sources() {
-		sources = append(sources, repl.SourceOf(s))
+// knownNames are what completion offers of what was made.
+func knownNames(e *engine.Engine) repl.Names {
+	cat := e.Catalog()
+	names := repl.Names{Queries: e.Queries(), Types: cat.TypeNames()}
+	for _, s := range cat.Sources() {
+		names.Sources = append(names.Sources, repl.SourceOf(s))
 	}
-	return sources
+	return names
 }

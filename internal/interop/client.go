@@ -18,9 +18,8 @@ type client struct {
 	doc  string // library and version
 	// codecs are those that the client can write without further software.
 	codecs []string
-	// cannot says why the client has no means for a scenario, undriven why one
-	// that it could do is not run.
-	cannot, undriven map[string]string
+	// cannot says why the client has no means for a scenario.
+	cannot map[string]string
 	// kafkaRefuses says why Apache Kafka does not do with the client what ours does.
 	kafkaRefuses map[string]string
 	// needs are the programs without which the client is skipped.

@@ -42,17 +42,16 @@ var clients = []*client{
 		name: "kcat", doc: "kcat (librdkafka 2.0.2 in Debian 12)", codecs: []string{"none", "gzip", "snappy", "lz4", "zstd"}, needs: []string{"kcat", "bash"},
 		command: func(s *suite) []string { return []string{"bash", s.file("kcat", "interop.sh")} },
 		cannot: all(because(noAdmin, "admin-topics", "admin-groups", "admin-cluster", "admin-txns", "admin-acls", "admin-scram", "admin-quotas", "many"),
-			because("librdkafka 2.0.2 "+noKIP848, "group-consumer"), because("writes one transaction and cannot abort it", "txn", "txn-offsets", "txn-fence")),
+			because("librdkafka 2.0.2 "+noKIP848, "group-consumer"), because("sends no offsets with a transaction", "txn-offsets")),
 		kafkaRefuses: because("librdkafka before 2.6.1 sends its own nonce twice, which Kafka 4 refuses (RFC 5802)", "sasl-scram-256", "sasl-scram-512", "sasl-tls"),
 	},
 	{
-		name: "kafka-cli", doc: "Apache Kafka's command-line tools 4.3.0, the newest in Maven Central", needs: []string{"java", "mvn", "bash"},
+		name: "kafka-cli", doc: "Apache Kafka's command-line tools 4.3.0, the newest in Maven Central", codecs: allCodecs, needs: []string{"java", "mvn", "bash"},
 		install: installOnce("cli", "pom.xml", maven),
 		command: func(s *suite) []string {
 			return []string{"bash", s.file("cli", "interop.sh"), filepath.Join(s.cache, "cli", "lib")}
 		},
-		cannot:   because("has no transactions but the benchmark's", "txn", "txn-offsets", "txn-fence"),
-		undriven: all(because("its producer cannot name a partition or a time", "codecs", "seek-time"), because("starts a process for every topic", "many")),
+		cannot: because("has no transactions but the benchmark's, which end in a commit", "txn", "txn-offsets", "txn-fence"),
 	},
 	{
 		name: "sarama", doc: "IBM/sarama 1.61.1 at its newest Config.Version", codecs: allCodecs, needs: []string{"go"},
@@ -62,13 +61,14 @@ var clients = []*client{
 		name: "sarama-0.11", doc: "the same at V0_11_0_0, which asks for old versions without looking at what there is",
 		codecs: []string{"none", "gzip", "snappy", "lz4"}, needs: []string{"go"},
 		install: installGo("sarama"), command: commandGo("sarama"), env: []string{"SARAMA_VERSION=0.11.0.0"},
-		cannot:   all(saramaCannot, because("asks for CreateTopics 0, which Kafka 4 does not serve either (KIP-896)", "admin-topics", "many")),
-		undriven: saramaOnce,
+		cannot: all(saramaOld, because("asks for CreateTopics 0, which Kafka 4 does not serve either (KIP-896)", "admin-topics", "many"),
+			because("asks for CreateAcls 0, which Kafka 4 does not serve either (KIP-896)", "admin-acls"),
+			because("logs in without Kafka's headers, where a refusal is the end of the connection", "login-refused")),
 	},
 	{
 		name: "sarama-2.1", doc: "the same at V2_1_0_0", codecs: allCodecs, needs: []string{"go"},
 		install: installGo("sarama"), command: commandGo("sarama"), env: []string{"SARAMA_VERSION=2.1.0"},
-		cannot: saramaCannot, undriven: saramaOnce,
+		cannot: saramaOld,
 	},
 	{
 		name: "segmentio", doc: "segmentio/kafka-go 0.4.51", codecs: allCodecs, needs: []string{"go"},
@@ -84,9 +84,11 @@ var clients = []*client{
 	},
 }
 
+// saramaCannot is what sarama has no means for at any Config.Version, saramaOld
+// at those of the old clients.
 var (
-	saramaCannot = all(because(eagerOnly, "group-cooperative"), because(noKIP848, "group-consumer"), because(noAdmin, "admin-txns"))
-	// saramaOnce is what does not depend on Config.Version, or needs a new one.
-	saramaOnce = because("is run at the newest version", "idempotent", "group-static", "txn", "txn-offsets", "txn-fence", "admin-groups", "admin-cluster",
-		"admin-acls", "admin-scram", "admin-quotas", "many", "sasl-scram-256", "sasl-scram-512", "sasl-tls", "login-refused")
+	saramaCannot = because(noKIP848, "group-consumer")
+	saramaOld    = all(saramaCannot, because("has cooperative assignors from V2_4_0_0 on", "group-cooperative"),
+		because("has group.instance.id from V2_3_0_0 on", "group-static"), because("has the requests of transactions from V2_8_0_0 on", "admin-txns"),
+		because("has SCRAM users from V2_7_0_0 on", "admin-scram"), because("has quotas from V2_6_0_0 on", "admin-quotas"))
 )

@@ -10,14 +10,13 @@ import (
 	"text/tabwriter"
 )
 
-// A pair passed, failed, could not be tried here, is nothing that the client has
-// means for, or one that could be driven and is not.
+// A pair passed, failed, could not be tried here, or is nothing that the client has
+// means for.
 const (
-	statusPass     = "PASS"
-	statusFail     = "FAIL"
-	statusSkip     = "SKIP"
-	statusNone     = "n/a"
-	statusUndriven = "left"
+	statusPass = "PASS"
+	statusFail = "FAIL"
+	statusSkip = "SKIP"
+	statusNone = "n/a"
 )
 
 // result is what became of one pair.
@@ -50,8 +49,8 @@ func (s *suite) count(status string) (n int) {
 }
 
 func (s *suite) summary() string {
-	return fmt.Sprintf("%d passed, %d failed, %d skipped, %d that the client cannot do, %d not driven",
-		s.count(statusPass), s.count(statusFail), s.count(statusSkip), s.count(statusNone), s.count(statusUndriven))
+	return fmt.Sprintf("%d passed, %d failed, %d skipped, %d that the client cannot do",
+		s.count(statusPass), s.count(statusFail), s.count(statusSkip), s.count(statusNone))
 }
 
 func (s *suite) readJSON(file string) error {
@@ -71,13 +70,11 @@ func (s *suite) reclassify() {
 	for i := range s.results {
 		r := &s.results[i]
 		j := slices.IndexFunc(clients, func(c *client) bool { return c.name == r.Client })
-		if j < 0 || r.Status != statusNone && r.Status != statusUndriven {
+		if j < 0 || r.Status != statusNone {
 			continue
 		}
 		if reason, ok := clients[j].cannot[r.Scenario]; ok {
-			r.Status, r.Detail = statusNone, reason
-		} else if reason, ok := clients[j].undriven[r.Scenario]; ok {
-			r.Status, r.Detail = statusUndriven, reason
+			r.Detail = reason
 		}
 	}
 }
@@ -111,7 +108,7 @@ func (s *suite) rewriteTable(file string) error {
 }
 
 // table renders the results, scenarios down and clients across. A dash is what
-// the client cannot do, a dot what is not driven; an empty cell was not run.
+// the client cannot do; an empty cell was not run.
 func (s *suite) table() string {
 	var names []string
 	for _, c := range clients {
@@ -119,7 +116,7 @@ func (s *suite) table() string {
 			names = append(names, c.name)
 		}
 	}
-	cell := map[string]string{statusPass: "yes", statusFail: "**no**", statusSkip: "", statusNone: "-", statusUndriven: "·"}
+	cell := map[string]string{statusPass: "yes", statusFail: "**no**", statusSkip: "", statusNone: "-"}
 	var b strings.Builder
 	fmt.Fprintf(&b, "| scenario | %s |\n|---|%s\n", strings.Join(names, " | "), strings.Repeat("---|", len(names)))
 	for _, sc := range scenarios {

@@ -91,10 +91,6 @@ func (s *suite) runPair(ctx context.Context, c *client, sc *scenario) result {
 		r.Status, r.Detail = statusNone, reason
 		return r
 	}
-	if reason, ok := c.undriven[sc.name]; ok {
-		r.Status, r.Detail = statusUndriven, reason
-		return r
-	}
 	if reason, ok := c.kafkaRefuses[sc.name]; ok && s.target.isKafka {
 		r.Status, r.Detail = statusNone, reason
 		return r

@@ -23,7 +23,7 @@ const (
 // prefix deciding. A tree may always import itself.
 var allowed = map[string][]string{
 	"":                {"*"},
-	"repl":            {"engine", "server", "sql", "planner/catalog", "executor", "internal/clock", "internal/vfs"},
+	"repl":            {"engine", "server", "sql", "planner", "planner/catalog", "executor", "internal/clock", "internal/vfs"},
 	"server":          {"engine", "sql", "planner/catalog", "planner/plan", "executor", "internal/clock"},
 	"engine":          {"planner", "executor", "broker", "sql", "internal/clock", "internal/vfs", "internal/kafka", "internal/seal"},
 	"engine/simulate": {"engine", "planner", "executor", "sql", "internal/kafka"},

@@ -85,7 +85,7 @@ func (c *comparison) run(ctx context.Context, o options) error {
 			}
 		}
 		for i, set := range sets {
-			if o.set != "" && o.set != set.name {
+			if len(o.sets) > 0 && !slices.Contains(o.sets, set.name) {
 				continue
 			}
 			d := newDice(o.seed+uint64(l)<<8+uint64(i), set.name+"-"+l.String())

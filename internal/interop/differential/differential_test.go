@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -97,5 +98,14 @@ func TestVersions(t *testing.T) {
 		if got, ok := version(a, b, c.key, c.l); ok != c.ok || got != c.want {
 			t.Errorf("key %d at the %s: %d %v", c.key, c.l, got, ok)
 		}
+	}
+}
+
+func TestSetsAreChecked(t *testing.T) {
+	if err := checkSets([]string{"records", "security"}); err != nil {
+		t.Error(err)
+	}
+	if err := checkSets([]string{"records", "txns"}); err == nil || !strings.Contains(err.Error(), "txns") || !strings.Contains(err.Error(), "transactions") {
+		t.Errorf("got %v", err)
 	}
 }

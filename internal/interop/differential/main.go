@@ -22,17 +22,18 @@ import (
 const pollPause = 100 * time.Millisecond
 
 type options struct {
-	seed            uint64
-	random          int
-	set, cache, log string
-	verbose         bool
+	seed       uint64
+	random     int
+	sets       []string
+	cache, log string
+	verbose    bool
 }
 
 func main() {
 	var o options
 	pflag.Uint64Var(&o.seed, "seed", 0, "seed of the random requests, 0 draws one")
 	pflag.IntVar(&o.random, "random", 1000, "random requests of each set of keys at each level of versions")
-	pflag.StringVar(&o.set, "set", "", "draw random requests of this set of keys only")
+	pflag.StringSliceVar(&o.sets, "set", nil, "draw random requests of these sets of keys only")
 	pflag.StringVar(&o.log, "log", "", "write what the brokers log to this file")
 	pflag.StringVar(&o.cache, "cache", "", "where Kafka is installed, default in the user's cache directory")
 	pflag.BoolVar(&o.verbose, "verbose", false, "print every request")
@@ -52,6 +53,9 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (unexplained int, err error) {
+	if err := checkSets(o.sets); err != nil {
+		return 0, err
+	}
 	root, err := brokers.ModuleRoot()
 	if err != nil {
 		return 0, err

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -35,6 +37,21 @@ var sets = []set{
 	{"records", (*dice).records, nil}, {"groups", (*dice).groups, nil}, {"members", (*dice).members, nil},
 	{"transactions", (*dice).transactions, (*dice).endTransactions}, {"topics", (*dice).topics, nil}, {"security", (*dice).security, (*dice).dropRules},
 	{"cluster", (*dice).cluster, nil},
+}
+
+// checkSets refuses the name of a set that is not there, of which nothing would be
+// drawn and nothing differ.
+func checkSets(names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(sets, func(s set) bool { return s.name == name }) {
+			var known []string
+			for _, s := range sets {
+				known = append(known, s.name)
+			}
+			return fmt.Errorf("no set is called %s; there are %s", name, strings.Join(known, ", "))
+		}
+	}
+	return nil
 }
 
 // dice draws requests. Both sides see the same ones, so that their logs, groups

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -69,35 +71,24 @@ func sequenceSteps(t string) []step {
 		return s("txn produce "+name, produce(to, partition, -1, &id, from(producer{name: id, sequence: sequence, transactional: true}, n, 0)))
 	}
 	add := unlessBusy("sequences add", addPartitions(id, to, partition))
-	return append(ready(to, partition+1), []step{
-		initProducer(id, &id, 60000),
-		add,
-		send("two", 0, 2),
-		send("the third", 2, 1),
-		endTxn("sequences abort", id, false, 0), settled(id),
-		send("again without a transaction", 2, 1),
-		add,
-		send("a gap", 5, 1),
-		endTxn("sequences abort of nothing", id, false, 0), settled(id),
-		add,
-		send("the fourth", 3, 1),
-		endTxn("sequences commit", id, true, 0), settled(id),
-		add,
-		send("a gap after a commit", 9, 1),
-		send("the fourth after its commit", 3, 1),
-		send("the fifth", 4, 1),
-		endTxn("sequences abort again", id, false, 0), settled(id),
-		s("sequences fetch", fetch(to, partition, 0, 0, 1<<20)),
-		s("sequences producers", describeProducers(to, partition)),
+	// transaction is one from the partition that is added to the markers.
+	transaction := func(name string, commit bool, sent ...step) []step {
+		return slices.Concat([]step{add}, sent, []step{endTxn("sequences "+name, id, commit, 0), settled(id)})
+	}
+	return slices.Concat(
+		ready(to, partition+1),
+		[]step{initProducer(id, &id, 60000)},
+		transaction("abort", false, send("two", 0, 2), send("the third", 2, 1)),
+		[]step{send("again without a transaction", 2, 1)},
+		transaction("abort of nothing", false, send("a gap", 5, 1)),
+		transaction("commit", true, send("the fourth", 3, 1)),
+		transaction("abort again", false, send("a gap after a commit", 9, 1), send("the fourth after its commit", 3, 1), send("the fifth", 4, 1)),
+		[]step{s("sequences fetch", fetch(to, partition, 0, 0, 1<<20)), s("sequences producers", describeProducers(to, partition))},
 		// Last, since here the two logs part.
-		add,
-		send("the fifth at last", 4, 1),
-		endTxn("sequences abort of it", id, false, 0), settled(id),
-		add,
-		send("what was aborted", 4, 1),
-		endTxn("sequences abort of it again", id, false, 0), settled(id),
-		s("sequences latest", listOffsets(to, partition, -1, 0)),
-	}...)
+		transaction("abort of it", false, send("the fifth at last", 4, 1)),
+		transaction("abort of it again", false, send("what was aborted", 4, 1)),
+		[]step{s("sequences latest", listOffsets(to, partition, -1, 0))},
+	)
 }
 
 // markerSteps ends transactions that nobody else would end.

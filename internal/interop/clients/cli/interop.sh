@@ -45,11 +45,49 @@ topics() { on org.apache.kafka.tools.TopicCommand "$@"; }
 configs() { on kafka.admin.ConfigCommand "$@"; }
 groups() { on org.apache.kafka.tools.consumer.group.ConsumerGroupCommand "$@"; }
 transactions() { on org.apache.kafka.tools.TransactionsCommand "$@"; }
+offsets() { tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "${arg[bootstrap]}" "$@"; }
 produce() { tool org.apache.kafka.tools.ConsoleProducer --bootstrap-server "${arg[bootstrap]}" --command-config "$work/client.properties" "$@"; }
 consume() {
   tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "${arg[bootstrap]}" --command-config "$work/client.properties" \
     --from-beginning --timeout-ms 20000 "$@"
 }
+
+# The tools' producer cannot name a partition: these keys hash to 0, 1 and 2 of
+# three.
+partition_keys=(k2 k3 k0)
+
+codecs() {
+  local acks=(0 1 all) filler codec p
+  filler=$(printf 'x%.0s' $(seq 500))
+  for codec in ${arg[codecs]//,/ }; do
+    for p in 0 1 2; do
+      for i in $(seq 20); do echo "${partition_keys[p]}:$filler$i"; done | produce --topic "$topic.$codec" --compression-codec "$codec" \
+        --request-required-acks "${acks[p]}" --reader-property parse.key=true --reader-property key.separator=:
+    done
+    expect "records of $codec" 'Processed a total of 60 messages' "$(consume --topic "$topic.$codec" --max-messages 60)"
+  done
+}
+
+# Only the verifiable producer gives a record a time, one record at a start.
+seek_time() {
+  local base=1700000000000 at said # 2023-11-14T22:13:20Z
+  for at in 0 4000 5000 9000; do
+    said=$(tool org.apache.kafka.tools.VerifiableProducer --bootstrap-server "${arg[bootstrap]}" --topic "$topic" --max-messages 1 --value-prefix "$at" \
+      --message-create-time $((base + at)))
+    expect "what was sent" '"acked":1' "$said"
+  done
+  expect "offset before the first" '^0$' "$(offset_at $((base - 1)))"
+  expect "offset between two" '^2$' "$(offset_at $((base + 4500)))"
+  expect "offset at one" '^2$' "$(offset_at $((base + 5000)))"
+  expect "offset after the last" '^$' "$(offset_at $((base + 60000)))"
+  said=$(groups --reset-offsets --to-datetime 2023-11-14T22:13:24.500 --execute --group "$topic" --topic "$topic")
+  expect "the group's new offset" "$topic +$topic +0 +2 *\$" "$said"
+  said=$(consume --topic "$topic" --group "$topic" --max-messages 2 --formatter-property print.timestamp=true --formatter-property print.offset=true)
+  expect "the first record from then on" "CreateTime:$((base + 5000)).*Offset:2.*5000\\.0" "$said"
+  expect_not "the one before" 'Offset:1' "$said"
+}
+# offset_at prints the offset of the first record at a time or after it.
+offset_at() { offsets --topic "$topic" --time "$1" | sed -n "s/^$topic:0://p"; }
 
 values() {
   printf 'without null-key\nwithout empty-key\nwithout empty-value\nwithout headers\n'
@@ -173,11 +211,11 @@ admin_topics() {
   expect "all configurations" 'cleanup.policy=delete' "$(configs --describe --all --entity-type topics --entity-name "$topic")"
   for i in $(seq 9); do echo "k:v$i"; done | produce --topic "$topic" --reader-property parse.key=true --reader-property key.separator=:
   local where
-  where=$(tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "${arg[bootstrap]}" --topic "$topic" | grep ':9$' | cut -d: -f2)
+  where=$(offsets --topic "$topic" | grep ':9$' | cut -d: -f2)
   [ -n "$where" ] || fail "no partition has 9 records"
   printf '{"partitions":[{"topic":"%s","partition":%s,"offset":4}],"version":1}' "$topic" "$where" >"$work/delete.json"
   expect "delete records" 'low_watermark: 4' "$(on org.apache.kafka.tools.DeleteRecordsCommand --offset-json-file "$work/delete.json")"
-  expect "earliest offset" ":$where:4" "$(tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "${arg[bootstrap]}" --topic "$topic" --time earliest)"
+  expect "earliest offset" ":$where:4" "$(offsets --topic "$topic" --time earliest)"
   expect "broker configurations" 'Dynamic configs|=' "$(configs --describe --all --entity-type brokers --entity-name "$(broker)")"
   topics --delete --topic "$topic"
   expect_not list "^$topic\$" "$(topics --list)"
@@ -241,6 +279,24 @@ admin_quotas() {
   expect describe 'producer_byte_rate=1000000' "$(configs --describe --entity-type clients --entity-name "$topic")"
   configs --alter --entity-type clients --entity-name "$topic" --delete-config producer_byte_rate >/dev/null
   expect_not describe 'producer_byte_rate' "$(configs --describe --entity-type clients --entity-name "$topic")"
+}
+
+# many has few topics, since every one is a process. Keys are spread by their hash,
+# by which these reach every partition.
+many() {
+  local topics=5 partitions=1000 records=8000 t
+  for t in $(seq "$topics"); do
+    topics --create --topic "$topic.$t" --partitions "$partitions" >/dev/null
+    seq -f 'k%.0f:v' "$records" | produce --topic "$topic.$t" --reader-property parse.key=true --reader-property key.separator=:
+  done
+  expect "partitions" "^$((topics * partitions))\$" "$(topics --describe --topic "$topic\\..*" | grep -c 'Partition: ')"
+  local every=$((topics * records))
+  expect "partitions with records, and these" "^$((topics * partitions)) $every\$" \
+    "$(offsets --topic-partitions "$topic\\..*" --time latest | awk -F: '$3 > 0 { n++; sum += $3 } END { print n, sum }')"
+  consume --include "$topic\\..*" --max-messages "$every" >"$work/got"
+  expect "records read" "Processed a total of $every messages" "$(tail -n 1 "$work/got")"
+  topics --delete --topic "$topic\\..*"
+  expect_not list "^$topic" "$(topics --list)"
 }
 
 function=${scenario//-/_}

@@ -127,6 +127,54 @@ group_static() {
   until_true seen 80
 }
 
+# transact sends five records in a transaction, which ends with the input.
+transact() { for i in 0 1 2 3 4; do echo "$1$i"; done | produce -t "$topic" -p 0 -X "transactional.id=$topic"; }
+stored() { [ "$(consume -t "$topic" -X isolation.level=read_uncommitted -f '%s\n' | grep -c "^$1")" -ge "$2" ]; }
+committed() { consume -t "$topic" -X isolation.level=read_committed -f '%s ' "$@"; }
+# begin NAME opens a transaction with five records: files, behind which kcat waits
+# for somebody to open the other end of a pipe. Of standard input it keeps back
+# what fits its buffer, and a signal there ends it at once, without an abort. Its
+# process ID is in REPLY.
+begin() {
+  for i in 0 1 2 3 4; do printf '%s' "$1$i" >"$work/$1$i"; done
+  mkfifo "$work/$1.pipe"
+  kcat "${options[@]}" -P -t "$topic" -p 0 -X "transactional.id=$topic" "$work/$1"[0-4] "$work/$1.pipe" 2>"$work/$1.log" &
+  REPLY=$!
+  children+=("$REPLY")
+  until_true stored "$1" 5
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
+# pass NAME PROCESS opens the pipe, for as long as kcat may come to it, and fails as
+# kcat does.
+pass() {
+  until gone "$2"; do
+    exec 3<>"$work/$1.pipe"
+    exec 3>&-
+    sleep 0.1
+  done
+  wait "$2"
+}
+
+txn() {
+  transact c
+  begin a
+  kill -TERM "$REPLY" # which aborts
+  pass a "$REPLY" || true
+  grep -q 'Aborting transaction' "$work/a.log" || fail "the transaction was not aborted: $(cat "$work/a.log")"
+  transact d
+  expect committed "$(committed)" 'c0 c1 c2 c3 c4 d0 d1 d2 d3 d4 '
+  expect stored "$(consume -t "$topic" -X isolation.level=read_uncommitted | wc -l)" 15
+}
+
+txn_fence() {
+  begin zombie
+  local zombie=$REPLY
+  transact new
+  pass zombie "$zombie" && fail "the zombie committed" # which is what kcat does at the end
+  grep -qi 'fenced' "$work/zombie.log" || fail "the zombie was not told that it is fenced: $(cat "$work/zombie.log")"
+  expect committed "$(committed)" 'new0 new1 new2 new3 new4 '
+}
+
 work=$(mktemp -d)
 children=()
 finish() {

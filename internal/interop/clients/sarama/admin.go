@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -67,6 +68,8 @@ func adminTopics() error {
 	return errors.Join(expect("first offset", got[0].Offset, 2), expect("partitions", listed[*topic].NumPartitions, 3), a.DeleteTopic(*topic), a.Close())
 }
 
+// adminGroups deletes the group and an offset of it at the versions that have a
+// request for that; the others see it and its offsets only.
 func adminGroups() error {
 	if err := produce([]*sarama.ProducerMessage{message("v", 0, 0), message("v", 1, 1)}, nil); err != nil {
 		return err
@@ -89,18 +92,52 @@ func adminGroups() error {
 	if err := errors.Join(expect("state", groups[0].State, "Stable"), expect("members", len(groups[0].Members), 1)); err != nil {
 		return err
 	}
-	if err := a.DeleteConsumerGroup(*topic); !errors.Is(err, sarama.ErrNonEmptyGroup) {
-		return fmt.Errorf("deleting a group with members: %w", err)
+	deletes := version.IsAtLeast(sarama.V1_1_0_0)
+	if deletes {
+		if err := a.DeleteConsumerGroup(*topic); !errors.Is(err, sarama.ErrNonEmptyGroup) {
+			return fmt.Errorf("deleting a group with members: %w", err)
+		}
 	}
 	if err := m.leave(); err != nil {
 		return err
 	}
+	if err := await(func() (string, error) {
+		groups, err := a.DescribeConsumerGroups([]string{*topic})
+		if err != nil {
+			return "", err
+		}
+		return groups[0].State, nil
+	}, "Empty"); err != nil {
+		return err
+	}
+	if err := expectOffsets(a, 1, 1); err != nil {
+		return err
+	}
+	if version.IsAtLeast(sarama.V2_4_0_0) {
+		if err := errors.Join(a.DeleteConsumerGroupOffset(*topic, *topic, 1), expectOffsets(a, 1, -1)); err != nil {
+			return err
+		}
+	}
+	if deletes {
+		if err := a.DeleteConsumerGroup(*topic); err != nil {
+			return err
+		}
+	}
+	listed, err := a.ListConsumerGroups()
+	if err != nil {
+		return err
+	}
+	_, there := listed[*topic]
+	return errors.Join(expect("is in the list", there, !deletes), a.Close())
+}
+
+// expectOffsets compares the group's offsets of two partitions.
+func expectOffsets(a sarama.ClusterAdmin, zero, one int64) error {
 	offsets, err := a.ListConsumerGroupOffsets(*topic, map[string][]int32{*topic: {0, 1}})
 	if err != nil {
 		return err
 	}
-	return errors.Join(expect("offset", offsets.GetBlock(*topic, 0).Offset, 1), a.DeleteConsumerGroupOffset(*topic, *topic, 1),
-		a.DeleteConsumerGroup(*topic), a.Close())
+	return errors.Join(expect("offset", offsets.GetBlock(*topic, 0).Offset, zero), expect("other offset", offsets.GetBlock(*topic, 1).Offset, one))
 }
 
 func adminCluster() error {
@@ -108,15 +145,25 @@ func adminCluster() error {
 	if err != nil {
 		return err
 	}
-	brokers, _, err := a.DescribeCluster()
+	brokers, controller, err := a.DescribeCluster()
 	if err != nil {
 		return err
 	}
-	dirs, err := a.DescribeLogDirs([]int32{brokers[0].ID()})
-	if err != nil {
+	node := brokers[0].ID()
+	if err := errors.Join(expect("brokers", len(brokers), 1), expect("controller", controller, node)); err != nil {
 		return err
 	}
-	return errors.Join(expect("brokers", len(brokers), 1), expect("log directories", len(dirs[brokers[0].ID()]), 1), a.Close())
+	if version.IsAtLeast(sarama.V1_1_0_0) { // before it, versions that Kafka 4 does not serve (KIP-896)
+		configs, err := a.DescribeConfig(sarama.ConfigResource{Type: sarama.BrokerResource, Name: strconv.Itoa(int(node))})
+		if err != nil {
+			return err
+		}
+		dirs, err := a.DescribeLogDirs([]int32{node})
+		if err := errors.Join(err, expect("has configurations", len(configs) > 0, true), expect("log directories", len(dirs[node]), 1)); err != nil {
+			return err
+		}
+	}
+	return a.Close()
 }
 
 func adminACLs() error {

@@ -22,28 +22,31 @@ type member struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	mu         sync.Mutex // guards the rest
-	owned      []int32
-	generation int32
-	seen       map[string]bool
-	failed     error
+	mu      sync.Mutex                  // guards the rest
+	session sarama.ConsumerGroupSession // nil between sessions
+	started map[int32]int               // how often reading a partition began
+	seen    map[string]bool
+	failed  error
 }
 
 func (m *member) Setup(s sarama.ConsumerGroupSession) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.owned, m.generation = slices.Sorted(slices.Values(s.Claims()[*topic])), s.GenerationID()
+	m.session = s
 	return nil
 }
 
 func (m *member) Cleanup(sarama.ConsumerGroupSession) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.owned = nil
+	m.session = nil
 	return nil
 }
 
 func (m *member) ConsumeClaim(s sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
+	m.mu.Lock()
+	m.started[claim.Partition()]++
+	m.mu.Unlock()
 	for msg := range claim.Messages() {
 		m.mu.Lock()
 		m.seen[string(msg.Value)] = true
@@ -63,12 +66,15 @@ func join(instance string) (*member, error) {
 	c.Consumer.Group.InstanceId = instance
 	c.Consumer.Group.Heartbeat.Interval, c.Consumer.Group.Session.Timeout = 500*time.Millisecond, 10*time.Second
 	c.Consumer.Offsets.AutoCommit.Enable = false
+	if *assignor == "cooperative" {
+		c.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyCooperativeSticky()}
+	}
 	g, err := sarama.NewConsumerGroup([]string{*bootstrap}, *topic, c)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &member{group: g, cancel: cancel, done: make(chan struct{}), seen: map[string]bool{}}
+	m := &member{group: g, cancel: cancel, done: make(chan struct{}), started: map[int32]int{}, seen: map[string]bool{}}
 	go func() { // ended by leave
 		defer close(m.done)
 		for ctx.Err() == nil {
@@ -93,10 +99,33 @@ func (m *member) leave() error {
 	return m.group.Close()
 }
 
+// partitions are those that the member has now: with a cooperative strategy they
+// change within a session.
 func (m *member) partitions() []int32 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.owned
+	if m.session == nil {
+		return nil
+	}
+	return slices.Sorted(slices.Values(m.session.Claims()[*topic]))
+}
+
+func (m *member) generation() int32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.session == nil {
+		return -1
+	}
+	return m.session.GenerationID()
+}
+
+// kept says whether the member has read every partition that it has from first to
+// last, without a rebalance having stopped it.
+func (m *member) kept() bool {
+	owned := m.partitions()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !slices.ContainsFunc(owned, func(p int32) bool { return m.started[p] != 1 })
 }
 
 // count returns how many values the members saw together.
@@ -159,6 +188,9 @@ func group() error {
 	if err := until(func() bool { return count(a, b) == 80 }, a, b); err != nil {
 		return err
 	}
+	if err := expect("reading goes on through the rebalance", a.kept(), *assignor == "cooperative"); err != nil {
+		return err
+	}
 	if err := b.leave(); err != nil {
 		return err
 	}
@@ -183,7 +215,7 @@ func groupStatic() error {
 	if err := until(func() bool { return len(a.partitions()) == 2 && len(b.partitions()) == 2 }, a, b); err != nil {
 		return err
 	}
-	had, generation := a.partitions(), b.generation
+	had, generation := a.partitions(), b.generation()
 	if err := a.leave(); err != nil {
 		return err
 	}
@@ -194,6 +226,6 @@ func groupStatic() error {
 	if err := until(func() bool { return len(again.partitions()) == 2 }, again, b); err != nil {
 		return err
 	}
-	return errors.Join(expect("partitions", fmt.Sprint(again.partitions()), fmt.Sprint(had)), expect("generation", b.generation, generation),
+	return errors.Join(expect("partitions", fmt.Sprint(again.partitions()), fmt.Sprint(had)), expect("generation", b.generation(), generation),
 		again.leave(), b.leave())
 }

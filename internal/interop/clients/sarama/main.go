@@ -32,16 +32,19 @@ var (
 	ca        = flag.String("ca", "", "PEM file of the authority")
 	codecs    = flag.String("codecs", "", "codecs to produce with")
 	keys      = flag.String("keys", "", "file of keys")
-	_         = flag.String("assignor", "", "always eager")
+	assignor  = flag.String("assignor", "eager", "eager or cooperative")
 	expected  = flag.Int("expect", 0, "how many records there are")
 	limit     = flag.Int64("until", 0, "offset to read to")
 )
 
+// version is the Config.Version.
+var version = sarama.MaxVersion
+
 var scenarios = map[string]func() error{
 	"codecs": everyCodec, "partitioner": partitioner, "values": values, "seek-time": seekTime, "large": large, "compacted": compacted,
 	"idempotent": idempotent, "group": group, "group-static": groupStatic, "txn": txn, "txn-offsets": txnOffsets, "txn-fence": txnFence,
-	"admin-topics": adminTopics, "admin-groups": adminGroups, "admin-cluster": adminCluster, "admin-acls": adminACLs,
-	"admin-scram": adminSCRAM, "admin-quotas": adminQuotas, "many": many, "simple": simple, "refused": refused,
+	"admin-topics": adminTopics, "admin-groups": adminGroups, "admin-cluster": adminCluster, "admin-txns": adminTxns,
+	"admin-acls": adminACLs, "admin-scram": adminSCRAM, "admin-quotas": adminQuotas, "many": many, "simple": simple, "refused": refused,
 }
 
 func main() {
@@ -52,6 +55,13 @@ func main() {
 	if err := flag.CommandLine.Parse(os.Args[2:]); err != nil {
 		os.Exit(2)
 	}
+	if v := os.Getenv("SARAMA_VERSION"); v != "" {
+		var err error
+		if version, err = sarama.ParseKafkaVersion(v); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
 	if err := scenarios[os.Args[1]](); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -61,13 +71,7 @@ func main() {
 // config is what the command line says.
 func config() (*sarama.Config, error) {
 	c := sarama.NewConfig()
-	c.Version = sarama.MaxVersion
-	if v := os.Getenv("SARAMA_VERSION"); v != "" {
-		var err error
-		if c.Version, err = sarama.ParseKafkaVersion(v); err != nil {
-			return nil, err
-		}
-	}
+	c.Version = version
 	if !c.Version.IsAtLeast(sarama.V1_0_0_0) { // as clients of that time: no look at versions, and a login without Kafka's headers
 		c.ApiVersionsRequest, c.Net.SASL.Version = false, sarama.SASLHandshakeV0
 	}

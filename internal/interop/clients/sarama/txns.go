@@ -136,3 +136,62 @@ func txnFence() error {
 	}
 	return expect("the first committed", fmt.Sprintf("%s", got[0].Value), "new0")
 }
+
+// adminTxns looks at a transaction while it is open and when it is committed.
+func adminTxns() error {
+	p, err := transactional()
+	if err != nil {
+		return err
+	}
+	ca, err := admin()
+	if err != nil {
+		return err
+	}
+	a, ok := ca.(sarama.TransactionClusterAdmin)
+	if !ok {
+		return fmt.Errorf("%T has no requests about transactions", ca)
+	}
+	if err := p.BeginTxn(); err != nil {
+		return err
+	}
+	if _, _, err := p.SendMessage(message("open", 0, 0)); err != nil {
+		return err
+	}
+	if err := errors.Join(expectTransaction(a, "Ongoing", 0), p.CommitTxn()); err != nil {
+		return err
+	}
+	if err := await(func() (string, error) { // of the first version of transactions the markers come later
+		described, err := a.DescribeTransactions([]string{*topic})
+		return described[*topic].TransactionState, err
+	}, "CompleteCommit"); err != nil {
+		return err
+	}
+	return errors.Join(expectTransaction(a, "CompleteCommit", -1), p.Close(), a.Close())
+}
+
+// expectTransaction compares what three requests say of the transaction: its
+// state and the offset at which its producer has one open, -1 for none.
+func expectTransaction(a sarama.TransactionClusterAdmin, state string, start int64) error {
+	described, err := a.DescribeTransactions([]string{*topic})
+	if err != nil {
+		return err
+	}
+	d := described[*topic]
+	listed, err := a.ListTransactions([]string{state}, []int64{d.ProducerID}, -1)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(expect("described state", d.TransactionState, state), expect("listed", len(listed), 1)); err != nil {
+		return err
+	}
+	producers, err := a.DescribeProducers(map[string][]int32{*topic: {0}})
+	if err != nil {
+		return err
+	}
+	active := producers[*topic][0].ActiveProducers
+	if err := expect("active producers", len(active), 1); err != nil {
+		return err
+	}
+	return errors.Join(expect("listed ID", listed[0].TransactionalID, *topic), expect("producer ID", active[0].ProducerID, d.ProducerID),
+		expect("start of the transaction", active[0].CurrentTxnStartOffset, start))
+}
