@@ -109,3 +109,29 @@ func TestSetsAreChecked(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// An aborted transaction counts below the last stable offset only.
+func TestAbortedBelowTheStableOffset(t *testing.T) {
+	reply := func(stable int64, aborted ...int64) kmsg.Response {
+		p := kmsg.NewFetchResponseTopicPartition()
+		p.LastStableOffset = stable
+		for _, first := range aborted {
+			a := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
+			a.FirstOffset = first
+			p.AbortedTransactions = append(p.AbortedTransactions, a)
+		}
+		topic := kmsg.NewFetchResponseTopic()
+		topic.Partitions = append(topic.Partitions, p)
+		resp := kmsg.NewPtrFetchResponse()
+		resp.Topics = append(resp.Topics, topic)
+		return resp
+	}
+	if d := diff(flatten(reply(9, 3, 8, 9, 12), nil), flatten(reply(9, 3, 8), nil)); len(d) != 0 {
+		t.Errorf("differences: %v", d)
+	}
+	for _, other := range []kmsg.Response{reply(9, 3), reply(9), reply(9, 3, 7), reply(9, 3, 8, 8)} {
+		if d := diff(flatten(reply(9, 3, 8), nil), flatten(other, nil)); len(d) == 0 {
+			t.Error("a transaction that one side lacks is no difference")
+		}
+	}
+}

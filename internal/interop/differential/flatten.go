@@ -43,9 +43,26 @@ var keys = []string{"Topic", "TopicID", "Name", "Group", "ConfigName", "Resource
 
 // flatten turns a reply into lines; names are those of topic ids.
 func flatten(resp kmsg.Response, names map[[16]byte]string) []line {
+	if r, ok := resp.(*kmsg.FetchResponse); ok {
+		dropUnstable(r)
+	}
 	f := &flattener{names: names}
 	f.walk("", "", reflect.ValueOf(resp).Elem())
 	return f.lines
+}
+
+// dropUnstable takes out the aborted transactions that begin at the last stable
+// offset or behind it, where the records of who asks for them end: Kafka lists those
+// up to the next entry of its offset index, ours none.
+func dropUnstable(r *kmsg.FetchResponse) {
+	for i := range r.Topics {
+		for j := range r.Topics[i].Partitions {
+			p := &r.Topics[i].Partitions[j]
+			p.AbortedTransactions = slices.DeleteFunc(p.AbortedTransactions, func(a kmsg.FetchResponseTopicPartitionAbortedTransaction) bool {
+				return a.FirstOffset >= p.LastStableOffset
+			})
+		}
+	}
 }
 
 type flattener struct {

@@ -28,7 +28,7 @@ func s(name string, build func(*side) kmsg.Request) step { return step{name: nam
 // a name that begins with t.
 func script(t string) []step {
 	var all []step
-	for _, part := range []func(string) []step{topicSteps, recordSteps, configSteps, producerSteps, transactionSteps, sequenceSteps, markerSteps, groupSteps, clusterSteps, aclSteps, quotaSteps, scramSteps, loginSteps, endSteps} {
+	for _, part := range []func(string) []step{topicSteps, recordSteps, configSteps, producerSteps, transactionSteps, sequenceSteps, stableSteps, markerSteps, groupSteps, clusterSteps, aclSteps, quotaSteps, scramSteps, loginSteps, endSteps} {
 		all = append(all, part(t)...)
 	}
 	return all

@@ -91,6 +91,24 @@ func sequenceSteps(t string) []step {
 	)
 }
 
+// stableSteps abort a transaction behind one that is open: what a reader of committed
+// records gets ends before both.
+func stableSteps(t string) []step {
+	open, behind, to := t+"-open", t+"-behind", t+"-d"
+	const partition = 1
+	begin := func(id string) []step {
+		p := producer{name: id, transactional: true}
+		return []step{
+			initProducer(id, &id, 60000),
+			unlessBusy("stable add", addPartitions(id, to, partition)),
+			s("txn produce stable", produce(to, partition, -1, &id, from(p, 1, 0))),
+		}
+	}
+	abort := func(id string) []step { return []step{endTxn("stable abort", id, false, 0), settled(id)} }
+	read := func(name string) []step { return []step{s(name, fetch(to, partition, 0, 1, 1<<20))} }
+	return slices.Concat(begin(open), begin(behind), abort(behind), read("fetch below the open transaction"), abort(open), read("fetch when both are aborted"))
+}
+
 // markerSteps ends transactions that nobody else would end.
 func markerSteps(t string) []step {
 	id, to := t+"-hang", t+"-d"

@@ -89,12 +89,18 @@ seek_time() {
 # offset_at prints the offset of the first record at a time or after it.
 offset_at() { offsets --topic "$topic" --time "$1" | sed -n "s/^$topic:0://p"; }
 
+# A line is headers, a tab, key;value. It is text, so no header is other bytes.
 values() {
-  printf 'without null-key\nwithout empty-key\nwithout empty-value\nwithout headers\n'
-  printf 'tombstone:NIL\nü€😀:ü€😀\n' | produce --topic "$topic" --reader-property parse.key=true --reader-property key.separator=: --reader-property null.marker=NIL
+  printf 'without binary-header\n'
+  printf 'NIL\t%s\n' 'NIL;null key' ';empty key' 'tombstone;NIL' 'empty value;' >"$work/values"
+  printf 'a:1,a:2,empty:,null:NIL\theaders;h\nNIL\tü€😀;ü€😀\n' >>"$work/values"
+  produce --topic "$topic" --reader-property parse.headers=true --reader-property parse.key=true --reader-property 'key.separator=;' \
+    --reader-property null.marker=NIL <"$work/values"
   local got
-  got=$(consume --topic "$topic" --max-messages 2 --formatter-property print.key=true --formatter-property print.offset=true)
-  expect values 'tombstone.*null' "$got"
+  got=$(consume --topic "$topic" --max-messages 6 --formatter-property print.key=true --formatter-property print.headers=true)
+  expect values 'NO_HEADERS.null.null key' "$got"
+  expect values 'NO_HEADERS.tombstone.null' "$got"
+  expect values 'a:1,a:2,empty:,null:null.headers.h' "$got"
   expect values 'ü€😀.*ü€😀' "$got"
 }
 
@@ -281,12 +287,15 @@ admin_quotas() {
   expect_not describe 'producer_byte_rate' "$(configs --describe --entity-type clients --entity-name "$topic")"
 }
 
+answering() { [ "$(offsets --topic-partitions "$topic\\..*" --time latest | grep -c "^$topic")" -eq "$1" ]; }
+
 # many has few topics, since every one is a process. Keys are spread by their hash,
 # by which these reach every partition.
 many() {
   local topics=5 partitions=1000 records=8000 t
+  for t in $(seq "$topics"); do topics --create --topic "$topic.$t" --partitions "$partitions" >/dev/null; done
+  await answering $((topics * partitions)) # which Kafka's reply does not wait for
   for t in $(seq "$topics"); do
-    topics --create --topic "$topic.$t" --partitions "$partitions" >/dev/null
     seq -f 'k%.0f:v' "$records" | produce --topic "$topic.$t" --reader-property parse.key=true --reader-property key.separator=:
   done
   expect "partitions" "^$((topics * partitions))\$" "$(topics --describe --topic "$topic\\..*" | grep -c 'Partition: ')"

@@ -37,13 +37,15 @@ codecs() {
 
 partitioner() { sed 's/$/\tv/' "${arg[keys]}" | produce -t "$topic" -K '\t' -X partitioner=murmur2_random; }
 
-# kcat has no way to write an empty key beside a null one, nor a null header.
+# kcat has no way to write an empty key beside a null one, nor a null header; an
+# argument cannot hold the zero byte of the binary one.
 values() {
-  printf 'without empty-key\nwithout null-header\nwithout empty-value\nwithout headers\n'
+  printf 'without empty-key\nwithout null-header\nwithout binary-header\nwithout empty-value\n'
   printf 'null key\n' | produce -t "$topic" -p 0
   printf 'tombstone:\n' | produce -t "$topic" -p 0 -K: -Z
+  printf 'headers:h\n' | produce -t "$topic" -p 0 -K: -H a=1 -H a=2 -H empty=
   printf 'ü€😀:ü€😀\n' | produce -t "$topic" -p 0 -K:
-  expect records "$(consume -t "$topic" -f '%K/%S ' | tr '\n' ' ')" '-1/8 9/-1 9/9 '
+  expect records "$(consume -t "$topic" -f '%K/%S/%h ' | tr '\n' ' ')" '-1/8/ 9/-1/ 7/1/a=1,a=2,empty= 9/9/ '
 }
 
 seek_time() {
