@@ -2,6 +2,7 @@ package broker
 
 import (
 	"io"
+	"log/slog"
 
 	"github.com/millrace/millrace/internal/lend"
 )
@@ -27,14 +28,14 @@ func (c *conn) readBody(n int, lent bool) (_ []byte, err error) {
 		step = loginStepBytes
 	}
 	budget := &c.b.server.budget
-	var hold hold
-	budget.take(&hold, frameMinBytes)
-	defer func() { budget.end(&hold, err != nil) }()
+	h := &hold{large: n > c.b.cfg.Limits.SmallRequestMaxBytes, cut: c.cutStalled}
+	budget.take(h, frameMinBytes)
+	defer func() { budget.end(h, err != nil) }()
 	var buf []byte
 	for at := 0; at < n; {
 		if at == len(buf) {
 			size := min(n, max(step, 2*at))
-			budget.take(&hold, int64(size-at))
+			budget.take(h, int64(size-at))
 			grown := alloc(size)
 			copy(grown, buf)
 			if lent {
@@ -47,9 +48,16 @@ func (c *conn) readBody(n int, lent bool) (_ []byte, err error) {
 				return nil, err
 			}
 		}
-		m, err := io.ReadFull(c.r, buf[at:])
-		if at += m; err != nil {
-			return nil, err
+		for at < len(buf) {
+			m, err := c.r.Read(buf[at:])
+			at += m
+			h.read.Add(int64(m))
+			if err == io.EOF && at < n {
+				err = io.ErrUnexpectedEOF
+			}
+			if err != nil && at < n {
+				return nil, err
+			}
 		}
 	}
 	c.proven = max(c.proven, min(n, provenMaxBytes))
@@ -60,3 +68,11 @@ func (c *conn) readBody(n int, lent bool) (_ []byte, err error) {
 // request before. A peer that claims so much again and stalls is cut when its step
 // is late, and has to send it anew before it can hold as much.
 const provenMaxBytes = 16 << 20
+
+// cutStalled ends a connection whose request does not come on while others wait for
+// the memory it holds.
+func (c *conn) cutStalled(bytes int64) {
+	c.b.server.tell(slog.LevelWarn, "connection cut: its request does not come on, and others wait for the memory it holds (queued.max.request.bytes)",
+		"listener", c.from.Name, "remote", c.raw.RemoteAddr(), "bytes", bytes)
+	c.close()
+}

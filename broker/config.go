@@ -87,7 +87,8 @@ type Limits struct {
 	// SmallRequestMaxBytes bounds requests of every other key. Default 1 MiB.
 	SmallRequestMaxBytes int
 	// InFlightMaxBytes (queued.max.request.bytes) bounds the request bytes held
-	// over all connections. Default 256 MiB.
+	// over all connections. A quarter of it is for requests of up to
+	// SmallRequestMaxBytes. Default 256 MiB.
 	InFlightMaxBytes int64
 	// UnsentMaxBytes bounds the records in Fetch responses that peers have not
 	// taken yet, over all connections. Default 64 MiB.
@@ -108,6 +109,9 @@ type Limits struct {
 	// RequestTimeout bounds how long the next 64 KiB of a request that has begun
 	// may take to arrive. Default 30 s.
 	RequestTimeout time.Duration
+	// StalledTimeout is the time in which 64 KiB of a request that has begun must
+	// come while others wait for the memory it holds. Default 2 s.
+	StalledTimeout time.Duration
 	// FailedLoginDelay (connection.failed.authentication.delay.ms) is how long a
 	// failed login waits for its answer. Default 100 ms.
 	FailedLoginDelay time.Duration
@@ -215,6 +219,7 @@ func (l Limits) WithDefaults() Limits {
 	orDefault(&l.LoginMaxBytes, 64*kib)
 	orDefault(&l.HandshakeTimeout, 10*time.Second)
 	orDefault(&l.RequestTimeout, 30*time.Second)
+	orDefault(&l.StalledTimeout, 2*time.Second)
 	orDefault(&l.FailedLoginDelay, 100*time.Millisecond)
 	orDefault(&l.MaxUsers, 10_000)
 	orDefault(&l.MaxACLs, 100_000)

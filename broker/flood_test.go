@@ -191,28 +191,6 @@ func TestSilentClaimsHoldNothing(t *testing.T) {
 	produce(t, testCtx(t), cl, "t", strings.Repeat("v", 700<<10))
 }
 
-// TestBudget: requests that wait for each other go on one at a time.
-func TestBudget(t *testing.T) {
-	var g budget
-	g.init(100)
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			var h hold
-			for range 9 { // more than all of it together
-				g.take(&h, 10)
-				runtime.Gosched()
-			}
-			g.end(&h, false)
-			g.give(h.bytes)
-		})
-	}
-	all.Wait()
-	if g.left != 100 || g.spare != nil {
-		t.Errorf("%d bytes are left, spare %v", g.left, g.spare)
-	}
-}
-
 // TestRandomFramesOnLiveSockets sends broken requests before and after the login
 // and verifies that the broker neither panics nor grows, and still works.
 func TestRandomFramesOnLiveSockets(t *testing.T) {

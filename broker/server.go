@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"runtime"
 	"sync"
@@ -42,7 +43,7 @@ func (s *server) init(b *Broker) {
 	s.listeners, s.conns = map[net.Listener]struct{}{}, map[*conn]struct{}{}
 	s.perHost = map[string]int{}
 	s.hashing = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
-	s.budget.init(b.cfg.Limits.InFlightMaxBytes)
+	s.budget.init(b.cfg.Limits, b.cfg.Clock)
 	s.unsent.all = b.cfg.Limits.UnsentMaxBytes
 }
 
@@ -155,7 +156,10 @@ const notesPerSecond = 20
 
 // note logs what a peer did, unless peers do so much that the log would flood;
 // then it says later how much was left out.
-func (s *server) note(msg string, args ...any) {
+func (s *server) note(msg string, args ...any) { s.tell(slog.LevelInfo, msg, args...) }
+
+// tell is note at any level.
+func (s *server) tell(level slog.Level, msg string, args ...any) {
 	s.mu.Lock()
 	now := s.b.cfg.Clock.Now()
 	if now.Sub(s.noted) >= time.Second {
@@ -172,7 +176,7 @@ func (s *server) note(msg string, args ...any) {
 		s.untold = 0
 	}
 	s.mu.Unlock()
-	s.b.cfg.Logger.Info(msg, args...)
+	s.b.cfg.Logger.Log(context.Background(), level, msg, args...)
 }
 
 // close stops accepting, cuts the connections and waits for their handlers, as
@@ -196,58 +200,4 @@ func (s *server) close(ctx context.Context) {
 	case <-done:
 	case <-ctx.Done():
 	}
-}
-
-// budget bounds the request and response bytes that all connections hold.
-type budget struct {
-	mu    sync.Mutex // a leaf lock, guards the fields below
-	room  *sync.Cond
-	left  int64
-	all   int64
-	spare *hold // the one request that may pass the budget
-}
-
-// hold is what one request in reading has taken.
-type hold struct{ bytes int64 }
-
-func (g *budget) init(n int64) {
-	g.left, g.all = n, n
-	g.room = sync.NewCond(&g.mu)
-}
-
-// take waits until n more bytes are left for a request. Requests take bytes as
-// they arrive, so several may wait for each other: one at a time may pass the
-// budget, until it is read.
-func (g *budget) take(h *hold, n int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for g.left < n && g.left < g.all && g.spare != h {
-		if g.spare == nil && h.bytes > 0 {
-			g.spare = h
-			break
-		}
-		g.room.Wait()
-	}
-	g.left -= n
-	h.bytes += n
-}
-
-// end says that a request is read; undo gives back what it took.
-func (g *budget) end(h *hold, undo bool) {
-	g.mu.Lock()
-	if g.spare == h {
-		g.spare = nil
-	}
-	if undo {
-		g.left += h.bytes
-	}
-	g.mu.Unlock()
-	g.room.Broadcast()
-}
-
-func (g *budget) give(n int64) {
-	g.mu.Lock()
-	g.left += n
-	g.mu.Unlock()
-	g.room.Broadcast()
 }

@@ -105,7 +105,7 @@ func (s *stored) batches(p place, from, upTo kafka.Offset, want Want) ([]byte, e
 		return nil, errNoRoom
 	}
 	buf := want.alloc(int(min(s.end-p.at, max(int64(size), int64(want.Bytes)))))
-	if err := s.read(buf, p.at); err != nil {
+	if buf, err = s.readSome(buf, size, p.at); err != nil {
 		return nil, err
 	}
 	g := int(s.guard())
@@ -136,6 +136,18 @@ func (s *stored) batches(p place, from, upTo kafka.Offset, want Want) ([]byte, e
 		rest, first = rest[total:], false
 	}
 	return buf[:n:n], nil
+}
+
+// readSome fills b, or only its first n bytes when not all of it can be read: a file
+// that was cut short, or a disk that does not give a part of it, costs only what is
+// there.
+func (s *stored) readSome(b []byte, n int, at int64) ([]byte, error) {
+	err := s.read(b, at)
+	if err != nil && n < len(b) {
+		b = b[:n]
+		err = s.read(b, at)
+	}
+	return b, err
 }
 
 // next returns the batch at a place, with which, or with its guard, rest begins: nil
@@ -179,8 +191,9 @@ func (s *stored) seek(p place, from kafka.Offset) (place, int, error) {
 		}
 		if p.at+need > windowAt+int64(len(window)) {
 			windowAt = p.at
-			window = make([]byte, min(seekWindowBytes, s.end-p.at))
-			if err := s.read(window, p.at); err != nil {
+			var err error
+			window, err = s.readSome(make([]byte, min(seekWindowBytes, s.end-p.at)), int(need), p.at)
+			if err != nil {
 				return p, 0, err
 			}
 		}

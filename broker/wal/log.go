@@ -93,7 +93,8 @@ type Log struct {
 	closing  bool
 	err      error
 	reserved int64
-	files    []*file // live, oldest first; the last is active
+	line     []*sync.Cond // those who wait for room, each for its turn
+	files    []*file      // live, oldest first; the last is active
 	free     []uint64
 	retired  []uint64 // found by Open, more than are kept; gone after RemoveRetired
 	full     fullness
@@ -167,13 +168,16 @@ func (l *Log) enqueue(r request) {
 }
 
 // Reserve waits until n more bytes may be queued: back-pressure of the queue
-// and of wal.max.bytes. The bytes are given back when the frame is done, or by
-// Unreserve.
+// and of wal.max.bytes. Who came first goes first. The bytes are given back when the
+// frame is done, or by Unreserve.
 func (l *Log) Reserve(n int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	refusals := l.full.refusals
-	for l.err == nil && !l.closing && (l.full.refusing != nil || !l.fits(n) || l.full.lent || l.full.now && l.full.probing) {
+	if len(l.line) > 0 || !l.passes(n) {
+		defer l.stand()()
+	}
+	for !l.passes(n) {
 		if l.full.refusing == nil && !l.fits(n) {
 			l.opts.OnFull()
 			if l.full.behind {
@@ -198,6 +202,29 @@ func (l *Log) Reserve(n int64) error {
 	return nil
 }
 
+// passes reports whether a reservation of n bytes need not wait, whatever comes of it.
+func (l *Log) passes(n int64) bool {
+	if l.err != nil || l.closing {
+		return true
+	}
+	return l.full.refusing == nil && l.fits(n) && !l.full.lent && !(l.full.now && l.full.probing)
+}
+
+// stand waits behind everybody who waits for room already: many small frames would
+// else keep a large one waiting for ever. leave lets the next one go.
+func (l *Log) stand() (leave func()) {
+	turn := sync.NewCond(&l.mu)
+	l.line = append(l.line, turn)
+	for l.line[0] != turn {
+		turn.Wait()
+	}
+	return func() {
+		if l.line = l.line[1:]; len(l.line) > 0 {
+			l.line[0].Signal()
+		}
+	}
+}
+
 // ReserveUrgent is Reserve for an urgent frame, which may pass every limit but
 // waits while frames are refused.
 func (l *Log) ReserveUrgent(n int64) error {
@@ -220,7 +247,7 @@ func (l *Log) ReserveUrgent(n int64) error {
 func (l *Log) TryReserve(n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.err != nil || l.closing || l.full.now || !l.fits(n) {
+	if l.err != nil || l.closing || l.full.now || len(l.line) > 0 || !l.fits(n) {
 		return false
 	}
 	l.reserved += n
