@@ -406,6 +406,33 @@ func TestReadsUpToDamage(t *testing.T) {
 	}
 }
 
+// TestReadsUpToCut: of a segment that was cut short everything before the cut is read,
+// from wherever a read begins, though reads want more than there is.
+func TestReadsUpToCut(t *testing.T) {
+	o := large(t, func(int) string { return strings.Repeat("v", 400) })
+	path := o.fs.PathJoin(o.p.dir, o.p.segments[0].stem()) + segmentSuffix
+	whole, err := vfs.ReadFile(o.fs, path, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := vfs.WriteFileAtomic(o.fs, path, whole[:100*(len(whole)/500)+30]); err != nil {
+		t.Fatal(err)
+	}
+	p := o.reopened()
+	for _, from := range []kafka.Offset{0, 50, 97, 99} {
+		runs, err := p.ReadMany(from, 500, Want{Bytes: 1 << 20, AtLeastOne: true})
+		if err != nil || runs.Next != 100 || len(slices.Concat(runs.Batches...)) != runs.Bytes {
+			t.Errorf("from %d: up to %d, %v", from, runs.Next, err)
+		}
+		if run, err := p.Read(from, 500, 1<<20); err != nil || run.Next != from+1 {
+			t.Errorf("a read of all from %d: up to %d, %v", from, run.Next, err)
+		}
+	}
+	if runs, err := p.ReadMany(100, 500, Want{Bytes: 1 << 20, AtLeastOne: true}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("the batch that was cut: up to %d, %v", runs.Next, err)
+	}
+}
+
 // TestRepairStale: a segment that changed meanwhile is left alone.
 func TestRepairStale(t *testing.T) {
 	o := large(t, func(int) string { return strings.Repeat("v", 400) })
