@@ -85,7 +85,7 @@ func TestMissingSegment(t *testing.T) {
 			if got, err := readAll(b, tpA, lost.Next); err != nil || !slices.Equal(got[:len(want)-int(lost.Next)], want[lost.Next:]) {
 				t.Errorf("%s: read behind it: %d records, %v", name, len(got), err)
 			}
-			if _, _, err := b.OffsetForTime(tpA, kafka.Timestamp(lost.Base)); !errors.Is(err, log.ErrCorrupt) {
+			if _, _, err := b.OffsetForTime(tpA, kafka.Timestamp(lost.Next-1)); !errors.Is(err, log.ErrCorrupt) {
 				t.Errorf("%s: look for a time: %v", name, err)
 			}
 			mustClose(t, b)

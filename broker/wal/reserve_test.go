@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -21,11 +22,15 @@ func TestReserveInOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.Start(1)
-		var order []int64 // appended to by one goroutine at a time
+		var mu sync.Mutex // guards order and ends
+		var order []int64
 		var ends []error
 		reserve := func(n int64) {
 			go func() {
-				if err := l.Reserve(n); err != nil {
+				err := l.Reserve(n)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
 					ends = append(ends, err)
 					return
 				}
@@ -36,6 +41,8 @@ func TestReserveInOrder(t *testing.T) {
 		check := func(want ...int64) {
 			t.Helper()
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(order, want) {
 				t.Fatalf("reserved in the order %d, want %d", order, want)
 			}
@@ -62,6 +69,8 @@ func TestReserveInOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if len(ends) != 3 || !errors.Is(ends[0], ErrClosed) || !errors.Is(ends[2], ErrClosed) {
 			t.Fatalf("of three that waited %v ended", ends)
 		}
