@@ -119,3 +119,31 @@ func TestDumpLockedDamage(t *testing.T) {
 		}
 	}
 }
+
+// TestOldIncarnation: an older checkpoint over a log that is all there is refused when
+// later incarnations wrote to it: theirs would be used again, and what the next one
+// acknowledges could not be told from what was there before.
+func TestOldIncarnation(t *testing.T) {
+	withKeys(t, nil)
+	fs := vfs.NewMem()
+	b := mustOpen(t, fs, Limits{})
+	createTopics(t, b, TopicSpec{Name: "a"})
+	old, err := vfs.ReadFile(fs, checkpointFiles[0], 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if r := commitWait(b, Commit{Appends: []Append{{tpA, batchOf(1, fmt.Sprint(i)), 1}}}); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		mustClose(t, b)
+		b = mustOpen(t, fs, Limits{})
+	}
+	mustClose(t, b)
+	writeFile(t, fs, checkpointFiles[0], old)
+	if _, err := openTest(t, fs, Limits{}); !isDamage(err) || !strings.Contains(err.Error(), "is of an older state than") {
+		t.Fatal(err)
+	}
+	spoil(t, fs, checkpointFiles[0], nil)
+	mustClose(t, mustOpen(t, fs, Limits{}))
+}

@@ -168,6 +168,11 @@ func (l *Log) scan(live []uint64, root Root, open func(path string) (vfs.File, e
 	if root.FromCopy && lastEpoch > root.Epoch {
 		return nil, tooOld(fmt.Errorf("frames of incarnation %d are in the log, of which it does not know", lastEpoch))
 	}
+	if root.Epoch > 0 && lastEpoch > root.Epoch {
+		// The next incarnation would be one that was used: its frames, behind those of a
+		// later one, would be taken for the file's former life.
+		return nil, fmt.Errorf("%w: frames of incarnation %d are in the log, the checkpoint is of incarnation %d", ErrCorrupt, lastEpoch, root.Epoch)
+	}
 	return cut, nil
 }
 
