@@ -97,7 +97,10 @@ func Dump(fs vfs.FS, path string, o DumpOptions, emit func(DumpItem) error) erro
 	if err := d.dir(path); err != nil || !d.whole {
 		return err
 	}
-	return d.logEnd(fs.PathJoin(path, "wal"))
+	if err := d.logEnd(fs.PathJoin(path, "wal")); err != nil {
+		return err
+	}
+	return d.refusal(path)
 }
 
 // dumper is one call of Dump.
@@ -113,6 +116,10 @@ type dumper struct {
 	// from there on, durable the one below which all were durable once.
 	first         uint64
 	next, durable uint64
+	// refused is why a start is refused, nil when it is not or nobody can tell;
+	// logDamaged says that damage of the log was shown.
+	refused    error
+	logDamaged bool
 }
 
 // logEnd reports frames that were durable and are behind the end of the log.
@@ -120,6 +127,7 @@ func (d *dumper) logEnd(path string) error {
 	if d.next >= d.durable {
 		return nil
 	}
+	d.logDamaged = true
 	return d.emit(DumpItem{Kind: "damage", File: path, Damage: fmt.Sprintf(
 		"the log ends before frame %d, but frames below %d were durable", d.next, d.durable)})
 }
@@ -171,26 +179,6 @@ func (d *dumper) file(path string) error {
 	return fmt.Errorf("%w: %s is no checkpoint, log file (.wal) or segment (.log)", ErrInvalid, path)
 }
 
-// checkpoints dumps the checkpoint of a data directory, as a start would read it, and
-// says how the other one of its two files is.
-func (d *dumper) checkpoints(dir string) error {
-	cp, err := wal.LoadCheckpoint(d.fs, dir, d.sealer)
-	if vfs.IsNotExist(err) {
-		return nil
-	}
-	if cerr := d.checkpoint(d.fs.PathJoin(dir, cp.Name()), cp, err); cerr != nil || err != nil {
-		return cerr
-	}
-	item := DumpItem{Kind: "checkpoint", File: d.fs.PathJoin(dir, cp.Other()), Text: "another save, or none: the next start makes it the same"}
-	switch {
-	case cp.Whole:
-		item.Text = "the same"
-	case cp.Damage != nil:
-		item = DumpItem{Kind: "damage", File: item.File, Damage: fmt.Sprintf("%v: the next start takes %s", cp.Damage, cp.Name())}
-	}
-	return d.emit(item)
-}
-
 // checkpoint dumps the root and remembers topic names and segment sizes.
 func (d *dumper) checkpoint(path string, cp wal.Checkpoint, err error) error {
 	root := cp.Root
@@ -214,7 +202,7 @@ func (d *dumper) checkpoint(path string, cp wal.Checkpoint, err error) error {
 			return d.topics(b)
 		}
 	}
-	if errors.Is(err, ErrSealed) || errors.Is(err, ErrUnknownKey) {
+	if isLocked(err) {
 		return d.emit(DumpItem{Kind: "checkpoint", File: path, Text: fmt.Sprintf("encrypted, needs keys %v", cp.Keys), Locked: err.Error()})
 	}
 	return d.emit(DumpItem{Kind: "damage", File: path, Damage: err.Error()})
@@ -275,6 +263,7 @@ func (d *dumper) log(path string, number uint64) error {
 		return err
 	}
 	damage := func(from, to int64, what string) error {
+		d.logDamaged = d.logDamaged || number >= d.first
 		return d.emit(DumpItem{Kind: "damage", File: path, Position: &from, Damage: fmt.Sprintf("%d bytes: %s", to-from, what)})
 	}
 	end, err := wal.InspectFile(d.fs, path, number, d.sealer, frame, damage)
@@ -289,6 +278,7 @@ func (d *dumper) entry(path string, e wal.Entry, at int64) error {
 	case e.Locked != nil && errors.Is(e.Locked, ErrUnknownKey):
 		return d.emit(DumpItem{Kind: "event", File: path, Position: &at, Text: eventName(e.Kind), Locked: e.Locked.Error()})
 	case e.Locked != nil:
+		d.logDamaged = true
 		return d.emit(DumpItem{Kind: "damage", File: path, Position: &at, Damage: e.Locked.Error()})
 	case e.Kind != wal.KindBatches:
 		return d.emit(DumpItem{Kind: "event", File: path, Position: &at, Text: describeEvent(e)})

@@ -2,8 +2,10 @@ package broker
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/millrace/millrace/broker/wal"
+	"github.com/millrace/millrace/internal/seal"
 	"github.com/millrace/millrace/internal/vfs"
 )
 
@@ -17,6 +19,47 @@ func (b *Broker) fromCopy(cp wal.Checkpoint, err error) error {
 		return err
 	}
 	return fmt.Errorf("%s cannot be read (%v), and %s is of no use: %w", wal.CheckpointName, cp.Damage, wal.CheckpointCopyName, err)
+}
+
+// olderText explains that a start from checkpoint is refused while its copy is good.
+const olderText = "%w; " + wal.CheckpointName + " is of an older state than " + wal.CheckpointCopyName +
+	", as when one of the two was put back from a backup: move it away, and the start takes the copy, from which everything can be read"
+
+// preferCopy says of the damage that a start from checkpoint found that the copy, which is
+// of a later save, is good alone, when that is so.
+func (b *Broker) preferCopy(cp wal.Checkpoint, err error) error {
+	if !cp.Older || !isDamage(err) {
+		return err
+	}
+	later, lerr := wal.LoadCheckpointCopy(b.cfg.FS, b.cfg.Dir, b.encryption.sealer)
+	if lerr != nil || rehearse(b.cfg, b.encryption.sealer, later) != nil {
+		return err
+	}
+	return fmt.Errorf(olderText, err)
+}
+
+// rehearse returns the error that a start from cp would end with, for what it reads,
+// and changes nothing.
+func rehearse(cfg Config, sealer *seal.Sealer, cp wal.Checkpoint) error {
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	b := &Broker{cfg: cfg}
+	b.encryption.sealer = sealer
+	b.init()
+	defer b.store.Close()
+	replayed, err := b.decodeState(cp.State)
+	if err == nil {
+		err = b.resolveKeys(cp.Keys, false)
+	}
+	if err == nil {
+		err = wal.Check(b.walOptions(), cp.Root, b.replayBehind(replayed))
+	}
+	if err == nil {
+		err = b.checkRestored()
+	}
+	if err == nil && cp.Root.FromCopy {
+		return b.checkCopy(cp)
+	}
+	return b.fromCopy(cp, err)
 }
 
 // mendCheckpoint makes the two files of the checkpoint that was loaded the same,

@@ -59,42 +59,52 @@ func (b *Broker) recover() (wal.Root, error) {
 	replayed := root.FirstSequence // nothing of the log is in an empty state
 	if !fresh {
 		if replayed, err = b.decodeState(cp.State); err != nil {
-			return wal.Root{}, b.fromCopy(cp, err)
+			return wal.Root{}, b.preferCopy(cp, b.fromCopy(cp, err))
 		}
 	}
 	if err := b.resolveKeys(cp.Keys, fresh); err != nil {
 		return wal.Root{}, err
 	}
-	b.wal, err = wal.Open(b.walOptions(), root, func(sequence uint64, entries []wal.Entry) error {
-		if err := b.replay(entries, sequence < replayed); err != nil {
-			return fmt.Errorf("replay frame %d: %w", sequence, err)
-		}
-		return nil
-	})
+	b.wal, err = wal.Open(b.walOptions(), root, b.replayBehind(replayed))
 	if err != nil {
-		return wal.Root{}, b.fromCopy(cp, err)
+		return wal.Root{}, b.preferCopy(cp, b.fromCopy(cp, err))
 	}
 	b.store.SetLog(b.wal)
 	next, err := b.finishRecovery(cp, root.Epoch, fresh)
 	if err != nil {
-		return wal.Root{}, errors.Join(err, b.wal.Close())
+		return wal.Root{}, b.preferCopy(cp, errors.Join(err, b.wal.Close()))
 	}
 	b.tellKeys()
 	return next, nil
 }
 
-// finishRecovery checks what was replayed, behind the checkpoint cp of incarnation
-// epoch, and makes it the new checkpoint. What no checkpoint names is removed when
-// both files of the old one are whole.
-func (b *Broker) finishRecovery(cp wal.Checkpoint, epoch uint32, fresh bool) (wal.Root, error) {
-	var err error
+// replayBehind replays frames behind a checkpoint that has the effects of those below
+// replayed.
+func (b *Broker) replayBehind(replayed uint64) wal.Replay {
+	return func(sequence uint64, entries []wal.Entry) error {
+		if err := b.replay(entries, sequence < replayed); err != nil {
+			return fmt.Errorf("replay frame %d: %w", sequence, err)
+		}
+		return nil
+	}
+}
+
+// checkRestored checks what was replayed.
+func (b *Broker) checkRestored() (err error) {
 	b.topics.each(func(t *topic) {
 		for _, p := range t.partitions() {
 			err = errors.Join(err, p.CheckRestored())
 			p.next = p.Bounds().HighWatermark
 		}
 	})
-	if err != nil {
+	return err
+}
+
+// finishRecovery checks what was replayed, behind the checkpoint cp of incarnation
+// epoch, and makes it the new checkpoint. What no checkpoint names is removed when
+// both files of the old one are whole.
+func (b *Broker) finishRecovery(cp wal.Checkpoint, epoch uint32, fresh bool) (wal.Root, error) {
+	if err := b.checkRestored(); err != nil {
 		return wal.Root{}, err
 	}
 	if !fresh {
@@ -115,7 +125,7 @@ func (b *Broker) finishRecovery(cp wal.Checkpoint, epoch uint32, fresh bool) (wa
 		next.Epoch += copyEpochs
 	}
 	state := b.encodeStaged()(next.Synced)
-	err = b.whenFull(func() error {
+	err := b.whenFull(func() error {
 		return wal.SaveCheckpoint(b.cfg.FS, b.cfg.Dir, next, state, b.encryption.sealing())
 	})
 	if err != nil {

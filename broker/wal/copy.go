@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,6 +46,9 @@ type Checkpoint struct {
 	// otherwise, nil when it is merely of another save, or there is no copy.
 	Whole  bool
 	Damage error
+	// Older: this was read from checkpoint, and the copy, which is whole too, is of a
+	// later save, as when somebody has put back one file from a backup.
+	Older bool
 
 	content []byte
 }
@@ -63,6 +67,11 @@ func (c *Checkpoint) Other() string {
 		return CheckpointName
 	}
 	return CheckpointCopyName
+}
+
+// Same reports whether two checkpoints were read from the same content.
+func (c *Checkpoint) Same(o Checkpoint) bool {
+	return c.Root.FromCopy == o.Root.FromCopy && bytes.Equal(c.content, o.content)
 }
 
 // WriteOther makes the other file the same.
@@ -95,6 +104,10 @@ func LoadCheckpoint(fsys vfs.FS, dir string, sealer *seal.Sealer) (Checkpoint, e
 		if twoErr != nil && !vfs.IsNotExist(twoErr) {
 			c.Damage = twoErr
 		}
+		if twoErr == nil && !c.Whole {
+			other, err := decodeFile(two, nil, sealer)
+			c.Older = err == nil && c.Root.before(other.Root)
+		}
 		return c, nil
 	}
 	if !unreadable(err) {
@@ -113,6 +126,19 @@ func LoadCheckpoint(fsys vfs.FS, dir string, sealer *seal.Sealer) (Checkpoint, e
 	}
 	// A missing one is not wrapped: nobody may take the directory for a new one.
 	return Checkpoint{}, fmt.Errorf("%w: neither the checkpoint nor its copy can be read: %s: %v; %s: %v", ErrCorrupt, CheckpointName, err, CheckpointCopyName, copyErr)
+}
+
+// LoadCheckpointCopy is LoadCheckpoint as if there were no checkpoint beside its copy.
+func LoadCheckpointCopy(fsys vfs.FS, dir string, sealer *seal.Sealer) (Checkpoint, error) {
+	c, err := LoadCheckpointFile(fsys, fsys.PathJoin(dir, CheckpointCopyName), sealer)
+	c.Root.FromCopy = true
+	return c, err
+}
+
+// before reports whether a root is of an earlier save: all of these only grow.
+func (r Root) before(o Root) bool {
+	return cmp.Or(cmp.Compare(r.Epoch, o.Epoch), cmp.Compare(r.FirstFile, o.FirstFile),
+		cmp.Compare(r.FirstSequence, o.FirstSequence), cmp.Compare(r.Synced, o.Synced)) < 0
 }
 
 // LoadCheckpointFile is LoadCheckpoint of one of the files, wherever it is.

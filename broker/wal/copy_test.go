@@ -107,6 +107,9 @@ func TestCheckpointPair(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 			continue
 		}
+		if got.Older != (name == "newer copy") {
+			t.Errorf("%s: older: %v", name, got.Older)
+		}
 		if err := got.WriteOther(fsys, ""); err != nil {
 			t.Fatal(err)
 		}

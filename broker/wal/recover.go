@@ -38,12 +38,30 @@ func Open(opts Options, root Root, replay Replay) (*Log, error) {
 		return nil, err
 	}
 	if err := l.recover(live, root, replay); err != nil {
-		for _, f := range l.files {
-			err = errors.Join(err, f.f.Close())
-		}
-		return nil, err
+		return nil, l.closeFiles(err)
 	}
 	return l, nil
+}
+
+// Check reads the log in opts.Dir as Open does and returns the error that Open would,
+// without changing anything. A directory that is not there is an empty one.
+func Check(opts Options, root Root, replay Replay) error {
+	l := &Log{opts: opts, sequence: root.FirstSequence}
+	live, err := l.listFiles(root)
+	if err != nil && (root.FromCopy || !vfs.IsNotExist(err)) {
+		return err
+	}
+	open := func(path string) (vfs.File, error) { return opts.FS.Open(path) }
+	_, err = l.scan(live, root, open, replay)
+	return l.closeFiles(err)
+}
+
+// closeFiles closes the files of a log that is not gone on with, because of err.
+func (l *Log) closeFiles(err error) error {
+	for _, f := range l.files {
+		err = errors.Join(err, f.f.Close())
+	}
+	return err
 }
 
 // RemoveRetired removes files that the checkpoint does not name, beyond those that
@@ -87,29 +105,45 @@ func (l *Log) listFiles(root Root) (live []uint64, err error) {
 }
 
 func (l *Log) recover(live []uint64, root Root, replay Replay) error {
+	open := func(path string) (vfs.File, error) { return l.opts.FS.OpenReadWrite(path, vfs.Category) }
+	cut, err := l.scan(live, root, open, replay)
+	if err != nil {
+		return err
+	}
+	if err := l.adopt(root); err != nil {
+		return err
+	}
+	for _, tell := range cut {
+		tell()
+	}
+	return nil
+}
+
+// scan replays the live files and checks that nothing of them is missing. cut is what
+// to tell of torn frames, when nothing shows that they were durable.
+func (l *Log) scan(live []uint64, root Root, open func(path string) (vfs.File, error), replay Replay) (cut []func(), err error) {
 	var lastEpoch uint32
-	var cut []func() // what to tell of torn frames, when nothing shows that they were durable
 	for i, number := range live {
 		if number != root.FirstFile+uint64(i) {
 			err := fmt.Errorf("log file %d is missing", root.FirstFile+uint64(i))
 			if root.FromCopy {
-				return tooOld(err)
+				return nil, tooOld(err)
 			}
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
-		f, err := l.opts.FS.OpenReadWrite(fileName(l.opts.FS, l.opts.Dir, number), vfs.Category)
+		f, err := open(fileName(l.opts.FS, l.opts.Dir, number))
 		if err != nil {
-			return fmt.Errorf("open log file: %w", err)
+			return nil, fmt.Errorf("open log file: %w", err)
 		}
 		lf := &file{number: number, firstSequence: l.sequence, f: f}
 		l.files = append(l.files, lf)
 		s, err := newScanner(f, number, frameSlack*l.opts.FrameMaxBytes)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s.expect, s.epoch, s.sealer = l.sequence, lastEpoch, l.opts.Sealer
 		if err := s.frames(replay); err != nil {
-			return err
+			return nil, err
 		}
 		lf.end = s.pos
 		if s.torn && !(root.Clean && s.expect >= root.Synced) {
@@ -123,24 +157,23 @@ func (l *Log) recover(live []uint64, root Root, replay Replay) error {
 			continue
 		}
 		if at, ok, err := s.findLater(); err != nil {
-			return err
+			return nil, err
 		} else if ok {
-			return fmt.Errorf("%w: frame %d at %d of log file %d is damaged or missing, but a later frame at %d shows that it was durable", ErrCorrupt, l.sequence, s.pos, number, at)
+			return nil, fmt.Errorf("%w: frame %d at %d of log file %d is damaged or missing, but a later frame at %d shows that it was durable", ErrCorrupt, l.sequence, s.pos, number, at)
 		}
 	}
 	if l.sequence < root.Synced {
-		return fmt.Errorf("%w: the log ends before frame %d, but frames below %d were durable", ErrCorrupt, l.sequence, root.Synced)
+		return nil, fmt.Errorf("%w: the log ends before frame %d, but frames below %d were durable", ErrCorrupt, l.sequence, root.Synced)
 	}
 	if root.FromCopy && lastEpoch > root.Epoch {
-		return tooOld(fmt.Errorf("frames of incarnation %d are in the log, of which it does not know", lastEpoch))
+		return nil, tooOld(fmt.Errorf("frames of incarnation %d are in the log, of which it does not know", lastEpoch))
 	}
-	if err := l.adopt(root); err != nil {
-		return err
+	if root.Epoch > 0 && lastEpoch > root.Epoch {
+		// The next incarnation would be one that was used: its frames, behind those of a
+		// later one, would be taken for the file's former life.
+		return nil, fmt.Errorf("%w: frames of incarnation %d are in the log, the checkpoint is of incarnation %d", ErrCorrupt, lastEpoch, root.Epoch)
 	}
-	for _, tell := range cut {
-		tell()
-	}
-	return nil
+	return cut, nil
 }
 
 // tooOld is the error of a copy of the checkpoint that is not of the log's state.

@@ -109,6 +109,17 @@ func suggestFlag(c *cobra.Command, err error) error {
 	return fmt.Errorf("%w (%s --help)", err, c.CommandPath())
 }
 
+// sameFlag makes other a second name of a flag, with its completion. A value under
+// either name is one of the same list.
+func sameFlag(c *cobra.Command, other, flag string) {
+	c.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == other {
+			name = flag
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
 // noArgs refuses arguments with a message that names them.
 func noArgs(c *cobra.Command, args []string) error {
 	if len(args) > 0 {

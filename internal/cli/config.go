@@ -150,7 +150,8 @@ func newConfigAlter(to *cluster) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringArrayVar(&set, "set", nil, "configuration `key=value`, may be repeated")
+	c.Flags().StringArrayVar(&set, "set", nil, "configuration `key=value`, may be repeated; --config is the same")
+	sameFlag(c, "config", "set")
 	c.Flags().StringArrayVar(&remove, "delete", nil, "configuration `key` that falls back to its default, may be repeated")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
 	completeFlag(c, "set", completeKeys(topicConfigNames...))

@@ -33,17 +33,28 @@ const (
 	minLogTailBytes  size = 1 << 20
 )
 
+// What is more is a typing error: no disk has room for it, or no machine the memory.
+const (
+	maxWALMaxBytes   size = 1 << 40
+	maxWALFileBytes  size = maxWALMaxBytes / 4
+	maxWALSpareBytes size = 1 << 30 // as a checkpoint
+	maxLogTailBytes  size = 1 << 40
+)
+
 // configure fills in the broker's limits.
 func (o storageOptions) configure(l *broker.Limits) error {
 	for _, c := range []struct {
-		flag       string
-		value, min size
+		flag            string
+		value, min, max size
 	}{
-		{"wal-max-bytes", o.walMax, minWALMaxBytes}, {"wal-file-bytes", o.walFile, minWALFileBytes},
-		{"wal-spare-bytes", o.walSpare, minWALSpareBytes}, {"log-tail-max-bytes", o.logTail, minLogTailBytes},
+		{"wal-max-bytes", o.walMax, minWALMaxBytes, maxWALMaxBytes}, {"wal-file-bytes", o.walFile, minWALFileBytes, maxWALFileBytes},
+		{"wal-spare-bytes", o.walSpare, minWALSpareBytes, maxWALSpareBytes}, {"log-tail-max-bytes", o.logTail, minLogTailBytes, maxLogTailBytes},
 	} {
-		if c.value != 0 && c.value < c.min {
+		switch {
+		case c.value != 0 && c.value < c.min:
 			return fmt.Errorf("--%s %s: expected %s or more", c.flag, c.value, c.min)
+		case c.value > c.max:
+			return fmt.Errorf("--%s %s: expected %s or less", c.flag, c.value, c.max)
 		}
 	}
 	l.WALMaxBytes, l.WALFileBytes, l.WALSpareBytes, l.TailMaxBytes = int64(o.walMax), int64(o.walFile), int64(o.walSpare), int64(o.logTail)

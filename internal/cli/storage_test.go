@@ -40,6 +40,7 @@ func TestStorageLimits(t *testing.T) {
 		{storageOptions{walMax: 2 << 30}, 2 << 30, 256 << 20, 1 << 20, 64 << 20},
 		{storageOptions{walMax: 64 << 20}, 64 << 20, 8 << 20, 1 << 20, 64 << 20},
 		{storageOptions{walMax: 4 << 20, walFile: 1 << 20, walSpare: 64 << 10, logTail: 1 << 20}, 4 << 20, 1 << 20, 64 << 10, 1 << 20},
+		{storageOptions{walMax: 1 << 40, walFile: 256 << 30, walSpare: 1 << 30, logTail: 1 << 40}, 1 << 40, 256 << 30, 1 << 30, 1 << 40},
 		{storageOptions{walFile: 128 << 20, walSpare: 8 << 20}, 512 << 20, 128 << 20, 8 << 20, 64 << 20},
 	} {
 		var l broker.Limits
@@ -55,6 +56,11 @@ func TestStorageLimits(t *testing.T) {
 	}
 	for _, c := range []struct{ flags, want string }{
 		{"--wal-max-bytes 1MiB", "--wal-max-bytes 1MiB: expected 4MiB or more"},
+		{"--wal-max-bytes 9223372036854775807", "--wal-max-bytes 9223372036854775807: expected 1024GiB or less"},
+		{"--wal-max-bytes 1025GiB", "--wal-max-bytes 1025GiB: expected 1024GiB or less"},
+		{"--wal-max-bytes 1024GiB --wal-file-bytes 257GiB", "--wal-file-bytes 257GiB: expected 256GiB or less"},
+		{"--wal-max-bytes 1024GiB --wal-spare-bytes 2GiB", "--wal-spare-bytes 2GiB: expected 1GiB or less"},
+		{"--log-tail-max-bytes 9223372036854775807", "--log-tail-max-bytes 9223372036854775807: expected 1024GiB or less"},
 		{"--wal-max-bytes 0", "expected a number of bytes above 0"},
 		{"--wal-max-bytes lots", "expected a number of bytes above 0, with KiB, MiB or GiB behind it"},
 		{"--wal-file-bytes 64KiB", "--wal-file-bytes 64KiB: expected 1MiB or more"},

@@ -21,20 +21,31 @@ const (
 	noRoomBytes = 256 << 10
 )
 
-// tellStorage says more about an error that is KAFKA_STORAGE_ERROR, which a full disk
-// and damage have in common: what the broker's log directories are like, which
-// DescribeLogDirs tells (from version 4 on with their room, KIP-827), and what to do.
+// tellStorage says more about an error that a full disk and damage have in common:
+// what the broker's log directories are like, which DescribeLogDirs tells (from
+// version 4 on with their room, KIP-827), and what to do. That is KAFKA_STORAGE_ERROR,
+// and COORDINATOR_NOT_AVAILABLE when a directory is full or takes no writes: groups
+// and transactions answer it when what they write does not get to the log.
 // It comes before anything is put around the error, since that keeps the text of then.
 // reads says that nothing was to be written. Another error stays as it is, and so does
 // this one when the broker does not answer or let us ask.
 func tellStorage(ctx context.Context, cl *kgo.Client, err error, reads bool) error {
 	var r *refused
-	if !errors.As(err, &r) || r.code.Code != kerr.KafkaStorageError.Code || r.hint != "" {
+	if !errors.As(err, &r) || r.hint != "" {
+		return err
+	}
+	coordinator := r.code.Code == kerr.CoordinatorNotAvailable.Code
+	if !coordinator && r.code.Code != kerr.KafkaStorageError.Code {
 		return err
 	}
 	// What failed may have used up its time.
-	if d := worstDir(logDirs(context.WithoutCancel(ctx), cl)); d != nil {
+	d := worstDir(logDirs(context.WithoutCancel(ctx), cl))
+	switch {
+	case d == nil:
+	case !coordinator:
 		d.tell(r, reads)
+	case d.failed || d.full():
+		d.tell(r, false) // what only reads does not answer this for its storage
 	}
 	return err
 }
@@ -46,6 +57,9 @@ type logDir struct {
 	failed        bool
 	total, usable int64
 }
+
+// full reports whether the broker told that next to nothing is usable.
+func (d *logDir) full() bool { return d.usable >= 0 && d.usable < fullDiskBytes }
 
 // logDirs asks all brokers for their log directories.
 func logDirs(ctx context.Context, cl *kgo.Client) (dirs []logDir) {
@@ -95,7 +109,7 @@ func (d *logDir) tell(r *refused, reads bool) {
 	case reads:
 		r.hint = fmt.Sprintf("a file in %s is damaged or missing: "+damaged, d.path, d.path)
 	case d.usable < 0: // not told
-	case d.usable < fullDiskBytes:
+	case d.full():
 		r.reason = "the broker's disk is full"
 		r.hint = fmt.Sprintf("%s in %s: free space there, or delete topics or records (`millrace topic delete`, `millrace topic delete-records`), which works on a full disk; then try again, no restart is needed", room, d.path)
 	default:

@@ -46,8 +46,14 @@ func serveBroker(t *testing.T, fs vfs.FS, limits broker.Limits) (*broker.Broker,
 // says.
 func said(t *testing.T, in string, command, want, not string) {
 	t.Helper()
+	saidWith(t, kerr.KafkaStorageError, in, command, want, not)
+}
+
+// saidWith is said of another error.
+func saidWith(t *testing.T, of *kerr.Error, in string, command, want, not string) {
+	t.Helper()
 	code, _, stderr := run(t, in, strings.Fields(command)...)
-	if code != 1 || strings.Count(stderr, "KAFKA_STORAGE_ERROR") != 1 || !strings.Contains(stderr, want) || strings.Contains(stderr, not) {
+	if code != 1 || strings.Count(stderr, of.Message) != 1 || !strings.Contains(stderr, want) || strings.Contains(stderr, not) {
 		t.Errorf("millrace %s: exit code %d\n%sexpected %q", command, code, stderr, want)
 	}
 }
@@ -67,6 +73,9 @@ func TestFullDiskIsSaid(t *testing.T) {
 	const want, not = "the broker's disk is full (KAFKA_STORAGE_ERROR): 0 bytes of ", "damage"
 	said(t, "b\n", "produce t --raw --bootstrap "+addr, "write to t: "+want, not)
 	said(t, "", "topic create u --bootstrap "+addr, want, not)
+	const wantGroup = "the broker's disk is full (COORDINATOR_NOT_AVAILABLE): 0 bytes of "
+	// As a commit of `millrace consume --group`, whose client tries for longer.
+	saidWith(t, kerr.CoordinatorNotAvailable, "", "group reset-offsets gg --create --topic t --to earliest --bootstrap "+addr, "reset offsets of group gg: "+wantGroup, not)
 	disk.SetCapacity(1 << 40)
 	if code, _, stderr := run(t, "b\n", "produce", "t", "--raw", "--bootstrap", addr); code != 0 {
 		t.Fatal(stderr)
@@ -93,6 +102,7 @@ func TestFenceIsSaid(t *testing.T) {
 	on.Store(true)
 	said(t, "a\n", "produce t --raw --bootstrap "+addr, "write to t: the broker writes nothing any more (KAFKA_STORAGE_ERROR): a write to data failed", "disk is full (")
 	said(t, "", "topic create u --bootstrap "+addr, "the broker writes nothing any more", "disk is full (")
+	saidWith(t, kerr.CoordinatorNotAvailable, "", "group reset-offsets old --create --topic t --to earliest --bootstrap "+addr, "the broker writes nothing any more (COORDINATOR_NOT_AVAILABLE): a write to data failed", "disk is full (")
 }
 
 // TestDamageIsSaid: what cannot be read is damage, also on a disk that is nearly full.
@@ -167,5 +177,23 @@ func TestStorageOfOthers(t *testing.T) {
 			return resp, nil, true
 		})
 		said(t, "", "topic create u --bootstrap "+fake.ListenAddrs()[0], c.want, "\x00")
+		// A coordinator may be away for other reasons than its disk.
+		fake.ControlKey(42, func(req kmsg.Request) (kmsg.Response, error, bool) {
+			fake.KeepControl()
+			resp := req.ResponseKind().(*kmsg.DeleteGroupsResponse)
+			rg := kmsg.NewDeleteGroupsResponseGroup()
+			rg.Group, rg.ErrorCode = "g", kerr.CoordinatorNotAvailable.Code
+			resp.Groups = append(resp.Groups, rg)
+			return resp, nil, true
+		})
+		want, not := c.want, "\x00"
+		switch name {
+		case "one is full":
+		case "much room":
+			want, not = "(COORDINATOR_NOT_AVAILABLE)\n", "disk"
+		default: // each takes as long as the client tries again
+			continue
+		}
+		saidWith(t, kerr.CoordinatorNotAvailable, "", "group delete g --bootstrap "+fake.ListenAddrs()[0], want, not)
 	}
 }

@@ -87,7 +87,8 @@ func newTopicCreate(to *cluster) *cobra.Command {
 		},
 	}
 	c.Flags().Int32Var(&partitions, "partitions", 1, "number of partitions, -1 for the broker's default")
-	c.Flags().StringArrayVar(&configs, "config", nil, "configuration `key=value`, may be repeated")
+	c.Flags().StringArrayVar(&configs, "config", nil, "configuration `key=value`, may be repeated; --set is the same")
+	sameFlag(c, "set", "config")
 	completeFlag(c, "config", completeKeys(topicConfigNames...))
 	c.Flags().BoolVar(&ifNotExists, "if-not-exists", false, "succeed when the topic exists")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
@@ -298,7 +299,8 @@ func newTopicAlter(to *cluster) *cobra.Command {
 		},
 	}
 	c.Flags().IntVar(&partitions, "partitions", 0, "new number of partitions; it can only grow")
-	c.Flags().StringArrayVar(&set, "set", nil, "configuration `key=value`, may be repeated")
+	c.Flags().StringArrayVar(&set, "set", nil, "configuration `key=value`, may be repeated; --config is the same")
+	sameFlag(c, "config", "set")
 	c.Flags().StringArrayVar(&remove, "delete", nil, "configuration `key` that falls back to its default, may be repeated")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
 	completeFlag(c, "set", completeKeys(topicConfigNames...))
