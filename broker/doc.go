@@ -42,7 +42,8 @@
 // What a peer costs before its login: 32 KiB and ten seconds, and for a password
 // one hash, a few at once over all peers. A request takes memory as its bytes
 // arrive, a response as long as it is not read, both from budgets of all
-// connections.
+// connections. Large requests leave a quarter of theirs to small ones, and what was
+// half sent and does not come on is cut while others wait (budget.go).
 //
 // # Encryption
 //
