@@ -226,6 +226,7 @@ func TestTransactionsEnded(t *testing.T) {
 	}
 	begin()
 	runSteps(t, kafka, []step{{args: "transaction terminate billing", says: "which was Ongoing, is ended"}})
+	runSteps(t, kafka, []step{{args: "transaction terminate billing", says: "transactional id billing: no transaction was open, its state was "}})
 	if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err == nil {
 		t.Error("a terminated transaction was committed")
 	}

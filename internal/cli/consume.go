@@ -171,13 +171,7 @@ func consume(ctx context.Context, std Stdio, topic string, o consumeOptions) err
 
 func requireTopic(ctx context.Context, topic string, to cluster) error {
 	return withAdmin(ctx, to, func(ctx context.Context, a *kadm.Client) error {
-		topics, err := a.ListTopics(ctx, topic)
-		if err != nil {
-			return err
-		}
-		if t, ok := topics[topic]; !ok || t.Err != nil {
-			return missingTopic(topic)
-		}
-		return nil
+		_, err := findTopic(ctx, a, "read", topic)
+		return err
 	})
 }
