@@ -88,7 +88,7 @@ func newTopicCreate(to *cluster) *cobra.Command {
 	}
 	c.Flags().Int32Var(&partitions, "partitions", 1, "number of partitions, -1 for the broker's default")
 	c.Flags().StringArrayVar(&configs, "config", nil, "configuration `key=value`, may be repeated")
-	completeFlag(c, "config", completeKeys(topicConfigNames...))
+	completeFlag(c, "config", completeTopicConfig)
 	c.Flags().BoolVar(&ifNotExists, "if-not-exists", false, "succeed when the topic exists")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
 	return c
@@ -312,7 +312,7 @@ func newTopicAlter(to *cluster) *cobra.Command {
 	c.Flags().StringArrayVar(&set, "set", nil, "configuration `key=value`, may be repeated")
 	c.Flags().StringArrayVar(&remove, "delete", nil, "configuration `key` that falls back to its default, may be repeated")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
-	completeFlag(c, "set", completeKeys(topicConfigNames...))
+	completeFlag(c, "set", completeTopicConfig)
 	completeFlag(c, "delete", completeValues(topicConfigNames...))
 	c.ValidArgsFunction = completeNames(to, topicNames)
 	return c
