@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +11,8 @@ import (
 )
 
 // DescribeConfigs (32). Versions 1-4. Topics and this broker are described; all
-// known names are returned, with what was set and what is default.
+// known names are returned, with what was set and what is default. For another type
+// of resource the error says which there are.
 func init() {
 	register(32, 1, 4, func(b *Broker, rq *request, req *kmsg.DescribeConfigsRequest) error {
 		resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
@@ -33,18 +35,38 @@ func init() {
 				sr.Configs = describeTopicConfigs(set, rr.ConfigNames, req)
 			case kmsg.ConfigResourceTypeBroker:
 				if rr.ResourceName != "" && rr.ResourceName != strconv.Itoa(nodeID) {
-					sr.ErrorCode = kerr.InvalidRequest.Code
+					err := fmt.Errorf("%w: there is no broker %.40q, the only one is %d", kerr.InvalidRequest, rr.ResourceName, nodeID)
+					sr.ErrorCode, sr.ErrorMessage = errorCode(err), message(err)
 					break
 				}
 				sr.Configs = b.describeBrokerConfigs(rr.ConfigNames, req)
 			default:
-				sr.ErrorCode = kerr.InvalidRequest.Code
+				err := fmt.Errorf("%w: %s have no configurations here: those of topics and of the broker are described", kerr.InvalidRequest, configHolders(rr.ResourceType))
+				sr.ErrorCode, sr.ErrorMessage = errorCode(err), message(err)
 			}
 			resp.Resources = append(resp.Resources, sr)
 		}
 		rq.reply(resp)
 		return nil
 	})
+}
+
+// configHolders names what has configurations of a type, in the words of Kafka's
+// tools.
+func configHolders(kind kmsg.ConfigResourceType) string {
+	switch kind {
+	case kmsg.ConfigResourceTypeTopic:
+		return "topics"
+	case kmsg.ConfigResourceTypeBroker:
+		return "brokers"
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		return "broker-loggers"
+	case kmsg.ConfigResourceTypeClientMetrics:
+		return "client-metrics"
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return "groups"
+	}
+	return fmt.Sprintf("resources of type %d", kind)
 }
 
 func describeTopicConfigs(set map[string]string, names []string, req *kmsg.DescribeConfigsRequest) []kmsg.DescribeConfigsResponseResourceConfig {

@@ -36,7 +36,7 @@ func init() {
 // setConfigs replaces a resource's configuration with what change makes of it.
 func (b *Broker) setConfigs(kind kmsg.ConfigResourceType, name string, validateOnly bool, change func(map[string]string) (map[string]string, error)) error {
 	if kind != kmsg.ConfigResourceTypeTopic {
-		return fmt.Errorf("%w: only topic configurations can be changed", kerr.InvalidRequest)
+		return fmt.Errorf("%w: configurations of %s cannot be changed: only those of topics can", kerr.InvalidRequest, configHolders(kind))
 	}
 	if b.protectedTopic(name) {
 		return fmt.Errorf("%w: %s belongs to the engine", kerr.TopicAuthorizationFailed, name)

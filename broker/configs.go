@@ -71,6 +71,19 @@ func TopicConfigNames() []string {
 	return names
 }
 
+// TopicConfigValues returns the values that a configuration can have, nil where they
+// are not a fixed set; list says that several may be given.
+func TopicConfigValues(name string) (values []string, list bool) {
+	c, ok := findConfig(name)
+	switch {
+	case !ok:
+		return nil, false
+	case c.kind == configBool:
+		return []string{"true", "false"}, false
+	}
+	return slices.Clone(c.oneOf), c.kind == configList
+}
+
 // findConfig returns a known configuration.
 func findConfig(name string) (*topicConfig, bool) {
 	i, ok := slices.BinarySearchFunc(topicConfigs, name, func(c topicConfig, n string) int { return strings.Compare(c.name, n) })

@@ -172,3 +172,39 @@ func TestOffsetCommitErrorsInOrder(t *testing.T) {
 	wantCode(t, "without generation", commit(9, "g", "m", -1, 0), nil)
 	wantCode(t, "group of offsets", commit(9, "g", "m", 3, 0), kerr.UnknownMemberID)
 }
+
+// Who asks for configurations that are not served is told which are.
+func TestConfigsOfOthers(t *testing.T) {
+	_, addr := serveTest(t, Limits{})
+	ctx, cl := testCtx(t), client(t, addr)
+	for _, c := range []struct {
+		kind            kmsg.ConfigResourceType
+		name            string
+		describe, alter string
+	}{
+		{kmsg.ConfigResourceTypeGroupConfig, "billing", "groups have no configurations here: those of topics and of the broker are described", "configurations of groups cannot be changed: only those of topics can"},
+		{kmsg.ConfigResourceTypeClientMetrics, "m", "client-metrics have no configurations here: those of topics and of the broker are described", "configurations of client-metrics cannot be changed: only those of topics can"},
+		{7, "x", "resources of type 7 have no configurations here: those of topics and of the broker are described", "configurations of resources of type 7 cannot be changed: only those of topics can"},
+		{kmsg.ConfigResourceTypeBroker, "9", `there is no broker "9", the only one is 1`, "configurations of brokers cannot be changed: only those of topics can"},
+	} {
+		describe := kmsg.NewPtrDescribeConfigsRequest()
+		describe.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: c.kind, ResourceName: c.name}}
+		d, err := cl.Broker(nodeID).Request(ctx, describe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := d.(*kmsg.DescribeConfigsResponse).Resources[0]
+		if got.ErrorCode != kerr.InvalidRequest.Code || got.ErrorMessage == nil || *got.ErrorMessage != c.describe {
+			t.Errorf("describe %s: error %d, %q", c.kind, got.ErrorCode, deref(got.ErrorMessage))
+		}
+		alter := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		alter.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: c.kind, ResourceName: c.name}}
+		a, err := cl.Broker(nodeID).Request(ctx, alter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.(*kmsg.IncrementalAlterConfigsResponse).Resources[0]; got.ErrorCode != kerr.InvalidRequest.Code || deref(got.ErrorMessage) != c.alter {
+			t.Errorf("alter %s: error %d, %q", c.kind, got.ErrorCode, deref(got.ErrorMessage))
+		}
+	}
+}

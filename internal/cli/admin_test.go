@@ -234,6 +234,7 @@ func TestTransactionsEnded(t *testing.T) {
 	}
 	begin()
 	runSteps(t, kafka, []step{{args: "transaction terminate billing", says: "which was Ongoing, is ended"}})
+	runSteps(t, kafka, []step{{args: "transaction terminate billing", says: "transactional id billing: no transaction was open, its state was "}})
 	if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err == nil {
 		t.Error("a terminated transaction was committed")
 	}
@@ -285,6 +286,13 @@ func TestCompletion(t *testing.T) {
 		{"consume orders --isolation ", "committed\nuncommitted\n"},
 		{"acl add --operation read,wr", "read,write\n"},
 		{"topic create x --config ", "cleanup.policy=\n"},
+		{"topic create x --config cleanup.policy=", "cleanup.policy=delete\ncleanup.policy=compact\n:4"},
+		{"topic alter orders --set cleanup.policy=compact,", "cleanup.policy=compact,delete\n:4"},
+		{"topic alter orders --set message.timestamp.type=", "message.timestamp.type=CreateTime\nmessage.timestamp.type=LogAppendTime\n:4"},
+		{"config alter topic orders --set compression.type=z", "compression.type=zstd\n"},
+		{"config alter topic orders --set preallocate=", "preallocate=true\npreallocate=false\n:4"},
+		{"server --sasl-mechanisms ", "PLAIN\nSCRAM-SHA-256\nSCRAM-SHA-512\nOAUTHBEARER\n"},
+		{"server --sasl-mechanisms PLAIN,", "PLAIN,SCRAM-SHA-256\n"},
 		{"topic alter orders --set ", "cleanup.policy=\n"},
 		{"topic create x --set ", "cleanup.policy=\n"},
 		{"topic alter orders --config ", "cleanup.policy=\n"},

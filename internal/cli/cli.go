@@ -90,6 +90,7 @@ func newRoot(std Stdio) *cobra.Command {
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" { // an unknown shell printed help, as a success
 			c.Args, c.RunE = cobra.ArbitraryArgs, needSubcommand
+			completeBash(c)
 		}
 	}
 	return root

@@ -94,6 +94,24 @@ func completeKeys(keys ...string) cobra.CompletionFunc {
 // topicConfigNames are the keys of --config, --set and --delete.
 var topicConfigNames = broker.TopicConfigNames()
 
+// completeTopicConfig completes key=value of a topic's configuration: the key, and
+// behind it the value where those are a fixed set.
+func completeTopicConfig(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+	key, value, ok := strings.Cut(word, "=")
+	if !ok {
+		return completeKeys(topicConfigNames...)(nil, nil, word)
+	}
+	values, list := broker.TopicConfigValues(key)
+	if list {
+		values = ofList(value, values)
+	}
+	texts := make([]string, 0, len(values))
+	for _, v := range values {
+		texts = append(texts, key+"="+v)
+	}
+	return texts, cobra.ShellCompDirectiveNoFileComp
+}
+
 func transactionalIDs(ctx context.Context, a *kadm.Client) ([]string, error) {
 	list, err := a.ListTransactions(ctx, nil, nil)
 	return list.TransactionalIDs(), err

@@ -154,7 +154,7 @@ func newConfigAlter(to *cluster) *cobra.Command {
 	sameFlag(c, "config", "set")
 	c.Flags().StringArrayVar(&remove, "delete", nil, "configuration `key` that falls back to its default, may be repeated")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
-	completeFlag(c, "set", completeKeys(topicConfigNames...))
+	completeFlag(c, "set", completeTopicConfig)
 	completeFlag(c, "delete", completeValues(topicConfigNames...))
 	c.ValidArgsFunction = completeResource(to, "topic")
 	return c

@@ -20,7 +20,8 @@ type consumeOptions struct {
 	offset, from, isolation string
 	partitions              []int32
 	fromBeginning, toEnd    bool
-	decode                  bool
+	decode, raw             bool
+	separator, null         string
 	service, registry       string
 	max                     int64
 	timeout, retryTimeout   time.Duration
@@ -35,12 +36,20 @@ func newConsume(std Stdio) *cobra.Command {
 and headers. Without --group partitions are read without a group and nothing is
 committed.
 
+Text is for people: null is printed as null, like a record that holds this text (give
+--null another), and what is not UTF-8 in base64, like a record that holds that. JSON
+has null, and {"base64":...} for what is not UTF-8. --raw prints bytes as they are,
+the value alone, or with --key-separator the key in front of it; with the same options
+` + "`millrace produce --raw`" + ` makes the same keys and values of these lines, without
+timestamps and headers. A record that such a line cannot hold is an error: one with a
+line end (at the end also a carriage return), null without --null, the text of --null.
+
 --max and --to-end say where reading ends. Exit code 0 means that this place was
 reached: a --timeout that is over before, an interrupt, and a broker that answers
 nothing but errors for --retry-timeout are exit code 1 and a message that says how
 many records came. A --timeout without --max and --to-end is itself the end that was
 asked for, unless the last answers were errors.`,
-		Example: "  millrace consume orders --from-beginning --to-end\n  millrace consume orders --partition 0 --offset -10 --output json\n  millrace consume orders --from 2026-11-22T08:00:00Z --max 100\n  millrace consume orders --group billing --output json --timeout 5s",
+		Example: "  millrace consume orders --from-beginning --to-end\n  millrace consume orders --partition 0 --offset -10 --output json\n  millrace consume orders --from 2026-11-22T08:00:00Z --max 100\n  millrace consume orders --group billing --output json --timeout 5s\n  millrace consume orders --from-beginning --to-end --raw --key-separator '\\t' --null NULL",
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.check(c.Flags().Changed("max")); err != nil {
 				return err
@@ -63,6 +72,9 @@ asked for, unless the last answers were errors.`,
 	c.Flags().BoolVar(&o.decode, "decode", false, "show keys and values of AVRO, PROTOBUF and JSON_SR as JSON, by their registered schemas")
 	c.Flags().StringVar(&o.service, "service-id", engine.DefaultServiceID, "with --decode: the service whose embedded schema registry is read")
 	c.Flags().StringVar(&o.registry, "schema-registry-url", "", "with --decode: an external schema registry, http[s]://[USER:PASSWORD@]HOST[:PORT]")
+	c.Flags().BoolVar(&o.raw, "raw", false, "print values as the bytes that they are, one a line")
+	c.Flags().StringVar(&o.separator, "key-separator", "", "with --raw: print the key too, and this text between key and value; \\t is a tab")
+	c.Flags().StringVar(&o.null, "null", "", "text that stands for a key or value that is null (default null, none with --raw)")
 	completeFlag(c, "output", completeValues("text", "json"))
 	completeFlag(c, "isolation", completeValues("committed", "uncommitted"))
 	completeFlag(c, "group", completeListed(&o.to, groupNames))
@@ -99,7 +111,7 @@ func (o *consumeOptions) check(max bool) error {
 	case o.group != "" && (len(o.partitions) > 0 || o.offset != "" || o.from != "" || o.toEnd):
 		return errors.New("--group goes on where the group is: --partition, --offset, --from and --to-end are for reading without one")
 	}
-	return nil
+	return o.checkRaw()
 }
 
 func consume(ctx context.Context, std Stdio, topic string, o consumeOptions) error {
@@ -129,7 +141,10 @@ func consume(ctx context.Context, std Stdio, topic string, o consumeOptions) err
 		}
 		rd.place, rd.ends = r.starts, r.ends
 	}
-	show := recordWriter{output: o.output}
+	show := recordWriter{output: o.output, raw: o.raw, separator: o.separator, null: o.null, stamps: &timestamps{rd: &rd}}
+	if !o.raw && o.null == "" {
+		show.null = "null"
+	}
 	if o.decode {
 		reader, err := openPayloads(ctx, topic, o)
 		if err != nil {
@@ -142,7 +157,7 @@ func consume(ctx context.Context, std Stdio, topic string, o consumeOptions) err
 	}
 	defer rd.close()
 	out := bufio.NewWriter(std.Out)
-	rd.each = func(rec *kgo.Record) error { return show.write(out, rec) }
+	rd.each = func(rec *kgo.Record) error { return show.write(ctx, out, rec) }
 	rd.polled = out.Flush
 	err := rd.run(ctx)
 	if flushed := out.Flush(); flushed != nil {
@@ -156,13 +171,7 @@ func consume(ctx context.Context, std Stdio, topic string, o consumeOptions) err
 
 func requireTopic(ctx context.Context, topic string, to cluster) error {
 	return withAdmin(ctx, to, func(ctx context.Context, a *kadm.Client) error {
-		topics, err := a.ListTopics(ctx, topic)
-		if err != nil {
-			return err
-		}
-		if t, ok := topics[topic]; !ok || t.Err != nil {
-			return missingTopic(topic)
-		}
-		return nil
+		_, err := findTopic(ctx, a, "read", topic)
+		return err
 	})
 }

@@ -112,6 +112,20 @@ func (rd *reading) peek(ctx context.Context, t kadm.TopicDetail, partition int32
 	if d.Err != nil {
 		return 0, false, d.Err
 	}
+	rp, err := rd.fetch(ctx, t, d, rd.place[partition])
+	if err != nil {
+		return rd.place[partition], false, err
+	}
+	// The client counts only offsets that it was given records of or that a batch
+	// names; an empty answer is the end, or a broker that makes this client wait.
+	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+		Offset: rd.place[partition], IsolationLevel: rd.isolation, Topic: rd.topic, Partition: partition,
+	}, rp, kgo.DefaultDecompressor(), nil)
+	return next, len(fp.Records) > 0, fp.Err
+}
+
+// fetch asks a partition's leader for what is there from an offset on.
+func (rd *reading) fetch(ctx context.Context, t kadm.TopicDetail, d kadm.PartitionDetail, offset int64) (*kmsg.FetchResponseTopicPartition, error) {
 	req := kmsg.NewPtrFetchRequest()
 	req.ReplicaID, req.MaxBytes = -1, lookBytes
 	if rd.options.isolation != "uncommitted" {
@@ -120,21 +134,20 @@ func (rd *reading) peek(ctx context.Context, t kadm.TopicDetail, partition int32
 	rt := kmsg.NewFetchRequestTopic()
 	rt.Topic, rt.TopicID = rd.topic, t.ID
 	rp := kmsg.NewFetchRequestTopicPartition()
-	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = partition, rd.place[partition], lookBytes
+	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = d.Partition, offset, lookBytes
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
+	nothing := kmsg.NewFetchResponseTopicPartition()
 	raw, err := rd.looks.Broker(int(d.Leader)).Request(ctx, req)
 	if err != nil {
-		return 0, false, err
+		return nil, err
 	}
 	resp, ok := raw.(*kmsg.FetchResponse)
-	if !ok || resp.ErrorCode != 0 || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return rd.place[partition], false, kerr.ErrorForCode(resp.ErrorCode)
+	switch {
+	case ok && resp.ErrorCode != 0:
+		return nil, kerr.ErrorForCode(resp.ErrorCode)
+	case !ok || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1:
+		return &nothing, nil // a broker that makes this client wait
 	}
-	// The client counts only offsets that it was given records of or that a batch
-	// names; an empty answer is the end, or a broker that makes this client wait.
-	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
-		Offset: rd.place[partition], IsolationLevel: rd.isolation, Topic: rd.topic, Partition: partition,
-	}, &resp.Topics[0].Partitions[0], kgo.DefaultDecompressor(), nil)
-	return next, len(fp.Records) > 0, fp.Err
+	return &resp.Topics[0].Partitions[0], nil
 }

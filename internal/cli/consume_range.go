@@ -40,22 +40,19 @@ type consumed struct {
 func consumeRange(ctx context.Context, topic string, o consumeOptions) (consumed, error) {
 	r := consumed{starts: map[int32]int64{}}
 	err := withAdmin(ctx, o.to, func(ctx context.Context, a *kadm.Client) error {
-		topics, err := a.ListTopics(ctx, topic)
+		t, err := findTopic(ctx, a, "read", topic)
 		if err != nil {
 			return err
 		}
-		if t, ok := topics[topic]; !ok || t.Err != nil {
-			return missingTopic(topic)
-		}
 		partitions := o.partitions
 		if len(partitions) == 0 {
-			for _, p := range topics[topic].Partitions.Sorted() {
+			for _, p := range t.Partitions.Sorted() {
 				partitions = append(partitions, p.Partition)
 			}
 		}
 		first, err := a.ListStartOffsets(ctx, topic)
 		if err != nil {
-			return err
+			return topicError("read", topic, err, "")
 		}
 		list := a.ListCommittedOffsets
 		if o.isolation == "uncommitted" {
@@ -63,7 +60,7 @@ func consumeRange(ctx context.Context, topic string, o consumeOptions) (consumed
 		}
 		last, err := list(ctx, topic)
 		if err != nil {
-			return err
+			return topicError("read", topic, err, "")
 		}
 		at, err := consumeStart(ctx, a, topic, o)
 		if err != nil {
@@ -76,8 +73,8 @@ func consumeRange(ctx context.Context, topic string, o consumeOptions) (consumed
 		for _, p := range partitions {
 			s, ok := first.Lookup(topic, p)
 			e, _ := last.Lookup(topic, p)
-			if _, exists := topics[topic].Partitions[p]; !exists {
-				return missingPartition(topic, p, topics[topic])
+			if _, exists := t.Partitions[p]; !exists {
+				return missingPartition(topic, p, t)
 			}
 			err := errors.Join(s.Err, e.Err)
 			if err == nil && !ok {
@@ -126,7 +123,7 @@ func consumeStart(ctx context.Context, a *kadm.Client, topic string, o consumeOp
 		}
 		offsets, err := a.ListOffsetsAfterMilli(ctx, ms, topic)
 		if err != nil {
-			return nil, err
+			return nil, topicError("read", topic, err, "")
 		}
 		return func(p int32, end int64) int64 {
 			if l, ok := offsets.Lookup(topic, p); ok && l.Err == nil && l.Offset >= 0 {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -28,18 +30,34 @@ type consumedHeader struct {
 	Value any    `json:"value"`
 }
 
-// recordWriter prints records; reader is nil where nothing is decoded.
+// recordWriter prints records; reader is nil where nothing is decoded. null is what
+// stands for null in text, "" for nothing in raw lines.
 type recordWriter struct {
-	output string
-	reader *engine.PayloadReader
+	output          string
+	raw             bool
+	separator, null string
+	reader          *engine.PayloadReader
+	stamps          *timestamps
 }
 
-func (r recordWriter) write(w io.Writer, rec *kgo.Record) error {
+func (r recordWriter) write(ctx context.Context, w io.Writer, rec *kgo.Record) error {
+	if r.raw {
+		line, err := r.line(rec)
+		if err != nil {
+			return fmt.Errorf("%s-%d at offset %d: %w", rec.Topic, rec.Partition, rec.Offset, err)
+		}
+		_, err = w.Write(line)
+		return err
+	}
 	if r.output == "text" {
 		_, err := fmt.Fprintf(w, "%s\t%s\n", r.text(true, rec.Key), r.text(false, rec.Value))
 		return err
 	}
-	line := consumedRecord{rec.Topic, rec.Partition, rec.Offset, rec.Timestamp.UnixMilli(), r.json(true, rec.Key), r.json(false, rec.Value), []consumedHeader{}}
+	ms, err := r.stamps.of(ctx, rec)
+	if err != nil {
+		return err
+	}
+	line := consumedRecord{rec.Topic, rec.Partition, rec.Offset, ms, r.json(true, rec.Key), r.json(false, rec.Value), []consumedHeader{}}
 	for _, h := range rec.Headers {
 		line.Headers = append(line.Headers, consumedHeader{h.Key, payload(h.Value)})
 	}
@@ -57,7 +75,13 @@ func (r recordWriter) text(key bool, b []byte) string {
 			return text
 		}
 	}
-	return textOf(b)
+	switch {
+	case b == nil:
+		return r.null
+	case utf8.Valid(b):
+		return string(b)
+	}
+	return base64.StdEncoding.EncodeToString(b)
 }
 
 func (r recordWriter) json(key bool, b []byte) any {
@@ -69,23 +93,13 @@ func (r recordWriter) json(key bool, b []byte) any {
 	return payload(b)
 }
 
-func textOf(b []byte) string {
-	if b == nil {
-		return "null"
-	}
-	if utf8.Valid(b) {
-		return string(b)
-	}
-	return base64.StdEncoding.EncodeToString(b)
-}
-
 // payload returns bytes as JSON where they are JSON, as text where they are
-// UTF-8, else as {"base64": ...}. Null stays null.
+// UTF-8, else as {"base64": ...}. Only null is null: the text null is a string.
 func payload(b []byte) any {
 	switch {
 	case b == nil:
 		return nil
-	case json.Valid(b):
+	case json.Valid(b) && string(bytes.TrimSpace(b)) != "null":
 		return json.RawMessage(b)
 	case utf8.Valid(b):
 		return string(b)

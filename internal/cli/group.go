@@ -285,15 +285,12 @@ func newGroupDeleteOffsets(to *cluster) *cobra.Command {
 				return errors.New("--topic is missing: which topic's offsets shall go?")
 			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
-				topics, err := a.ListTopics(ctx, topic)
+				t, err := findTopic(ctx, a, "delete offsets of", topic)
 				if err != nil {
 					return err
 				}
-				if t := topics[topic]; t.Err != nil {
-					return topicError("delete offsets of", topic, t.Err, "")
-				}
 				set := kadm.TopicsSet{}
-				for _, p := range topics[topic].Partitions.Sorted() {
+				for _, p := range t.Partitions.Sorted() {
 					set.Add(topic, p.Partition)
 				}
 				resp, err := a.DeleteOffsets(ctx, args[0], set)

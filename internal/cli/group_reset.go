@@ -192,22 +192,19 @@ func resetPartitions(ctx context.Context, a *kadm.Client, d groupDescription, na
 	}
 	for _, spec := range named {
 		topic, list, some := strings.Cut(spec, ":")
-		topics, err := a.ListTopics(ctx, topic)
+		t, err := findTopic(ctx, a, "reset offsets of", topic)
 		if err != nil {
 			return nil, err
 		}
-		if t, ok := topics[topic]; !ok || t.Err != nil {
-			return nil, missingTopic(topic)
-		}
 		if !some {
-			for _, p := range topics[topic].Partitions.Sorted() {
+			for _, p := range t.Partitions.Sorted() {
 				set.Add(topic, p.Partition)
 			}
 			continue
 		}
 		for _, text := range strings.Split(list, ",") {
 			n, err := strconv.ParseInt(text, 10, 32)
-			if _, ok := topics[topic].Partitions[int32(n)]; err != nil || !ok {
+			if _, ok := t.Partitions[int32(n)]; err != nil || !ok {
 				return nil, fmt.Errorf("--topic %s: %s has no partition %q", spec, topic, text)
 			}
 			set.Add(topic, int32(n))

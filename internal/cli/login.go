@@ -140,8 +140,8 @@ func (to cluster) chosen() auth.Mechanism {
 	return ""
 }
 
-// mechanisms are the values of --sasl-mechanism.
-var mechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"}
+// mechanisms are the values of --sasl-mechanism and of the server's --sasl-mechanisms.
+var mechanisms = []string{string(auth.Plain), string(auth.ScramSHA256), string(auth.ScramSHA512), string(auth.OAuthBearer)}
 
 // encrypted reports whether the client speaks TLS.
 func (to cluster) encrypted() bool { return to.tls || to.ca != "" || to.cert != "" }

@@ -120,8 +120,17 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 	watched := make(chan struct{})
 	defer close(watched)
 	go p.watchProgress(ctx, watched, cancel) // ends with produce
-	if err := p.run(ctx, in); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
+	ended := make(chan error, 1)
+	go func() { ended <- p.run(ctx, in) }() // ends with produce, or with the process when it waits for a line
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
+			return p.interrupted(topic)
+		} else if cause != nil {
 			err = cause
 		}
 		err = tellStorage(ctx, cl, refusal("write to "+topic, unreachable(o.to, err), ""), false)
@@ -131,8 +140,19 @@ func produce(ctx context.Context, std Stdio, topic string, o produceOptions) (er
 		return err
 	}
 	p.progress.done()
-	fmt.Fprintf(std.Err, "%s written to %s\n", count(p.records, "record"), topic)
+	fmt.Fprintf(std.Err, "%s written to %s\n", count(p.sent.Load(), "record"), topic)
 	return nil
+}
+
+// interrupted says how far writing got. The broker may have written what it has not
+// acknowledged.
+func (p *producer) interrupted(topic string) error {
+	acked := p.acked.Load()
+	text := fmt.Sprintf("interrupted: %s written to %s", wereWritten(acked), topic)
+	if more := p.sent.Load() - acked; more > 0 {
+		text += fmt.Sprintf(", and %d more may have been", more)
+	}
+	return errors.New(text)
 }
 
 func wereWritten(n int64) string {
@@ -148,13 +168,16 @@ func prepareTopic(ctx context.Context, topic string, o produceOptions) error {
 	return withAdmin(ctx, o.to, func(ctx context.Context, a *kadm.Client) error {
 		topics, err := a.ListTopics(ctx, topic)
 		if err != nil {
-			return err
+			return topicError("write to", topic, err, "")
 		}
-		if t, ok := topics[topic]; ok && t.Err == nil {
+		switch t, ok := topics[topic]; {
+		case ok && t.Err == nil:
 			if _, ok := t.Partitions[o.partition]; !ok && o.partition != anyPartition {
 				return missingPartition(topic, o.partition, t)
 			}
 			return nil
+		case ok && !errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+			return topicError("write to", topic, t.Err, "")
 		}
 		if !o.create {
 			return fmt.Errorf("topic %s does not exist: create it with `millrace topic create %s`, or add --create", topic, topic)
@@ -171,8 +194,8 @@ type producer struct {
 	client   *kgo.Client
 	options  produceOptions
 	progress *progress
-	records  int64
 
+	sent    atomic.Int64
 	waiting atomic.Int64 // records sent and not acknowledged
 	acked   atomic.Int64
 
@@ -240,8 +263,8 @@ func (p *producer) run(ctx context.Context, in io.Reader) error {
 			break
 		}
 		p.waiting.Add(1)
+		p.sent.Add(1)
 		p.client.Produce(ctx, rec, p.acknowledged)
-		p.records++
 		if p.failure() != nil {
 			break
 		}

@@ -37,9 +37,12 @@ func (o *produceOptions) check() error {
 			return fmt.Errorf("--header %s: expected name=value", h)
 		}
 	}
-	o.separator = strings.ReplaceAll(o.separator, `\t`, "\t")
+	o.separator = keySeparator(o.separator)
 	return nil
 }
+
+// keySeparator reads the value of --key-separator.
+func keySeparator(text string) string { return strings.ReplaceAll(text, `\t`, "\t") }
 
 // record makes a record of a line.
 func (p *producer) record(line []byte) (*kgo.Record, error) {
@@ -108,8 +111,8 @@ func (p *producer) jsonRecord(line []byte) (*kgo.Record, error) {
 			return nil, fmt.Errorf("timestamp field %s: expected ms, got %s", p.options.timestampField, raw)
 		}
 		n, err := ms.Int64()
-		if err != nil || n < 0 {
-			return nil, fmt.Errorf("timestamp field %s: expected ms from 0 on, got %s", p.options.timestampField, raw)
+		if err != nil || n < 0 || n > maxDateMs {
+			return nil, fmt.Errorf("timestamp field %s: expected ms from 0 to %d, got %s", p.options.timestampField, maxDateMs, raw)
 		}
 		rec.Timestamp = time.UnixMilli(n)
 	}

@@ -72,6 +72,7 @@ interrupt. When both listeners answer, one line says where: ready http=... kafka
 	c.Flags().StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error; debug shows TLS handshakes, logins and what is allowed")
 	completeFlag(c, "log-level", completeValues("debug", "info", "warn", "error"))
 	completeFlag(c, "tls-client-auth", completeValues(clientAuths...))
+	completeFlag(c, "sasl-mechanisms", completeValues(mechanisms...))
 	completeFlag(c, "authorize", completeValues("on", "off", "auto"))
 	c.Flags().StringVar(&o.config, "config", "", "file of flag=value lines; flags on the command line win")
 	return c

@@ -89,7 +89,7 @@ func newTopicCreate(to *cluster) *cobra.Command {
 	c.Flags().Int32Var(&partitions, "partitions", 1, "number of partitions, -1 for the broker's default")
 	c.Flags().StringArrayVar(&configs, "config", nil, "configuration `key=value`, may be repeated; --set is the same")
 	sameFlag(c, "set", "config")
-	completeFlag(c, "config", completeKeys(topicConfigNames...))
+	completeFlag(c, "config", completeTopicConfig)
 	c.Flags().BoolVar(&ifNotExists, "if-not-exists", false, "succeed when the topic exists")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
 	return c
@@ -117,6 +117,20 @@ func topicError(action, topic string, err error, detail string) error {
 		return fmt.Errorf("topic %s exists already", topic)
 	}
 	return refusal(action+" topic "+topic, err, detail)
+}
+
+// findTopic describes a topic. Its errors say what was to be done to it: the client
+// hands out some without the topic's name.
+func findTopic(ctx context.Context, a *kadm.Client, action, topic string) (kadm.TopicDetail, error) {
+	topics, err := a.ListTopics(ctx, topic)
+	if err != nil {
+		return kadm.TopicDetail{}, topicError(action, topic, err, "")
+	}
+	t, ok := topics[topic]
+	if !ok {
+		return t, missingTopic(topic)
+	}
+	return t, topicError(action, topic, t.Err, "")
 }
 
 func missingPartition(topic string, partition int32, t kadm.TopicDetail) error {
@@ -153,7 +167,7 @@ func newTopicList(to *cluster) *cobra.Command {
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
 				topics, err := a.ListTopics(ctx)
 				if err != nil {
-					return err
+					return refusal("list topics", err, "")
 				}
 				if format == "names" {
 					for _, name := range topics.Names() {
@@ -211,12 +225,9 @@ type partitionRow struct {
 }
 
 func describeTopic(ctx context.Context, c *cobra.Command, a *kadm.Client, name, format string) error {
-	topics, err := a.ListTopics(ctx, name)
+	t, err := findTopic(ctx, a, "describe", name)
 	if err != nil {
 		return err
-	}
-	if t := topics[name]; t.Err != nil {
-		return topicError("describe", name, t.Err, "")
 	}
 	starts, err := a.ListStartOffsets(ctx, name)
 	if err != nil {
@@ -230,8 +241,8 @@ func describeTopic(ctx context.Context, c *cobra.Command, a *kadm.Client, name, 
 	if err != nil {
 		return err
 	}
-	d := topicDescription{Topic: name, ID: topicID(topics[name].ID), Internal: topics[name].IsInternal, Configs: map[string]string{}}
-	for _, p := range topics[name].Partitions.Sorted() {
+	d := topicDescription{Topic: name, ID: topicID(t.ID), Internal: t.IsInternal, Configs: map[string]string{}}
+	for _, p := range t.Partitions.Sorted() {
 		s, _ := starts.Lookup(name, p.Partition)
 		e, _ := ends.Lookup(name, p.Partition)
 		d.Partitions = append(d.Partitions, partitionRow{p.Partition, s.Offset, e.Offset})
@@ -303,7 +314,7 @@ func newTopicAlter(to *cluster) *cobra.Command {
 	sameFlag(c, "config", "set")
 	c.Flags().StringArrayVar(&remove, "delete", nil, "configuration `key` that falls back to its default, may be repeated")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only check")
-	completeFlag(c, "set", completeKeys(topicConfigNames...))
+	completeFlag(c, "set", completeTopicConfig)
 	completeFlag(c, "delete", completeValues(topicConfigNames...))
 	c.ValidArgsFunction = completeNames(to, topicNames)
 	return c
@@ -346,13 +357,11 @@ func newTopicDeleteRecords(to *cluster) *cobra.Command {
 				return fmt.Errorf("--before %d: expected an offset, or -1 for the end", before)
 			}
 			return withAdmin(c.Context(), *to, func(ctx context.Context, a *kadm.Client) error {
-				topics, err := a.ListTopics(ctx, args[0])
+				t, err := findTopic(ctx, a, "delete records of", args[0])
 				if err != nil {
-					return topicError("delete records of", args[0], err, "")
+					return err
 				}
-				if t := topics[args[0]]; t.Err != nil {
-					return topicError("delete records of", args[0], t.Err, "")
-				} else if _, ok := t.Partitions[partition]; !ok {
+				if _, ok := t.Partitions[partition]; !ok {
 					return missingPartition(args[0], partition, t)
 				}
 				offsets := kadm.Offsets{}
@@ -364,7 +373,7 @@ func newTopicDeleteRecords(to *cluster) *cobra.Command {
 				r, ok := resp.Lookup(args[0], partition)
 				switch {
 				case !ok, errors.Is(r.Err, kerr.UnknownTopicOrPartition):
-					return missingPartition(args[0], partition, topics[args[0]])
+					return missingPartition(args[0], partition, t)
 				case errors.Is(r.Err, kerr.OffsetOutOfRange):
 					return refusal("delete records of topic "+args[0], r.Err, fmt.Sprintf("offset %d is not in partition %d", before, partition))
 				case r.Err != nil:

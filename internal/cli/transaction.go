@@ -169,14 +169,11 @@ func newTransactionProducers(to *cluster) *cobra.Command {
 
 // topicProducers describes the producers of all partitions of a topic.
 func topicProducers(ctx context.Context, a *kadm.Client, topic string) ([]kadm.DescribedProducer, error) {
-	topics, err := a.ListTopics(ctx, topic)
+	t, err := findTopic(ctx, a, "describe the producers of", topic)
 	if err != nil {
 		return nil, err
 	}
-	if t, ok := topics[topic]; !ok || t.Err != nil {
-		return nil, missingTopic(topic)
-	}
-	described, err := a.DescribeProducers(ctx, topics.TopicsSet())
+	described, err := a.DescribeProducers(ctx, kadm.TopicDetails{topic: t}.TopicsSet())
 	if err != nil {
 		return nil, err
 	}

@@ -47,13 +47,27 @@ all its partitions, and the producer that began it cannot commit it or write any
 				if err := fence(ctx, cl, args[0]); err != nil {
 					return refusal("terminate the transaction of "+args[0], err, "")
 				}
-				fmt.Fprintf(c.ErrOrStderr(), "transactional id %s: its transaction, which was %s, is ended and its producer shut out\n", args[0], described[args[0]].State)
+				fmt.Fprintln(c.ErrOrStderr(), terminated(args[0], described[args[0]].State))
 				return nil
 			})
 		},
 	}
 	c.ValidArgsFunction = completeNames(to, transactionalIDs)
 	return c
+}
+
+// terminated says what there was to end in the state that a transactional id was in.
+func terminated(id, state string) string {
+	if transactionOpen(state) {
+		return fmt.Sprintf("transactional id %s: its transaction, which was %s, is ended and its producer shut out", id, state)
+	}
+	return fmt.Sprintf("transactional id %s: no transaction was open, its state was %s; its producer is shut out all the same", id, state)
+}
+
+// transactionOpen reports whether in a state of a transactional id there is a
+// transaction that is not at its end.
+func transactionOpen(state string) bool {
+	return state == "Ongoing" || strings.HasPrefix(state, "Prepare")
 }
 
 func missingTransactionalID(id string) error {
@@ -142,16 +156,9 @@ the rest of the transaction without an error.`,
 
 // checkPartition says when a topic or its partition is missing.
 func checkPartition(ctx context.Context, a *kadm.Client, topic string, partition int32) error {
-	topics, err := a.ListTopics(ctx, topic)
+	t, err := findTopic(ctx, a, "look for", topic)
 	if err != nil {
 		return err
-	}
-	t, ok := topics[topic]
-	switch {
-	case !ok || errors.Is(t.Err, kerr.UnknownTopicOrPartition):
-		return missingTopic(topic)
-	case t.Err != nil:
-		return refusal("look for topic "+topic, t.Err, "")
 	}
 	if _, ok := t.Partitions[partition]; !ok {
 		return missingPartition(topic, partition, t)
@@ -167,7 +174,7 @@ func hangs(ctx context.Context, a *kadm.Client, producerID int64) error {
 		return refusal("look for the coordinator of the transaction", err, "")
 	}
 	for _, t := range list.Sorted() {
-		if t.State == "Ongoing" || strings.HasPrefix(t.State, "Prepare") {
+		if transactionOpen(t.State) {
 			return fmt.Errorf("the transaction does not hang: its coordinator knows it as %s of transactional id %s and ends it by itself; `millrace transaction terminate %s` aborts it now in all partitions, --force only this one and lets the producer commit the others",
 				t.State, t.TxnID, t.TxnID)
 		}
