@@ -96,7 +96,7 @@ type Limits struct {
 	// PipelinedRequests bounds the unanswered requests of one connection.
 	// Default 32.
 	PipelinedRequests int
-	// MaxConnections (max.connections) bounds open connections. Default 10,000.
+	// MaxConnections (max.connections) bounds open connections. Default 15,000.
 	MaxConnections int
 	// MaxConnectionsPerIP (max.connections.per.ip) bounds those of one address.
 	// Default: as many as MaxConnections.
@@ -214,7 +214,7 @@ func (l Limits) WithDefaults() Limits {
 	orDefault(&l.InFlightMaxBytes, 256*mib)
 	orDefault(&l.UnsentMaxBytes, 64*mib)
 	orDefault(&l.PipelinedRequests, 32)
-	orDefault(&l.MaxConnections, 10_000)
+	orDefault(&l.MaxConnections, 15_000)
 	orDefault(&l.MaxConnectionsPerIP, l.MaxConnections)
 	orDefault(&l.LoginMaxBytes, 64*kib)
 	orDefault(&l.HandshakeTimeout, 10*time.Second)
