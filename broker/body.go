@@ -3,6 +3,7 @@ package broker
 import (
 	"io"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/internal/lend"
 )
@@ -31,6 +32,7 @@ func (c *conn) readBody(n int, lent bool) (_ []byte, err error) {
 	h := &hold{large: n > c.b.cfg.Limits.SmallRequestMaxBytes, cut: c.cutStalled}
 	budget.take(h, frameMinBytes)
 	defer func() { budget.end(h, err != nil) }()
+	from := counted{c.r, &h.read}
 	var buf []byte
 	for at := 0; at < n; {
 		if at == len(buf) {
@@ -48,20 +50,25 @@ func (c *conn) readBody(n int, lent bool) (_ []byte, err error) {
 				return nil, err
 			}
 		}
-		for at < len(buf) {
-			m, err := c.r.Read(buf[at:])
-			at += m
-			h.read.Add(int64(m))
-			if err == io.EOF && at < n {
-				err = io.ErrUnexpectedEOF
-			}
-			if err != nil && at < n {
-				return nil, err
-			}
+		m, err := io.ReadFull(from, buf[at:])
+		if at += m; err != nil {
+			return nil, err
 		}
 	}
 	c.proven = max(c.proven, min(n, provenMaxBytes))
 	return buf, nil
+}
+
+// counted counts what is read.
+type counted struct {
+	io.Reader
+	bytes *atomic.Int64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.bytes.Add(int64(n))
+	return n, err
 }
 
 // provenMaxBytes bounds the first step of a connection that has sent a large

@@ -96,14 +96,8 @@ func (p *Partition) archive(number uint64, roll Roll) (created bool, err error) 
 		n++
 	}
 	entries := slices.Clone(p.entries[:n]) // those in memory may be evicted meanwhile
-	for i := range entries {
-		entries[i].pin()
-	}
-	defer func() {
-		for i := range entries {
-			entries[i].unpin()
-		}
-	}()
+	pin(entries)
+	defer unpin(entries)
 	logStart := p.logStart
 	a := &archiver{p: p, roll: roll}
 	if k := len(p.segments); k > 0 && !p.segments[k-1].sealed {

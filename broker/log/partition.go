@@ -48,16 +48,20 @@ type entry struct {
 	frame *wal.Frame
 }
 
-// pin keeps the data as it is until unpin. The caller holds Partition.mu.
-func (e *entry) pin() {
-	if e.frame != nil {
-		e.frame.Pin()
+// pin keeps the data of entries as it is until unpin. The caller holds Partition.mu.
+func pin(entries []entry) {
+	for i := range entries {
+		if f := entries[i].frame; f != nil {
+			f.Pin()
+		}
 	}
 }
 
-func (e *entry) unpin() {
-	if e.frame != nil {
-		e.frame.Unpin()
+func unpin(entries []entry) {
+	for i := range entries {
+		if f := entries[i].frame; f != nil {
+			f.Unpin()
+		}
 	}
 }
 

@@ -126,18 +126,14 @@ func (p *Partition) read(from, upTo kafka.Offset, want Want) (Run, error) {
 	}
 	var few [8]entry
 	entries := append(few[:0], p.entries[i:last]...)
-	for i := range entries {
-		entries[i].pin()
-	}
+	pin(entries)
 	p.mu.RUnlock()
 	run, err := p.gather(entries, from, want)
 	if err == nil && !run.owned {
 		want.view(&entries[0])
 		entries = entries[1:]
 	}
-	for i := range entries {
-		entries[i].unpin()
-	}
+	unpin(entries)
 	return run, err
 }
 
